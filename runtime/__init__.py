@@ -1,0 +1,1 @@
+"""The machinery that runs actors: sessions, mailboxes and the journal, over PostgreSQL."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: psycopg on Trio, the pool, the store, the embedded server."""

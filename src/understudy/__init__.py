@@ -1,0 +1,1 @@
+"""Understudy: event-sourced actors on Trio, kept by PostgreSQL."""
