@@ -1,11 +1,11 @@
 """The ends of psycopg's context managers, made to hold when the task is cancelled.
 
-A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would never
-be sent. The ends below run in a shield of `CLEANUP_SECONDS`; a server that does not answer in that time loses
-the connection instead.
+A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would
+never be sent. The ends below run in a shield of `CLEANUP_SECONDS`; if the server does not answer in that
+time, the connection is closed instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ CLEANUP_SECONDS = 3.0
 
 
 @contextmanager
-def bounded_shield(exc: BaseException | None) -> Iterator[None]:
+def bounded_shield(exc: BaseException | None) -> Generator[None]:
     """Shield what follows for `CLEANUP_SECONDS`, if the task is being interrupted; do nothing otherwise."""
     if exc is None or isinstance(exc, Exception):
         yield
