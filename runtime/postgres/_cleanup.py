@@ -21,11 +21,16 @@ CLEANUP_SECONDS = 3.0
 @contextmanager
 def bounded_shield(exc: BaseException | None) -> Generator[None]:
     """Shield what follows for `CLEANUP_SECONDS`, if the task is being interrupted; do nothing otherwise."""
-    if exc is None or isinstance(exc, Exception):
+    if not is_interrupt(exc):
         yield
         return
     with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_SECONDS):
         yield
+
+
+def is_interrupt(exc: BaseException | None) -> bool:
+    """Whether an exception is a cancellation or the like, not an error."""
+    return exc is not None and not isinstance(exc, Exception)
 
 
 class Transaction(psycopg.AsyncTransaction):
@@ -77,6 +82,11 @@ class Pipeline(psycopg.AsyncPipeline):
         exc_tb: TracebackType | None,
     ) -> None:
         with bounded_shield(exc_val):
+            if (
+                is_interrupt(exc_val)
+                and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
+            ):
+                await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             await super().__aexit__(exc_type, exc_val, exc_tb)
 
 
@@ -91,5 +101,13 @@ class ServerCursor(psycopg.AsyncServerCursor[Row]):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        with bounded_shield(exc_val):
-            await self.close()
+        try:
+            with bounded_shield(exc_val):
+                await self.close()
+        except BaseException as error:
+            with bounded_shield(error):
+                if is_interrupt(error):
+                    await self.close()
+            raise
+        finally:
+            self._close()  # in any case on this side

@@ -213,7 +213,7 @@ class Connection(psycopg.AsyncConnection[Row]):
 
     @contextmanager
     def _settling(self) -> Generator[None]:
-        """Shield the way back to rest for `SETTLE_SECONDS`; if it does not lead there, close the connection."""
+        """Shield the way back to rest for `SETTLE_SECONDS`; if it leads elsewhere, close the connection."""
         with (
             trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_SECONDS),
             suppress(psycopg.Error),
