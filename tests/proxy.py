@@ -63,8 +63,8 @@ class Proxy:
         """Refuse new connections, as when nothing listens; links that exist go on."""
         if self._listening is not None:
             self._listening.cancel()
-            while self._listening is not None:
-                await self._changed.park()
+        while self._listening is not None:
+            await self._changed.park()
 
     async def heal(self) -> None:
         """Forward everything again."""

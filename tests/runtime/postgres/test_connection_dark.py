@@ -38,12 +38,14 @@ async def test_a_backend_killed_inside_a_transaction(database_url: str) -> None:
     """A transaction whose backend dies raises the error, not one about its rollback."""
     async with connected(database_url) as connection, connected(database_url) as observer:
         await connection.execute("CREATE TABLE t (n int)")
+        transactions: list[psycopg.AsyncTransaction] = []
         with pytest.raises(psycopg.OperationalError):
             async with connection.transaction() as transaction:
+                transactions.append(transaction)
                 await connection.execute("INSERT INTO t VALUES (1)")
                 await observer.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
                 await connection.execute("INSERT INTO t VALUES (2)")
-        assert transaction.status == psycopg.AsyncTransaction.Status.FAILED
+        assert [t.status for t in transactions] == [psycopg.AsyncTransaction.Status.FAILED]
         assert connection.closed
         assert await value(observer, "SELECT count(*) FROM t") == 0
 

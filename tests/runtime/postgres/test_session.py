@@ -27,7 +27,7 @@ async def settings(connection: Connection[tuple[object, ...]], *names: str) -> d
 
 
 async def test_a_session_is_set_up(database_url: str) -> None:
-    """UTC, an empty search path, its name, and a check for a client that has gone; statements commit at once."""
+    """UTC, an empty search path, its name, a check for a client that has gone, and autocommit."""
     async with await connect_session(database_url, role="listener", process="bank") as connection:
         assert await settings(connection, "application_name", "TimeZone", "search_path") == {
             "application_name": "understudy bank listener",
@@ -169,7 +169,7 @@ def roles(database_url: str) -> Iterator[None]:
         (rules,) = admin.execute("SELECT pg_read_file(%s)", [hba]).fetchone() or ("",)
         admin.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
         admin.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
-        lines = ["local all locked scram-sha-256", "host all locked all scram-sha-256"]
+        lines: list[str] = ["local all locked scram-sha-256", "host all locked all scram-sha-256"]
         lines += ["local all crowded trust", "host all crowded all trust", *rules.splitlines()]
         try:
             _write(admin, hba, lines)
@@ -184,7 +184,11 @@ def _write(admin: psycopg.Connection[tuple[object, ...]], path: str, lines: list
     content = "\n".join(lines).encode() + b"\n"
     (oid,) = admin.execute("SELECT lo_from_bytea(0, %s)", [content]).fetchone() or (0,)
     admin.execute("SELECT lo_export(%s, %s), lo_unlink(%s)", [oid, path, oid])
+    # A session sees the new time only after the server itself has begun to read its files.
+    (before,) = admin.execute("SELECT pg_conf_load_time()").fetchone() or (None,)
     admin.execute("SELECT pg_reload_conf()")
+    while admin.execute("SELECT pg_conf_load_time()").fetchone() == (before,):
+        pass
 
 
 @pytest.mark.usefixtures("roles")
