@@ -80,6 +80,10 @@ class FetchSession(Protocol):
         """Take every free partition of some queues; its epoch is raised as it is taken."""
         ...
 
+    async def prepare(self, queues: Sequence[str]) -> None:
+        """Make sure that the queues' partitions can be taken."""
+        ...
+
     async def release(self, fences: Sequence[Fence]) -> None:
         """Give partitions back."""
         ...
