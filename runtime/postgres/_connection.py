@@ -326,6 +326,6 @@ class _Settling:
         exc_tb: TracebackType | None,
     ) -> bool:
         if exc_val is not None:
-            self._connection._drop()  # noqa: SLF001: one class in two parts
+            self._connection._drop()  # noqa: SLF001 - one class in two parts
         swallowed = self._scope.__exit__(exc_type, exc_val, exc_tb)
         return swallowed or isinstance(exc_val, psycopg.Error)
