@@ -2,3 +2,5 @@
 
 `understudy.runtime` stands on this package; this package never imports it.
 """
+
+from ._errors import UnderstudyError as UnderstudyError
