@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, final
@@ -19,7 +19,7 @@ from typing import Protocol, final
 import attrs
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from understudy.runtime.postgres.embedded import BinariesNotFoundError, PostgresServer, find_binaries
 from understudy.runtime.postgres.embedded._folders import throw_away_folder
@@ -64,7 +64,7 @@ class Choice(Protocol):
         ...
 
     @contextmanager
-    def serve(self) -> Iterator[TestServer]:
+    def serve(self) -> Generator[TestServer]:
         """Run it."""
         ...
 
@@ -80,7 +80,7 @@ class Embedded:
         return f"embedded PostgreSQL {binaries.version} from {binaries.source}"
 
     @contextmanager
-    def serve(self) -> Iterator[TestServer]:
+    def serve(self) -> Generator[TestServer]:
         """Start it, and remove all of it at the end."""
         with private_server() as server:
             yield TestServer(server.url, server)
@@ -101,7 +101,7 @@ class Url:
         return f"PostgreSQL {version} at {self.variable}"
 
     @contextmanager
-    def serve(self) -> Iterator[TestServer]:
+    def serve(self) -> Generator[TestServer]:
         """Use it as it is."""
         yield TestServer(self.url)
 
@@ -116,7 +116,7 @@ class Docker:
         return f"PostgreSQL in Docker, image {IMAGE}"
 
     @contextmanager
-    def serve(self) -> Iterator[TestServer]:
+    def serve(self) -> Generator[TestServer]:
         """Start the container, and remove it at the end."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -199,7 +199,7 @@ def _ask_docker() -> str | None:
 
 
 @contextmanager
-def private_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+def private_server(settings: Mapping[str, str] | None = None) -> Generator[PostgresServer]:
     """A started embedded server of one's own, to stop, kill and start at will; removed at the end."""
     binaries = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN"))
     with temporary_folder() as folder:
@@ -213,7 +213,7 @@ def private_server(settings: Mapping[str, str] | None = None) -> Iterator[Postgr
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Generator[Path]:
     """A folder that every account may enter; pytest's own are closed to all but us."""
     folder = throw_away_folder()
     try:
@@ -223,7 +223,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def temporary_database(admin_url: str, template: str = "template0") -> Iterator[str]:
+def temporary_database(admin_url: str, template: str = "template0") -> Generator[str]:
     """The URL of a new database, which is dropped at the end whoever is still connected."""
     url = create_database(admin_url, template)
     try:
@@ -250,4 +250,4 @@ def drop_database(admin_url: str, url: str) -> None:
 
 def database_name(url: str) -> str:
     """The name of the database that a URL points to."""
-    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    return str(conninfo_to_dict(url)["dbname"])

@@ -68,7 +68,7 @@ class Account:
         """Whether this account reaches `path` and may read it and enter it or run it."""
         if not self.switch:
             return os.access(path, os.R_OK | os.X_OK)
-        program = ["/bin/sh", "-c", 'test -r "$1" && test -x "$1"', "sh", path]
+        program: list[str | Path] = ["/bin/sh", "-c", 'test -r "$1" && test -x "$1"', "sh", path]
         return self.run(program, cwd=Path("/")).returncode == 0
 
 

@@ -1,6 +1,6 @@
 """The embedded server in a Trio program."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ async def open_embedded(
     database: str = "postgres",
     binaries: str | PathLike[str] | None = None,
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[PostgresServer]:
+) -> AsyncGenerator[PostgresServer]:
     """Start a PostgreSQL of our own, or join the one that runs in `folder`, and give it back at the end.
 
     The start happens in a worker thread. A cancellation is heard between its steps and then undoes it; the

@@ -8,13 +8,15 @@ and nothing is ever signalled that was not recognised in this way.
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from ._locks import wait_until
 
 _PROGRAM = "postgres"
+
+_HAS_PROC = Path("/proc/self/cwd").exists()
+"""Linux tells all about a process in files; elsewhere two programs are asked."""
 
 
 def postmaster_pid(data: Path) -> int | None:
@@ -85,7 +87,7 @@ def _pid_file(data: Path) -> list[str]:
 
 def _processes_in(data: Path) -> list[int]:
     """All server processes that work in `data`, orphaned backends included."""
-    if sys.platform != "linux":
+    if not _HAS_PROC:
         pid = postmaster_pid(data)
         return [] if pid is None else [pid]
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -95,16 +97,20 @@ def _processes_in(data: Path) -> list[int]:
 def _works_in(pid: int, data: Path) -> bool:
     """Whether this process is a server process whose working directory is `data`."""
     try:
-        if sys.platform == "linux":
-            name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-            return name == _PROGRAM and data.samefile(f"/proc/{pid}/cwd")
-        name = Path(_ask("ps", "-o", "comm=", "-p", str(pid)).strip()).name
-        return name == _PROGRAM and data.samefile(_ask_cwd(pid))
+        return _program_name(pid) == _PROGRAM and data.samefile(_working_directory(pid))
     except OSError:  # gone, or somebody else's
         return False
 
 
-def _ask_cwd(pid: int) -> str:
+def _program_name(pid: int) -> str:
+    if _HAS_PROC:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    return Path(_ask("ps", "-o", "comm=", "-p", str(pid)).strip()).name
+
+
+def _working_directory(pid: int) -> str:
+    if _HAS_PROC:
+        return f"/proc/{pid}/cwd"
     fields = _ask("lsof", "-a", "-p", str(pid), "-d", "cwd", "-Fn").splitlines()
     return next((field[1:] for field in fields if field.startswith("n")), "")
 

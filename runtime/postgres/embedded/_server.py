@@ -6,7 +6,7 @@ Everything here blocks and belongs into a worker thread; `open_embedded` is the 
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, final
@@ -35,12 +35,18 @@ from ._reaper import start_reaper
 START_SECONDS: Final = 60
 """How long a server may take to become ready, and to stop."""
 
+_INITDB_OPTIONS: Final = ("-U", "postgres", "-A", "trust", "--no-locale", "-E", "UTF8")
+
 _LOCK_SECONDS: Final = 150
 """How long another process may take to start or stop the server before we give up."""
 
 
 def _nothing() -> None:
     pass
+
+
+def _absolute(folder: Path) -> Path:
+    return folder.absolute()
 
 
 @final
@@ -58,7 +64,7 @@ class PostgresServer:
             what starts the server, not when it joins one that runs.
     """
 
-    folder: Path = attrs.field(factory=default_folder, converter=lambda folder: Path(folder).absolute())
+    folder: Path = attrs.field(factory=default_folder, converter=_absolute)
     binaries: Binaries = attrs.field(factory=find_binaries)
     settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
     _account: Account = attrs.field(init=False)
@@ -168,7 +174,7 @@ class PostgresServer:
         return self._layout.base / "reaper.log"
 
     @contextmanager
-    def _exclusively(self, check: Callable[[], object]) -> Iterator[FileLock]:
+    def _exclusively(self, check: Callable[[], object]) -> Generator[FileLock]:
         """Be the only one who starts or stops this server."""
         try:
             lock = FileLock(self._layout.start_lock)
@@ -218,28 +224,24 @@ class PostgresServer:
         """
         staging = self._layout.server / "data.tmp"
         self._account.run(["/bin/rm", "-rf", staging], cwd=self._layout.server)
-        command = [programs.folder / "initdb", "-D", staging, "-U", "postgres", "-A", "trust"]
-        done = self._account.run(
-            [*command, "--no-locale", "-E", "UTF8"], cwd=self._layout.server, pass_fds=[start_lock.descriptor]
-        )
+        command: list[str | Path] = [programs.folder / "initdb", "-D", staging, *_INITDB_OPTIONS]
+        done = self._account.run(command, cwd=self._layout.server, pass_fds=[start_lock.descriptor])
         if done.returncode != 0:
             raise EmbeddedError(f"initdb failed in {self._layout.server}:\n{done.stdout.strip()}")
         staging.rename(self.data)
 
     def _launch(self, programs: Binaries) -> None:
         self.log.unlink(missing_ok=True)
-        command = [
+        command: list[str | Path] = [
             programs.folder / "pg_ctl",
+            "start",
             "-w",
             "-t",
             str(START_SECONDS),
             "-s",
-            "-D",
-            self.data,
-            "-l",
-            self.log,
         ]
-        done = self._account.run([*command, "-o", self._options(), "start"], cwd=self._layout.server)
+        command += ["-D", self.data, "-l", self.log, "-o", self._options()]
+        done = self._account.run(command, cwd=self._layout.server)
         if done.returncode != 0:
             raise EmbeddedError(
                 f"The embedded PostgreSQL {self.version} in {self.data} did not start: "
