@@ -21,7 +21,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from understudy.runtime.postgres.embedded import BinariesNotFoundError, PostgresServer, find_binaries
+from understudy.runtime.postgres.embedded import (
+    BinariesNotFoundError,
+    PostgresServer,
+    find_binaries,
+    stop_embedded,
+)
 from understudy.runtime.postgres.embedded._folders import throw_away_folder
 
 CHOICES = ("auto", "docker", "url", "embedded")
@@ -208,7 +213,6 @@ def private_server(settings: Mapping[str, str] | None = None) -> Generator[Postg
         try:
             yield server
         finally:
-            server.stop()
             server.close()
 
 
@@ -219,6 +223,7 @@ def temporary_folder() -> Generator[Path]:
     try:
         yield folder
     finally:
+        stop_embedded(folder)
         shutil.rmtree(folder)
 
 

@@ -5,7 +5,6 @@ folder that was there before is touched.
 """
 
 import os
-import pwd
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final, final
 
 import attrs
 
-from ._errors import EmbeddedError
+from ._errors import EmbeddedError, refuse_windows
 
 _CANDIDATES: Final = ("postgres", "nobody")
 
@@ -80,10 +79,13 @@ def server_account(folder: Path) -> Account:
     Raises:
         EmbeddedError: we are root and there is nobody else.
     """
+    refuse_windows()
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), switch=False)
     if folder.exists() and (status := folder.stat()).st_uid != 0:
         return Account(status.st_uid, status.st_gid, switch=True)
+    import pwd  # noqa: PLC0415 -- not on Windows, where this module must still load
+
     for name in _CANDIDATES:
         try:
             entry = pwd.getpwnam(name)

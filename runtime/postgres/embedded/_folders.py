@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 
 from ._account import Account
-from ._errors import EmbeddedError
+from ._errors import EmbeddedError, refuse_windows
 
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
 
@@ -28,6 +28,7 @@ def default_folder() -> Path:
 
     `UNDERSTUDY_DATA` if it is set; `/var/lib/understudy` for root; else the user's data folder.
     """
+    refuse_windows()
     if setting := os.environ.get("UNDERSTUDY_DATA"):
         return Path(setting).absolute()
     if os.geteuid() == 0:
@@ -59,6 +60,11 @@ class Layout:
     def reaper_lock(self) -> Path:
         """Locked exclusively by the reaper."""
         return self.base / "reaper.lock"
+
+    @property
+    def reaper_log(self) -> Path:
+        """What went wrong with a reaper."""
+        return self.base / "reaper.log"
 
     @property
     def programs(self) -> Path:
@@ -104,6 +110,11 @@ class Layout:
                 f"The embedded PostgreSQL cannot use the folder {self.base}: {error}. "
                 "Choose another with UNDERSTUDY_DATA, or give a database with --database-url"
             ) from error
+        if not account.can_use(self.server):
+            raise EmbeddedError(
+                f"PostgreSQL may not run as root and runs as user id {account.uid}, which cannot enter "
+                f"{self.base}. Choose a folder that all may enter with UNDERSTUDY_DATA"
+            )
 
 
 def make_folder(folder: Path, account: Account, *, mode: int, owned: bool = False) -> None:

@@ -4,11 +4,14 @@ Standard library only: the reaper runs on it.
 """
 
 import errno
-import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+if sys.platform != "win32":  # there this module must load, and is not used
+    import fcntl
 
 PACE = 0.02
 """Seconds between two looks at something that cannot be waited for."""

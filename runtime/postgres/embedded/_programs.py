@@ -13,17 +13,15 @@ import attrs
 
 from ._account import Account
 from ._binaries import Binaries
-from ._errors import EmbeddedError
 from ._folders import Layout
 
 _PARTS = ("bin", "lib", "share")
 
 
 def readable_binaries(binaries: Binaries, account: Account, layout: Layout) -> Binaries:
-    """`binaries` themselves if the account can run them, else a copy of them. The start lock must be held.
+    """`binaries` themselves if the account can run them, else a copy of them.
 
-    Raises:
-        EmbeddedError: the account cannot even reach the copy.
+    The start lock must be held.
     """
     install = binaries.folder.parent
     needed = [binaries.folder / "postgres", *(install / part for part in _PARTS if (install / part).exists())]
@@ -33,11 +31,6 @@ def readable_binaries(binaries: Binaries, account: Account, layout: Layout) -> B
     if not copy.exists():
         shutil.rmtree(layout.programs, ignore_errors=True)
         _copy(install, copy)
-    if not account.can_use(copy / "bin/postgres"):
-        raise EmbeddedError(
-            f"The user id {account.uid}, as which PostgreSQL runs because root may not, cannot enter "
-            f"{layout.base}. Choose a folder that all may enter with UNDERSTUDY_DATA"
-        )
     return attrs.evolve(binaries, folder=copy / "bin")
 
 

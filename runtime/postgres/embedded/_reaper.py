@@ -27,17 +27,17 @@ main(*sys.argv[2:])
 """
 
 
-def start_reaper(lease: Path, start_lock: Path, reaper_lock: Path, data: Path, log: Path) -> None:
+def start_reaper(*, lease: Path, start_lock: Path, reaper_lock: Path, data: Path, log: Path) -> None:
     """Start a reaper unless there is one already; returns when one is on duty.
 
     Raises:
         OSError: the interpreter cannot be started.
-        subprocess.CalledProcessError: it ended at once; `log` says why.
+        subprocess.CalledProcessError: it ended at once; its log says why.
     """
-    here = Path(__file__).parent
+    files = [lease, start_lock, reaper_lock, data]
     with log.open("ab") as output:
         subprocess.run(  # noqa: S603 -- our own interpreter
-            [sys.executable, "-I", "-S", "-c", _BOOT, here, lease, start_lock, reaper_lock, data],
+            [sys.executable, "-I", "-S", "-c", _BOOT, Path(__file__).parent, *files],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -4,7 +4,6 @@ Everything here blocks and belongs into a worker thread; `open_embedded` is the 
 """
 
 import os
-import shlex
 import subprocess
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -16,26 +15,14 @@ import attrs
 import psycopg
 from psycopg import sql
 
-from ._account import Account, server_account
+from ._account import server_account
 from ._binaries import Binaries, find_binaries
+from ._cluster import Cluster
 from ._errors import EmbeddedError
 from ._folders import Layout, default_folder
 from ._locks import FileLock, wait_until
-from ._postmaster import (
-    kill_postmaster,
-    postmaster_pid,
-    postmaster_status,
-    remove_stale_pid_file,
-    socket_folder,
-    stop_postmaster,
-)
-from ._programs import readable_binaries
+from ._postmaster import kill_postmaster, postmaster_pid, socket_folder, stop_postmaster
 from ._reaper import start_reaper
-
-START_SECONDS: Final = 60
-"""How long a server may take to become ready, and to stop."""
-
-_INITDB_OPTIONS: Final = ("-U", "postgres", "-A", "trust", "--no-locale", "-E", "UTF8")
 
 _LOCK_SECONDS: Final = 150
 """How long another process may take to start or stop the server before we give up."""
@@ -67,16 +54,8 @@ class PostgresServer:
     folder: Path = attrs.field(factory=default_folder, converter=_absolute)
     binaries: Binaries = attrs.field(factory=find_binaries)
     settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    _account: Account = attrs.field(init=False)
     _lease: FileLock | None = attrs.field(init=False, default=None)
     _socket: Path | None = attrs.field(init=False, default=None)
-
-    def __attrs_post_init__(self) -> None:
-        self._account = server_account(self._layout.server)
-
-    @property
-    def _layout(self) -> Layout:
-        return Layout(self.folder / str(self.binaries.major))
 
     @property
     def version(self) -> str:
@@ -111,7 +90,8 @@ class PostgresServer:
     def start(self, check: Callable[[], object] = _nothing) -> None:
         """Start the server, or join it if it runs; make its data folder first if there is none.
 
-        On an error nothing is left running for our sake: the lease is given back.
+        After an error nothing is left running for our sake: the lease is given back, and the reaper
+        does the rest.
 
         Args:
             check: called between steps and while waiting; what it raises ends the start.
@@ -120,26 +100,32 @@ class PostgresServer:
             EmbeddedError: the server did not start; the message has the end of its log.
         """
         layout = self._layout
-        layout.prepare(self._account)
-        with self._exclusively(check) as start_lock:
-            held = self._lease is not None
+        account = server_account(layout.server)
+        layout.prepare(account)
+        with _locked(layout, check) as start_lock:
+            newcomer = self._take_lease()
             try:
-                self._take_lease()
+                # The reaper comes first: if we are killed in the middle of a start, it is there to tidy up.
                 start_reaper(
-                    layout.lease, layout.start_lock, layout.reaper_lock, layout.data, self._reaper_log
+                    lease=layout.lease,
+                    start_lock=layout.start_lock,
+                    reaper_lock=layout.reaper_lock,
+                    data=layout.data,
+                    log=layout.reaper_log,
                 )
-                self._start(start_lock, check)
-            except (OSError, subprocess.SubprocessError) as error:
-                raise EmbeddedError(
-                    f"The embedded PostgreSQL in {layout.base} did not start: {error}"
-                ) from error
-            finally:
-                if self._socket is None and not held:
+                Cluster(layout, account, self.binaries, self.settings).start_or_join(start_lock, check)
+                self._socket = socket_folder(layout.data)
+            except BaseException as error:
+                if newcomer:
                     self.close()
+                if isinstance(error, (OSError, subprocess.SubprocessError)):
+                    message = f"The embedded PostgreSQL in {layout.base} did not start: {error}"
+                    raise EmbeddedError(message) from error
+                raise
 
     def ensure_database(self, name: str) -> None:
         """Create a database of this name unless it exists; the server must run."""
-        with self._exclusively(_nothing), psycopg.connect(self.url, autocommit=True) as connection:
+        with _locked(self._layout, _nothing), psycopg.connect(self.url, autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -150,17 +136,17 @@ class PostgresServer:
         Raises:
             EmbeddedError: it is still running after a minute.
         """
-        with self._exclusively(_nothing):
-            self._end(stop_postmaster)
+        with _locked(self._layout, _nothing):
+            _end(self._layout, stop_postmaster)
 
     def kill(self) -> None:
-        """End the server as a power cut would (SIGKILL); `start` brings it back and recovers.
+        """End the server as a crash would (SIGKILL); `start` brings it back and recovers.
 
         Raises:
             EmbeddedError: it is still running after a minute.
         """
-        with self._exclusively(_nothing):
-            self._end(kill_postmaster)
+        with _locked(self._layout, _nothing):
+            _end(self._layout, kill_postmaster)
 
     def close(self) -> None:
         """Give the server back: it is stopped a second later unless others use it. Idempotent."""
@@ -170,101 +156,16 @@ class PostgresServer:
         self._socket = None
 
     @property
-    def _reaper_log(self) -> Path:
-        return self._layout.base / "reaper.log"
+    def _layout(self) -> Layout:
+        return Layout(self.folder / str(self.binaries.major))
 
-    @contextmanager
-    def _exclusively(self, check: Callable[[], object]) -> Generator[FileLock]:
-        """Be the only one who starts or stops this server."""
-        try:
-            lock = FileLock(self._layout.start_lock)
-        except OSError as error:
-            raise EmbeddedError(f"The embedded PostgreSQL cannot be locked: {error}") from error
-        try:
-            if not wait_until(lock.try_take, _LOCK_SECONDS, check):
-                raise EmbeddedError(f"Another process has held {lock.path} for {_LOCK_SECONDS} s")
-            yield lock
-        finally:
-            lock.close()
-
-    def _take_lease(self) -> None:
-        if self._lease is None:
-            lease = FileLock(self._layout.lease)
-            lease.share()
-            self._lease = lease
-
-    def _start(self, start_lock: FileLock, check: Callable[[], object]) -> None:
-        """Start or join; the start lock is held."""
-        if not self._join(check):
-            programs = readable_binaries(self.binaries, self._account, self._layout)
-            remove_stale_pid_file(self.data, check)
-            if not self.data.exists():
-                self._initialise(programs, start_lock)
-            check()
-            self._launch(programs)
-        self._socket = socket_folder(self.data)
-
-    def _join(self, check: Callable[[], object]) -> bool:
-        """Whether a server of this folder runs and is ready; waits for one that is starting or stopping."""
-
-        def settled() -> bool:
-            return postmaster_pid(self.data) is None or postmaster_status(self.data) == "ready"
-
-        if not wait_until(settled, START_SECONDS, check):
-            status = postmaster_status(self.data) or "starting"
-            raise EmbeddedError(
-                f"The server in {self.data} has been {status} for {START_SECONDS} s; see {self.log}"
-            )
-        return postmaster_pid(self.data) is not None
-
-    def _initialise(self, programs: Binaries, start_lock: FileLock) -> None:
-        """Make the cluster beside its place, then put it there: a half-made one is never taken for a whole.
-
-        The start lock is lent to `initdb`, so if we are killed nobody else starts before it has ended.
-        """
-        staging = self._layout.server / "data.tmp"
-        self._account.run(["/bin/rm", "-rf", staging], cwd=self._layout.server)
-        command: list[str | Path] = [programs.folder / "initdb", "-D", staging, *_INITDB_OPTIONS]
-        done = self._account.run(command, cwd=self._layout.server, pass_fds=[start_lock.descriptor])
-        if done.returncode != 0:
-            raise EmbeddedError(f"initdb failed in {self._layout.server}:\n{done.stdout.strip()}")
-        staging.rename(self.data)
-
-    def _launch(self, programs: Binaries) -> None:
-        self.log.unlink(missing_ok=True)
-        command: list[str | Path] = [
-            programs.folder / "pg_ctl",
-            "start",
-            "-w",
-            "-t",
-            str(START_SECONDS),
-            "-s",
-        ]
-        command += ["-D", self.data, "-l", self.log, "-o", self._options()]
-        done = self._account.run(command, cwd=self._layout.server)
-        if done.returncode != 0:
-            raise EmbeddedError(
-                f"The embedded PostgreSQL {self.version} in {self.data} did not start: "
-                f"{done.stdout.strip()}\n{_tail(self.log)}"
-            )
-
-    def _options(self) -> str:
-        """The server's options, quoted for the shell that pg_ctl hands them to."""
-        socket = '"' + os.fspath(self._layout.socket).replace('"', '""') + '"'
-        settings = {
-            **self.settings,
-            "listen_addresses": "",
-            "port": "5432",
-            "unix_socket_directories": socket,
-            "unix_socket_permissions": "0700",
-            "cluster_name": "understudy",
-            "logging_collector": "off",
-        }
-        return shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
-
-    def _end(self, end: Callable[[Path], bool]) -> None:
-        if not end(self.data):
-            raise EmbeddedError(f"The server in {self.data} is still running; see {self.log}")
+    def _take_lease(self) -> bool:
+        """Become one of the server's users; False if we were one already."""
+        if self._lease is not None:
+            return False
+        self._lease = FileLock(self._layout.lease)
+        self._lease.share()
+        return True
 
 
 def stop_embedded(folder: Path | None = None) -> list[Path]:
@@ -279,18 +180,34 @@ def stop_embedded(folder: Path | None = None) -> list[Path]:
     Raises:
         EmbeddedError: one is still running after a minute.
     """
-    stopped: list[Path] = []
-    for base in sorted((folder or default_folder()).glob("[0-9]*")):
-        data = Layout(base).data
-        if postmaster_pid(data) is not None:
-            if not stop_postmaster(data):
-                raise EmbeddedError(f"The server in {data} is still running; see {Layout(base).log}")
-            stopped.append(data)
-    return stopped
+    layouts = [Layout(base) for base in sorted((folder or default_folder()).glob("[0-9]*"))]
+    return [layout.data for layout in layouts if _stop_if_running(layout)]
 
 
-def _tail(log: Path, lines: int = 20) -> str:
+def _stop_if_running(layout: Layout) -> bool:
+    if postmaster_pid(layout.data) is None:
+        return False
+    with _locked(layout, _nothing):
+        _end(layout, stop_postmaster)
+    return True
+
+
+def _end(layout: Layout, end: Callable[[Path], bool]) -> None:
+    """Stop or kill the server; the start lock is held."""
+    if not end(layout.data):
+        raise EmbeddedError(f"The server in {layout.data} is still running; see {layout.log}")
+
+
+@contextmanager
+def _locked(layout: Layout, check: Callable[[], object]) -> Generator[FileLock]:
+    """Be the only one who starts or stops the server of this folder."""
     try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+        lock = FileLock(layout.start_lock)
+    except OSError as error:
+        raise EmbeddedError(f"The embedded PostgreSQL cannot be locked: {error}") from error
+    try:
+        if not wait_until(lock.try_take, _LOCK_SECONDS, check):
+            raise EmbeddedError(f"Another process has held {lock.path} for {_LOCK_SECONDS} s")
+        yield lock
+    finally:
+        lock.close()
