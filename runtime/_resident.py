@@ -51,6 +51,8 @@ class Resident:
         waiting: Work that has not begun, in order.
         redo: Work whose turn fell with an earlier one; it goes back to the front.
         used: When it was last needed, on Trio's clock.
+        due: When a blocked actor may go on, on Trio's clock.
+        problem: Why a parked actor is parked.
     """
 
     key: str
@@ -65,6 +67,7 @@ class Resident:
     redo: list[Work] = field(factory=list)
     spill: Spill = Spill.NONE
     used: float = 0.0
+    due: float = 0.0
     problem: Exception | None = None
 
     @property
