@@ -8,7 +8,7 @@ touched: the first thing that happens to a yielded event is to be listed, the se
 from types import CoroutineType, GeneratorType
 from typing import Any, NoReturn
 
-from ._actor import ActorDefinition, Decider
+from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Stop, Tell
 from ._errors import EffectError
 from ._message import spec_of
@@ -44,17 +44,17 @@ class Decision:
         return f"Decision(events={self.events}, sends={self.sends}, reply={self.reply!r}, stop={self.stop})"
 
 
-def decide(definition: ActorDefinition, state: Any, command: object, turn: DecideTurn) -> Decision:
-    """Let an actor decide a command; see `run`.
+def decision_of(definition: ActorDefinition, state: Any, command: object, turn: DecideTurn) -> Decision:
+    """Let an actor decide a command; see `run_decider`.
 
-    Use `run` where a failure must tell whether the state was touched.
+    Use `run_decider` where a failure must tell whether the state was touched.
     """
     decision = Decision()
-    run(definition, state, command, turn, decision)
+    run_decider(definition, state, command, turn, decision)
     return decision
 
 
-def run(
+def run_decider(
     definition: ActorDefinition, state: Any, command: object, turn: DecideTurn, decision: Decision
 ) -> None:
     """Let an actor decide a command, applying each event to `state` at once.
@@ -117,7 +117,7 @@ def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item:
         raise EffectError(f"{where} the class {item.__qualname__}; yield an instance of it")
     if spec is not None and spec.kind == "event":
         raise EffectError(
-            f"{where} the event {kind.__qualname__}, but actor {definition.name!r} has no @apply for it; add one"
+            f"{where} the event {kind.__qualname__}, but actor {definition.name!r} has no @apply for it"
         )
     if spec is not None:
         raise EffectError(

@@ -1,7 +1,7 @@
 """Shapes of unions: by the JSON type where that tells the members apart, else with a tag.
 
-A tagged member is written as an object of one entry, `{"circle": {...}}`: it works for classes, dates and lists
-alike, and cannot clash with a field.
+A tagged member is written as an object of one entry, `{"circle": {...}}`: it works for classes, dates and
+lists alike, and cannot clash with a field.
 """
 
 from collections.abc import Sequence
