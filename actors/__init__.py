@@ -35,6 +35,7 @@ from ._errors import Unencodable as Unencodable
 from ._errors import UnknownName as UnknownName
 from ._event import event as event
 from ._handler import HandlerDefinition as HandlerDefinition
+from ._invalid import InvalidSetting as InvalidSetting
 from ._keys import check_key as check_key
 from ._keys import check_name as check_name
 from ._limits import Limits as Limits
@@ -55,3 +56,11 @@ from .codec import Fingerprint as Fingerprint
 from .codec import StoredName as StoredName
 from .codec import find_drift as find_drift
 from .codec import reply_type as reply_type
+from .supervision import Child as Child
+from .supervision import GaveUp as GaveUp
+from .supervision import Stopping as Stopping
+from .supervision import SupervisionError as SupervisionError
+from .supervision import Supervisor as Supervisor
+from .supervision import Tree as Tree
+from .supervision import open_supervisor as open_supervisor
+from .supervision import supervise as supervise
