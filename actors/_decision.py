@@ -5,6 +5,7 @@ A decision is filled in as it goes, so that when a decider raises, the caller st
 touched: the first thing that happens to a yielded event is to be listed, the second to be applied.
 """
 
+from collections.abc import Callable
 from types import CoroutineType, GeneratorType
 from typing import Any, NoReturn
 
@@ -75,7 +76,7 @@ def run_decider(
     if decider is None:
         _no_decider(definition, command)
     function = decider.function
-    result = function(state, command, turn) if decider.takes_turn else function(state, command)
+    result: Any = function(state, command, turn) if decider.takes_turn else function(state, command)
     if type(result) is not GeneratorType:
         if hasattr(result, "__await__"):
             _awaited(decider, result)
@@ -83,7 +84,7 @@ def run_decider(
         return
     appliers = definition.appliers
     events = decision.events
-    advance = result.__next__
+    advance: Callable[[], Any] = result.__next__
     while True:
         # Only the generator's own StopIteration is its end: one that an applier lets slip is an error.
         try:
@@ -91,7 +92,7 @@ def run_decider(
         except StopIteration as end:
             decision.reply = end.value
             return
-        kind = type(item)
+        kind: type[Any] = type(item)
         applier = appliers.get(kind)
         if applier is not None:
             events.append(item)

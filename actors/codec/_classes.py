@@ -4,6 +4,9 @@ cattrs writes one flat function per class and direction. Each field gets its hoo
 hooks, which coerce, are never looked up.
 """
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_origin
 

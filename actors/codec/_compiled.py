@@ -1,5 +1,8 @@
 """Compiled classes: straight functions from a value to JSON text and back, and the errors around them."""
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 

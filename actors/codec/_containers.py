@@ -4,6 +4,9 @@ Each comes in two flavours. The plain one is for speed: an error in it says what
 run after an error, and says where.
 """
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 

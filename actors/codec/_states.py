@@ -1,8 +1,11 @@
 """How the states of actors are written to snapshots, and read back only if nothing has changed.
 
-A snapshot carries the digest of its shape, so that one written before a field or a nested class was changed is
+A snapshot carries the digest of its shape, so that one written before a field or a nested class changed is
 never read as something else, even if nobody thought of raising `state_version`.
 """
+
+# Values of every type pass through here.
+# pyright: reportUnknownVariableType=false
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -4,6 +4,9 @@ A tagged member is written as an object of one entry, `{"circle": {...}}`: it wo
 lists alike, and cannot clash with a field.
 """
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownVariableType=false
+
 from collections.abc import Sequence
 from typing import Any
 
