@@ -1,6 +1,6 @@
 """The handle of a running tree, and how to get one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from ._cell import Cell
+from ._commands import begin_add, begin_restart, begin_resume, begin_start, stop_child, wait_ready
 from ._errors import NotSupervising, UnknownChild
 from ._events import EventHub, EventStream
 from ._snapshot import Snapshot, root_snapshot
@@ -53,8 +54,8 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        supervisor.begin_restart(cell)
-        await supervisor.wait_settled(cell)
+        begin_restart(supervisor, cell)
+        await wait_ready(cell)
 
     async def stop(self, path: str) -> None:
         """Stop one child, which then stays down until `start` or `restart`; its siblings are not touched.
@@ -66,7 +67,7 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        await supervisor.stop_child(cell)
+        await stop_child(supervisor, cell)
         await trio.lowlevel.checkpoint()
 
     async def start(self, path: str) -> None:
@@ -78,8 +79,8 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        supervisor.begin_start(cell)
-        await supervisor.wait_settled(cell)
+        begin_start(supervisor, cell)
+        await wait_ready(cell)
         await trio.lowlevel.checkpoint()
 
     async def resume(self, path: str) -> None:
@@ -94,8 +95,8 @@ class Tree:
         """
         supervisor, cell = self._find(path)
         if cell.state == "parked":
-            supervisor.begin_resume(cell)
-            await supervisor.wait_settled(cell)
+            begin_resume(supervisor, cell)
+            await wait_ready(cell)
         await trio.lowlevel.checkpoint()
 
     async def add(self, path: str, name: str, *args: object) -> None:
@@ -111,8 +112,8 @@ class Tree:
             UnknownChild: There is no such supervisor.
             ValueError: The supervisor is not dynamic, or the name is taken.
         """
-        supervisor, cell = self._add(path, name, args)
-        await supervisor.wait_settled(cell)
+        _, cell = self._add(path, name, args)
+        await wait_ready(cell)
 
     def add_nowait(self, path: str, name: str, *args: object) -> None:
         """Add a child to a dynamic supervisor without waiting for it; as `add` otherwise."""
@@ -123,7 +124,7 @@ class Tree:
         supervisor, cell = self._find(path)
         if supervisor.spec.template is None:
             raise ValueError(f"{supervisor.path!r} is not dynamic; use stop")
-        await supervisor.stop_child(cell)
+        await stop_child(supervisor, cell)
         supervisor.cells.pop(cell.name, None)
         await trio.lowlevel.checkpoint()
 
@@ -141,7 +142,7 @@ class Tree:
             raise ValueError(f"{supervisor.path!r} is not dynamic; give it a template")
         if name in supervisor.cells or not name or "/" in name:
             raise ValueError(f"{name!r} is taken, or no name, in {supervisor.path!r}; choose another")
-        return supervisor, supervisor.add(name, args)
+        return supervisor, begin_add(supervisor, name, args)
 
     def _find(self, path: str) -> tuple[RunningSupervisor, Cell]:
         above, _, name = path.rpartition("/")
@@ -162,7 +163,7 @@ class Tree:
             if cell.inner is None:
                 raise NotSupervising(f"supervisor {cell.path!r} is not running: it is {cell.state}")
             here = cell.inner
-        if here.over.is_set():
+        if here.is_over:
             raise NotSupervising(f"supervisor {here.path!r} is stopping, or has stopped")
         return here
 
@@ -203,7 +204,7 @@ async def supervise(
 
 
 @asynccontextmanager
-async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> AsyncIterator[Tree]:
+async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> AsyncGenerator[Tree, None]:
     """Run a tree around the body of an `async with`.
 
     The body begins when all children are ready, or known to stay down.
