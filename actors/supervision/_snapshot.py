@@ -53,9 +53,10 @@ class Snapshot:
         raise KeyError(path)
 
 
-def root_snapshot(root: "RunningSupervisor", started_at: float) -> Snapshot:
+def root_snapshot(root: "RunningSupervisor") -> Snapshot:
     """Return the snapshot of a whole tree."""
-    uptime = trio.current_time() - started_at if root.state == "running" else None
+    began = root.began_at if root.state == "running" else None
+    uptime = None if began is None else trio.current_time() - began
     return Snapshot(
         root.spec.name, root.path, _kind(root.spec), root.state, 1, 0, uptime, children=_children(root)
     )

@@ -51,11 +51,13 @@ class RunningSupervisor:
     cells: dict[str, Cell] = attrs.field(init=False)
     records: Records = attrs.field(init=False)
     verdict: Verdict | None = attrs.field(default=None, init=False)
+    began_at: float | None = attrs.field(default=None, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
     _hurry: bool = attrs.field(default=False, init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
+    _recoveries: set[Recovery] = attrs.field(factory=set[Recovery], init=False)
     _latest: Recovery | None = attrs.field(default=None, init=False)
     _fatal: list[BaseException] = attrs.field(factory=list[BaseException], init=False)
 
@@ -70,6 +72,11 @@ class RunningSupervisor:
     # Its own life
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it was ever run."""
+        return self.began_at is not None
+
+    @property
     def is_over(self) -> bool:
         """Whether it has begun to stop."""
         return self._over.is_set()
@@ -81,6 +88,8 @@ class RunningSupervisor:
             return "failed" if self.verdict in ("gave_up", "fatal") else "stopped"
         if self.is_over:
             return "stopping"
+        if not self.has_begun:
+            return "waiting"
         return "running" if self._ready.is_set() else "starting"
 
     async def run(self, task_status: trio.TaskStatus[None], stopping: Stopping | None = None) -> None:
@@ -94,6 +103,7 @@ class RunningSupervisor:
             GaveUp: The restarts were used up.
             BaseExceptionGroup: With what no child may fail with: KeyboardInterrupt, SystemExit.
         """
+        self.began_at = trio.current_time()
         try:
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(self._watch_for_cancellation)
@@ -110,7 +120,7 @@ class RunningSupervisor:
         async with trio.open_nursery() as self._nursery:
             self.recover(Recovery(list(self.cells.values()), is_first=True))
             await self._ready.wait()
-            if self.verdict not in ("gave_up", "fatal"):
+            if self.verdict is None:
                 task_status.started()
             await self._over.wait()
             await self._stop_all()
@@ -133,9 +143,10 @@ class RunningSupervisor:
         self.verdict = verdict
         self._over.set()
         self._ready.set()
+        for recovery in self._recoveries:
+            recovery.scope.cancel()
         for cell in self.cells.values():
             if cell.recovery is not None:
-                cell.recovery.scope.cancel()
                 cell.recovery.release(cell)
             if not cell.is_alive and cell.is_pending:
                 cell.become("stopped")
@@ -287,7 +298,14 @@ class RunningSupervisor:
         if self.spec.strategy != "one_for_one":
             self.records.whole_since = None
             self._latest = recovery
-        self._nursery.start_soon(recovery.carry_out, self, name=f"{self.path} (recovery)")
+        self._recoveries.add(recovery)
+        self._nursery.start_soon(self._carry_out, recovery, name=f"{self.path} (recovery)")
+
+    async def _carry_out(self, recovery: Recovery) -> None:
+        try:
+            await recovery.carry_out(self)
+        finally:
+            self._recoveries.discard(recovery)
 
     def note_recovered(self, recovery: Recovery) -> None:
         """Take note that a recovery is done."""
