@@ -17,7 +17,8 @@ import attrs
 from ._account import Account
 from ._errors import EmbeddedError, refuse_windows
 
-_SOCKET_NAME: Final = ".s.PGSQL.5432"
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+"""What PostgreSQL calls its socket; it keeps a lock file of that name beside it."""
 
 _SOCKET_LIMIT: Final = 103
 """The longest path of a Unix socket in bytes that works everywhere (Linux takes 107, macOS 103)."""
@@ -89,7 +90,7 @@ class Layout:
     @property
     def socket(self) -> Path:
         """The folder of the server's socket: its own, or one below /tmp if that path would be too long."""
-        if len(os.fsencode(self.server / _SOCKET_NAME)) <= _SOCKET_LIMIT:
+        if len(os.fsencode(self.server / SOCKET_NAME)) <= _SOCKET_LIMIT:
             return self.server
         digest = hashlib.sha256(os.fsencode(self.server.resolve())).hexdigest()[:16]
         return Path("/tmp") / f"understudy-{digest}"  # noqa: S108 -- 0700 and its owner is checked
