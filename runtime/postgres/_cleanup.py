@@ -1,0 +1,95 @@
+"""The ends of psycopg's context managers, made to hold when the task is cancelled.
+
+A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would never
+be sent. The ends below run in a shield of `CLEANUP_SECONDS`; a server that does not answer in that time loses
+the connection instead.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import psycopg
+import trio
+from psycopg.rows import Row
+
+CLEANUP_SECONDS = 3.0
+"""How long the end of a transaction, pipeline or cursor may hold up a cancelled task."""
+
+
+@contextmanager
+def bounded_shield(exc: BaseException | None) -> Iterator[None]:
+    """Shield what follows for `CLEANUP_SECONDS`, if the task is being interrupted; do nothing otherwise."""
+    if exc is None or isinstance(exc, Exception):
+        yield
+        return
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_SECONDS):
+        yield
+
+
+class Transaction(psycopg.AsyncTransaction):
+    """A transaction block that rolls back even if its task has been cancelled."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException as error:
+            # psycopg tried to undo a half-made start, which a cancelled task is not allowed to do unshielded.
+            if self.status is self.Status.ACTIVE and self.pgconn.status == psycopg.pq.ConnStatus.OK:
+                await self._end(error)
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool:
+        if exc_val is None:
+            try:
+                # The last moment to be cancelled with nothing committed.
+                await trio.lowlevel.checkpoint_if_cancelled()
+            except BaseException as interrupt:
+                await self._end(interrupt)
+                raise
+        return await self._end(exc_val)
+
+    async def _end(self, exc: BaseException | None) -> bool:
+        swallow = False
+        with bounded_shield(exc):
+            try:
+                swallow = await super().__aexit__(type(exc) if exc else None, exc, None)
+            except BaseException:
+                if exc is None:
+                    self.status = self.Status.FAILED  # psycopg has it COMMITTED before it asks the server
+                raise
+        return swallow
+
+
+class Pipeline(psycopg.AsyncPipeline):
+    """A pipeline that is synchronised at its end even if its task has been cancelled."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        with bounded_shield(exc_val):
+            await super().__aexit__(exc_type, exc_val, exc_tb)
+
+
+class ServerCursor(psycopg.AsyncServerCursor[Row]):
+    """A server-side cursor that is closed even if its task has been cancelled."""
+
+    __slots__ = ()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        with bounded_shield(exc_val):
+            await self.close()

@@ -1,0 +1,331 @@
+"""psycopg's asynchronous connection, on Trio.
+
+psycopg keeps the protocol (cursors, COPY, pipeline, transactions, adapters) apart from the waiting: every
+operation is a generator handed to `AsyncConnection.wait`. So `Connection` replaces the waiting, the making of the
+connection and the lock, and leaves the rest to psycopg.
+
+The rules of cancellation, in order of what can happen:
+
+1. Cancelled before anything was sent: nothing was sent.
+2. Cancelled while a command runs: the server is asked to cancel it and the answer is awaited in a shield of
+   `SETTLE_SECONDS`. A command that finished all the same *has happened*: its result is returned, and the
+   cancellation is delivered at the next checkpoint. A command that was cancelled raises `trio.Cancelled`.
+3. A server that does not answer in that time, or cannot be reached to be asked, loses the connection.
+
+A cancel request names a backend, not a command. It is over, at the latest, when the server closes the request's
+own connection, and that is awaited; a request whose end is unknown could hit the next command, so the
+connection is closed rather than used again.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, cast
+
+import psycopg
+import trio
+from psycopg import capabilities
+from psycopg.abc import AdaptContext, ConnParam, PQGen
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
+from psycopg.rows import AsyncRowFactory, Row, tuple_row
+
+from ._cleanup import Pipeline, ServerCursor, Transaction, bounded_shield
+from ._connecting import connect_to_any
+from ._draining import drain
+from ._lock import ConnectionLock
+from ._waiting import drive, drive_connecting, drive_until
+
+_T = TypeVar("_T")
+
+SETTLE_SECONDS: Final = 3.0
+"""How long an operation that was cancelled may take to come to rest before its connection is closed."""
+
+_ASK_AGAIN_SECONDS: Final = 0.5  # an operation of several commands needs a request for each that starts late
+_NOTHING: Final = object()
+
+
+class Connection(psycopg.AsyncConnection[Row]):
+    """A connection to PostgreSQL for Trio, with the interface of `psycopg.AsyncConnection`.
+
+    After a cancellation at any await the connection is either at rest (idle, or in the transaction that the
+    caller had opened) or closed; it is never left with a command in progress. A transaction or pipeline block
+    that is cancelled is rolled back, respectively synchronised, before the block is left. Either takes a few
+    seconds at most (`SETTLE_SECONDS`) when the server does not answer; otherwise milliseconds.
+
+    `close()` may be called while another task waits for the connection: that task gets a
+    `psycopg.OperationalError`.
+
+    Not supported: `AsyncQueuedLibpqWriter`, which starts an asyncio task, and `cancel()` blocks as it does in
+    psycopg: use `cancel_safe()`.
+
+    Example:
+        ```python
+        async with await Connection.connect("dbname=app", autocommit=True) as connection:
+            with trio.fail_after(2):
+                cursor = await connection.execute("SELECT now()")
+                print(await cursor.fetchone())
+        ```
+    """
+
+    def __init__(
+        self,
+        pgconn: PGconn,
+        row_factory: AsyncRowFactory[Row] = cast("AsyncRowFactory[Row]", tuple_row),
+    ) -> None:
+        super().__init__(pgconn, row_factory)
+        self.lock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
+        self.server_cursor_factory = ServerCursor
+
+    @classmethod
+    async def connect(
+        cls,
+        conninfo: str = "",
+        *,
+        autocommit: bool = False,
+        prepare_threshold: int | None = 5,
+        context: AdaptContext | None = None,
+        row_factory: AsyncRowFactory[Row] | None = None,
+        cursor_factory: type[psycopg.AsyncCursor[Row]] | None = None,
+        **kwargs: ConnParam,
+    ) -> Self:
+        """Connect to a server.
+
+        Several hosts, and all addresses of each, are tried in turn; `connect_timeout` holds for each of them.
+        If the task is cancelled, the attempt under way is given up and no connection is left behind.
+
+        Args:
+            conninfo: a connection string or URL, as libpq takes it.
+            autocommit: whether statements outside `transaction()` commit at once.
+            prepare_threshold: executions after which a statement is prepared; None never prepares.
+            context: where to take the adapters from.
+            row_factory: what makes a row.
+            cursor_factory: what `cursor()` and `execute()` make.
+            **kwargs: connection parameters; they beat those in `conninfo`.
+
+        Raises:
+            psycopg.OperationalError: no host could be connected to.
+            psycopg.ProgrammingError: the connection string is wrong.
+        """
+        params = await cls._get_connection_params(conninfo, **kwargs)
+        self = await connect_to_any(params, cls._connect_gen)
+        self._autocommit = autocommit
+        if row_factory:
+            self.row_factory = row_factory
+        if cursor_factory:
+            self.cursor_factory = cursor_factory
+        if context:
+            self._adapters = psycopg.adapt.AdaptersMap(context.adapters)
+        self.prepare_threshold = prepare_threshold
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Commit, or after an exception roll back; then close the connection in any case."""
+        try:
+            with bounded_shield(exc_val):
+                await super().__aexit__(exc_type, exc_val, exc_tb)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; the server rolls back what is open. It does not wait and is not a checkpoint.
+
+        A task that waits for this connection is woken with a `psycopg.OperationalError`.
+        """
+        if not self.closed:
+            self._closed = True
+            self._drop()
+
+    async def wait(self, gen: PQGen[_T], interval: float = 0.0, timeout: float | None = None) -> _T:
+        """Run one of psycopg's generators on this connection, under the rules at the top of this module.
+
+        Args:
+            gen: the operation; the caller holds the connection's lock.
+            interval: ignored; Trio needs no polling to be interrupted.
+            timeout: seconds until the wait is given up; the operation is left as it is.
+
+        Raises:
+            psycopg.Error: whatever the operation raises.
+        """
+        started = False
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            started = True
+            if timeout is None:
+                return await drive(gen, self.pgconn.socket)
+            return await drive_until(gen, self.pgconn.socket, timeout)
+        except Exception:
+            raise
+        except GeneratorExit:
+            self._drop()  # the coroutine was thrown away: nothing can be awaited any more
+            raise
+        except BaseException as interrupt:
+            result = await self._settle(gen) if started else await self._give_up_stream()
+            if result is _NOTHING or isinstance(interrupt, KeyboardInterrupt | SystemExit):
+                raise
+            return cast("_T", result)
+
+    async def _settle(self, gen: PQGen[Any]) -> object:
+        """Bring an interrupted operation to rest: its result if it finished, `_NOTHING` if it did not."""
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return _NOTHING
+        with self._settling():
+            try:
+                return await self._cancel_and_finish(gen)
+            except psycopg.Error:
+                # The expected end. In a pipeline the rest is read by the pipeline's own end.
+                if self._is_streaming():
+                    await drive(drain(self.pgconn), self.pgconn.socket)
+        return _NOTHING
+
+    async def _give_up_stream(self) -> object:
+        """End a COPY or a row stream that its task may not go on with, since it has been cancelled."""
+        if self._is_streaming():
+            with self._settling():
+                await self._request_cancel()
+                await drive(drain(self.pgconn), self.pgconn.socket)
+        return _NOTHING
+
+    async def _cancel_and_finish(self, gen: PQGen[_T]) -> _T:
+        while True:
+            await self._request_cancel()
+            with trio.move_on_after(_ASK_AGAIN_SECONDS):
+                return await drive(gen, self.pgconn.socket, resume=True)
+
+    def _is_streaming(self) -> bool:
+        """Whether a command is under way, in whatever state, outside pipeline mode."""
+        return (
+            self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            and self.pgconn.pipeline_status == PipelineStatus.OFF
+        )
+
+    def _settling(self) -> "_Settling":
+        return _Settling(self)
+
+    async def _request_cancel(self) -> None:
+        """Ask the server to cancel what runs here; return when it has dealt with that.
+
+        Raises:
+            psycopg.Error: it could not be asked; the connection has been closed.
+        """
+        try:
+            if capabilities.has_cancel_safe():
+                await drive_connecting(self._cancel_gen())
+            else:
+                # libpq before 17 can only block. An abandoned request can do no harm: this backend is not
+                # used any more.
+                await trio.to_thread.run_sync(self.pgconn.get_cancel().cancel, abandon_on_cancel=True)
+        except BaseException:
+            self._drop()
+            raise
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Ask the server to cancel the command that runs on this connection; another task is waiting for it.
+
+        Args:
+            timeout: seconds to wait for the server to take the request; zero waits as long as it takes.
+
+        Raises:
+            psycopg.errors.CancellationTimeout: the server did not take it in time.
+            psycopg.OperationalError: the server could not be reached.
+        """
+        if not self._should_cancel():
+            return
+        with trio.move_on_after(timeout or float("inf")) as scope:
+            if capabilities.has_cancel_safe():
+                await drive_connecting(self._cancel_gen())
+            else:
+                await trio.to_thread.run_sync(self.cancel, abandon_on_cancel=True)
+        if scope.cancelled_caught:
+            raise psycopg.errors.CancellationTimeout("cancellation timeout expired")
+
+    async def _try_cancel(self, *, timeout: float = 5.0) -> None:
+        """Cancel what runs here so that the connection can be used again, even in a cancelled task."""
+        if not self.closed:
+            with suppress(psycopg.Error), self._settling():
+                await self._request_cancel()
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        """Open a transaction, or a savepoint inside one, for the length of a block.
+
+        It commits when the block ends and rolls back when the block raises or is cancelled.
+
+        Args:
+            savepoint_name: name of the savepoint; chosen if not given.
+            force_rollback: roll back in any case.
+        """
+        transaction = Transaction(self, savepoint_name, force_rollback)
+        if self._pipeline:
+            async with self.pipeline(), transaction, self.pipeline():
+                yield transaction
+        else:
+            async with transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncGenerator[Pipeline]:
+        """Send statements without waiting for the answer of each, for the length of a block."""
+        async with self.lock:
+            self._check_connection_ok()
+            pipeline = cast("Pipeline | None", self._pipeline)
+            if pipeline is None:
+                pipeline = self._pipeline = Pipeline(self)
+        try:
+            async with pipeline:
+                yield pipeline
+        finally:
+            if pipeline.level == 0:
+                self._leave_pipeline()
+
+    @asynccontextmanager
+    async def _pipeline_nolock(self) -> AsyncGenerator[Pipeline]:
+        """As `pipeline()`, for psycopg's `executemany()`, which holds the lock."""
+        pipeline = self._pipeline = Pipeline(self, _no_lock=True)
+        try:
+            async with pipeline:
+                yield pipeline
+        finally:
+            self._leave_pipeline()
+
+    def _leave_pipeline(self) -> None:
+        self._pipeline = None
+        if not self.closed and self.pgconn.pipeline_status != PipelineStatus.OFF:
+            self._drop()  # results are outstanding that nobody could tell apart any more
+
+    def _drop(self) -> None:
+        """Close the socket, after everybody who waits for it was told."""
+        if not self.closed:
+            with suppress(RuntimeError):  # Trio is gone, and with it all who could wait
+                trio.lowlevel.notify_closing(self.pgconn.socket)
+            self.pgconn.finish()
+
+
+class _Settling:
+    """A shield of `SETTLE_SECONDS` around the way back to rest; the connection is closed if it was not reached."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+        self._scope = trio.CancelScope(shield=True)
+
+    def __enter__(self) -> None:
+        self._scope.deadline = trio.current_time() + SETTLE_SECONDS
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool:
+        if exc_val is not None:
+            self._connection._drop()  # noqa: SLF001 - one class in two parts
+        swallowed = self._scope.__exit__(exc_type, exc_val, exc_tb)
+        return swallowed or isinstance(exc_val, psycopg.Error)
