@@ -100,9 +100,10 @@ class PostgresServer:
             EmbeddedError: the server did not start; the message has the end of its log.
         """
         layout = self._layout
-        account = server_account(layout.server)
-        layout.prepare(account)
+        layout.make_base()
         with _locked(layout, check) as start_lock:
+            account = server_account(layout.server)
+            layout.make_server_folders(account)
             newcomer = self._take_lease()
             try:
                 # The reaper comes first: if we are killed in the middle of a start, it is there to tidy up.
