@@ -220,8 +220,7 @@ class ActorHandler:
         elif resident.spill is not Spill.NONE and not reread:
             self._credit += 1  # it comes again when the key is read again
         elif (
-            resident.phase is Phase.BLOCKED
-            and len(resident.waiting) >= self.tools.settings.blocked_capacity
+            resident.phase is Phase.BLOCKED and len(resident.waiting) >= self.tools.settings.blocked_capacity
         ):
             resident.spill = Spill.ASIDE
             self._credit += 1

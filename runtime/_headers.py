@@ -68,6 +68,11 @@ def trail(message_id: str, headers: Mapping[str, str]) -> Trail:
     """Return the trail of a message's turn."""
     # Another sender may have put anything there, and it is written into JSON as it stands.
     correlation = headers.get(CORRELATION, message_id)
-    if not correlation.isascii() or '"' in correlation or "\\" in correlation or not correlation.isprintable():
+    if (
+        not correlation.isascii()
+        or '"' in correlation
+        or "\\" in correlation
+        or not correlation.isprintable()
+    ):
         correlation = message_id
     return Trail(message_id, correlation)

@@ -74,9 +74,7 @@ class Parts:
         self.writer = Writer(
             store, writer_inbox, to_fetcher, self.count, self.owned, settings.batch, wake_scheduler
         )
-        self.listener = Listener(
-            store, settings, self.process, to_fetcher, self.wake_askers, wake_scheduler
-        )
+        self.listener = Listener(store, settings, self.process, to_fetcher, self.wake_askers, wake_scheduler)
         self.scheduler = Scheduler(store, settings, to_fetcher, scheduler_inbox)
 
     def wake_askers(self) -> None:
@@ -91,17 +89,13 @@ class Parts:
         else:
             self.asks[name] = inbox
 
-    async def run_actors(
-        self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def run_actors(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of an actor."""
         handler = ActorHandler(self.app.actors[name], self.tools, self.register)
         self.handlers[name] = handler
         await handler.run(stopping=stopping, task_status=task_status)
 
-    async def run_queue(
-        self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def run_queue(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of a queue."""
         handler = QueueHandler(self.app.handlers[name], self.tools)
         self.handlers[name] = handler

@@ -16,7 +16,17 @@ from typing import Any
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import Dead, Enqueue, HandlerDefinition, Refused, Stopping, Tell, Turn, UnderstudyError, judge
+from understudy.actors import (
+    Dead,
+    Enqueue,
+    HandlerDefinition,
+    Refused,
+    Stopping,
+    Tell,
+    Turn,
+    UnderstudyError,
+    judge,
+)
 
 from ._failing import dead_part, retry_part
 from ._finished import Finished, Settled, Verdict

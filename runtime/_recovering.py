@@ -75,9 +75,7 @@ class Recovery:
         under_way: dict[str, _Rebuilding] = {}
         after: dict[str, int | None] = dict.fromkeys(keys)
         while after:
-            streams = await self.store.load(
-                self.definition.name, self.definition.state_version, after, PAGE
-            )
+            streams = await self.store.load(self.definition.name, self.definition.state_version, after, PAGE)
             after = {}
             for key, stream in streams.items():
                 result = self._take(key, stream, under_way)
@@ -100,7 +98,9 @@ class Recovery:
             return Recovered(None, 0, 0, error)
         if actor.seq < stream.newest and stream.events:
             if actor.seq >= LONG:
-                _log.info("replaying %s/%s: %d of %d events", self.definition.name, key, actor.seq, stream.newest)
+                _log.info(
+                    "replaying %s/%s: %d of %d events", self.definition.name, key, actor.seq, stream.newest
+                )
             return None
         if actor.seq != stream.newest:
             return Recovered(None, 0, 0, _hole(self.definition.name, key, actor.seq + 1))
@@ -136,4 +136,3 @@ def _hole(actor: str, key: str, seq: int) -> BrokenStream:
     return BrokenStream(
         f"the journal of {actor}/{key} has no event {seq}: restore it from a backup; its state is not guessed"
     )
-

@@ -1,9 +1,9 @@
 """An actor in memory, and what it may do in which phase.
 
-    COLD      its state is unknown: it waits to be loaded, once nothing of it is uncommitted
-    LOADED    its state is that after its last computed turn, committed or not
-    BLOCKED   its first message failed and waits for its retry; the others wait behind it
-    PARKED    its journal cannot be replayed: its messages stay in the mailbox
+COLD      its state is unknown: it waits to be loaded, once nothing of it is uncommitted
+LOADED    its state is that after its last computed turn, committed or not
+BLOCKED   its first message failed and waits for its retry; the others wait behind it
+PARKED    its journal cannot be replayed: its messages stay in the mailbox
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ class Runtime:
         app.check()
         self.app = app
         self.settings = settings or Settings()
-        self.process = process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
+        self.process = (
+            process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
+        )
         self._database = database
         self._direct_url = direct_url
         self._folder = folder
@@ -181,9 +183,7 @@ class Runtime:
             PayloadTooLarge: The command is over the app's limit.
             Unencodable: The command would not come back as it was.
         """
-        effect = Tell(
-            actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority
-        )
+        effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
         await self.send(effect, connection=connection)
 
     async def enqueue(
@@ -449,4 +449,3 @@ async def open_runtime(
     )
     async with runtime._opened():  # noqa: SLF001 - the two are one thing
         yield runtime
-

@@ -1,16 +1,16 @@
 """The default tree of a runtime, as a value.
 
-    bank (one_for_one)
-    ├── writer                      first, so that it stops last: what was finished is still committed
-    ├── session (one_for_all)       both connections live and die together
-    │   ├── listener
-    │   ├── fetcher
-    │   └── queues (one_for_one)
-    │       ├── account
-    │       └── mail
-    ├── schedules (one_for_one)
-    │   └── scheduler
-    └── the app's own children
+bank (one_for_one)
+├── writer                      first, so that it stops last: what was finished is still committed
+├── session (one_for_all)       both connections live and die together
+│   ├── listener
+│   ├── fetcher
+│   └── queues (one_for_one)
+│       ├── account
+│       └── mail
+├── schedules (one_for_one)
+│   └── scheduler
+└── the app's own children
 """
 
 from __future__ import annotations

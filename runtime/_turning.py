@@ -68,9 +68,7 @@ class Turning:
             for event in decision.events:
                 seq += 1
                 name, version, payload = check(codec.encode_event(event))
-                events.append(
-                    EventRow(definition.name, resident.key, seq, name, version, payload, metadata)
-                )
+                events.append(EventRow(definition.name, resident.key, seq, name, version, payload, metadata))
         sends: list[SendRow] = []
         rare: list[Rare] = []
         if decision.sends:

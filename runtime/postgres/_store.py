@@ -60,9 +60,7 @@ class PostgresStore:
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
         """Open the writer's session."""
-        connect = partial(
-            connect_session, self.url, role="writer", process=self.process, prepare_threshold=0
-        )
+        connect = partial(connect_session, self.url, role="writer", process=self.process, prepare_threshold=0)
         session = PostgresWriteSession(
             connect, self.statements, self.settings.command_deadline, self.settings.backoff
         )
@@ -92,17 +90,13 @@ class PostgresStore:
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
-        rows = await self._rows(
-            "load_streams", (actor, state_version, texts(list(after)), positions, most)
-        )
+        rows = await self._rows("load_streams", (actor, state_version, texts(list(after)), positions, most))
         streams: dict[str, Stream] = {}
         events: dict[str, list[StoredEvent]] = {}
         for key, newest, snapshot_seq, snapshot_version, state, seq, type_, version, payload in rows:
             if key not in streams:
                 snapshot = (
-                    None
-                    if snapshot_seq is None
-                    else StoredSnapshot(snapshot_seq, snapshot_version, state)
+                    None if snapshot_seq is None else StoredSnapshot(snapshot_seq, snapshot_version, state)
                 )
                 events[key] = []
                 streams[key] = Stream(newest, snapshot, events[key])
