@@ -1,0 +1,141 @@
+"""Which rows a lane reads next: what became visible since the last look.
+
+A transaction's rows appear when it commits, not in the order of their ids. So
+a cursor does not remember an id; it remembers a snapshot. The next read takes
+the rows of transactions that were not visible in that snapshot: those which
+were still running then (its `xip` list) and those which began later (`xmax`
+and above). Each committed row is read exactly once, with no row lock and no
+second look at rows that are dead or in work.
+
+A backlog is read as one window: the rows visible in the snapshot taken when
+the window was opened. It is read in pages ordered by (tx, id); the next window
+starts where that snapshot ended.
+
+Everything here is pure; the statement that reads is the store's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+START = (0, -1)
+
+
+@frozen
+class Snapshot:
+    """PostgreSQL's `pg_snapshot`: which transactions were finished at one moment.
+
+    Attributes:
+        xmin: Every transaction below it was finished.
+        xmax: Every transaction at or above it had not begun.
+        xip: The transactions between the two that were running.
+    """
+
+    xmin: int
+    xmax: int
+    xip: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Snapshot:
+        """Read PostgreSQL's text form, `xmin:xmax:xip,xip`."""
+        xmin, xmax, xip = text.split(":")
+        return cls(int(xmin), int(xmax), tuple(map(int, xip.split(","))) if xip else ())
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
+
+    def sees(self, tx: int) -> bool:
+        """Say whether a transaction that committed was visible in this snapshot."""
+        return tx < self.xmax and tx not in self.xip
+
+
+NOTHING_SEEN = Snapshot(0, 0)
+"""The snapshot of a reader that has read nothing."""
+
+
+@frozen
+class Lane:
+    """The rows one cursor reads: a queue's messages of one priority, in some partitions.
+
+    With a key it reads that key's messages only: how a key that was set aside
+    is caught up with, without the others waiting.
+    """
+
+    queue: str
+    priority: int
+    partitions: frozenset[int]
+    key: str | None = None
+
+
+@frozen
+class Cursor:
+    """How far one lane has been read.
+
+    Attributes:
+        after: What was visible in it has been read, or belongs to an older window.
+        within: The open window: only rows visible in it are read; None between windows.
+        position: The (tx, id) of the last row read in the open window.
+    """
+
+    lane: Lane
+    after: Snapshot = NOTHING_SEEN
+    within: Snapshot | None = None
+    position: tuple[int, int] = START
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything visible at the last look has been read."""
+        return self.within is None and self.after is not NOTHING_SEEN
+
+    def advance(self, seen: Snapshot, last: tuple[int, int] | None, *, full: bool) -> Cursor:
+        """Return the cursor after a read.
+
+        Args:
+            seen: The snapshot of the statement that read.
+            last: The (tx, id) of the last row it gave, None if it gave none.
+            full: Whether it gave as many rows as it was allowed to.
+        """
+        window = self.within or seen
+        if full and last is not None:
+            return evolve(self, within=window, position=last)
+        return evolve(self, after=window, within=None, position=START)
+
+
+def merge(cursors: Iterable[Cursor]) -> list[Cursor]:
+    """Join the cursors of one queue and priority that stand at the same place.
+
+    A newly taken partition is read by a cursor of its own, from the beginning.
+    Once it and the running cursor end a read in the same statement they have
+    seen the same snapshot, and one cursor can go on for both.
+    """
+    joined: dict[tuple[str, int, Snapshot], Cursor] = {}
+    apart: list[Cursor] = []
+    for cursor in cursors:
+        if not cursor.caught_up or cursor.lane.key is not None:
+            apart.append(cursor)
+            continue
+        place = (cursor.lane.queue, cursor.lane.priority, cursor.after)
+        twin = joined.get(place)
+        if twin is not None:
+            lane = evolve(cursor.lane, partitions=cursor.lane.partitions | twin.lane.partitions)
+            cursor = evolve(cursor, lane=lane)  # noqa: PLW2901 - the joined one takes its place
+        joined[place] = cursor
+    return [*joined.values(), *apart]
+
+
+def without(cursors: Sequence[Cursor], queue: str, partitions: frozenset[int]) -> list[Cursor]:
+    """Return the cursors with some partitions of a queue given up."""
+    kept: list[Cursor] = []
+    for cursor in cursors:
+        lane = cursor.lane
+        if lane.queue == queue and lane.partitions & partitions:
+            if rest := lane.partitions - partitions:
+                kept.append(evolve(cursor, lane=evolve(lane, partitions=rest)))
+        else:
+            kept.append(cursor)
+    return kept

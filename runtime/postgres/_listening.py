@@ -1,0 +1,79 @@
+"""The session that listens: one channel, short rounds, and a health check that proves something."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import psycopg
+import trio
+from attrs import define
+from psycopg import sql
+
+from ._connection import Connection
+
+_log = logging.getLogger("understudy.listener")
+
+
+class Deaf(psycopg.OperationalError):
+    """The server no longer knows that we listen: the session must be opened anew."""
+
+
+@define(eq=False)
+class PostgresEar:
+    """One autocommit connection that does nothing but listen."""
+
+    connection: Connection
+    channel: str
+    deadline: float
+    _listening: bool = False
+
+    @property
+    def listening(self) -> bool:
+        """Whether notifications can arrive; False means: polling only."""
+        return self._listening
+
+    async def retry(self) -> None:
+        """Try to listen.
+
+        A server that refuses (a pooler in between, no permission) leaves the
+        session in polling; a broken link raises.
+        """
+        listen = sql.SQL("listen {}").format(sql.Identifier(self.channel))
+        try:
+            with trio.fail_after(self.deadline):
+                await self.connection.execute(listen)
+                self._listening = await self._channel_is_ours()
+        except psycopg.Error:
+            if self.connection.closed:
+                raise
+            self._listening = False
+
+    async def hints(self, rest: float) -> AsyncIterator[str]:
+        """Give the notifications that arrive within `rest` seconds, to the last one."""
+        async for notify in self.connection.notifies(timeout=rest):
+            yield notify.payload
+
+    async def check(self) -> None:
+        """Make a round trip that proves that the server still notifies us.
+
+        `select 1` would not: behind a proxy that answers for a dead peer, or
+        after a pooler gave the session another backend, it says nothing.
+
+        Raises:
+            Deaf: If the server does not list our channel, or does not answer in time.
+        """
+        try:
+            with trio.fail_after(self.deadline):
+                ours = await self._channel_is_ours()
+        except trio.TooSlowError:
+            raise Deaf(f"no answer to the health check within {self.deadline:g} s") from None
+        if self._listening and not ours:
+            raise Deaf(f"the server does not list channel {self.channel!r} for this session any more")
+
+    async def _channel_is_ours(self) -> bool:
+        answer = await self.connection.execute(
+            "select exists (select from pg_listening_channels() as c where c = %s)", (self.channel,)
+        )
+        row = await answer.fetchone()
+        return row is not None and bool(row[0])

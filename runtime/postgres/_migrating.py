@@ -1,0 +1,172 @@
+"""Migrations: numbered SQL files, applied once, under a lock, and never changed afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import Final
+
+import psycopg
+from attrs import frozen
+from psycopg import sql
+
+from understudy.actors import UnderstudyError
+
+from ._connection import Connection
+
+OLDEST_SERVER: Final = 140000
+_LOCK: Final = 7_411_000_001
+
+
+class SchemaError(UnderstudyError):
+    """The database's schema and this version of the program do not fit together."""
+
+
+@frozen
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """The fingerprint under which it is recorded."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """Return every migration this version knows, in order."""
+    found: list[Migration] = []
+    for path in (files(__package__) / "migrations").iterdir():
+        number, _, name = path.name.removesuffix(".sql").partition("_")
+        if path.name.endswith(".sql"):
+            found.append(Migration(int(number), name, path.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+async def migrate(connection: Connection, *, schema: str, partitions: int) -> list[Migration]:
+    """Bring a database to this version's schema; returns what was applied.
+
+    All of it happens in one transaction under an advisory lock: processes that
+    start at the same time apply each migration once, and a failure changes nothing.
+
+    Args:
+        connection: An autocommit connection of a role that may create the schema.
+        schema: The name of the schema.
+        partitions: How many partitions each queue gets, if the database is new.
+
+    Raises:
+        SchemaError: If the server is too old, the role may not create the schema, the
+            schema is newer than this version, or a recorded migration was changed.
+    """
+    _check_server(connection)
+    try:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            applied = await _applied(connection, schema)
+            wanted = _unapplied(applied, schema)
+            for migration in wanted:
+                await _apply(connection, migration, schema, partitions)
+            await _check_cluster(connection, schema)
+    except psycopg.errors.InsufficientPrivilege as error:
+        info = connection.info
+        raise SchemaError(
+            f"role {info.user!r} may not create schema {schema!r} in database {info.dbname!r}"
+            f" ({str(error).strip()}). Grant it: grant create on database {info.dbname} to {info.user};"
+            " or let a role that may run `understudy migrate` once."
+        ) from error
+    return wanted
+
+
+async def check_schema(connection: Connection, *, schema: str) -> None:
+    """Refuse a database whose schema is not exactly this version's.
+
+    Raises:
+        SchemaError: Naming the difference and the remedy.
+    """
+    _check_server(connection)
+    missing = _unapplied(await _applied(connection, schema), schema)
+    if missing:
+        names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
+        raise SchemaError(f"schema {schema!r} lacks {names}. Run `understudy migrate`.")
+    await _check_cluster(connection, schema)
+
+
+def _check_server(connection: Connection) -> None:
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        raise SchemaError(
+            f"PostgreSQL {version // 10000}.{version % 10000} is too old: 14 or newer is needed."
+        )
+
+
+async def _applied(connection: Connection, schema: str) -> dict[int, tuple[str, str]]:
+    exists = await connection.execute(
+        "select to_regclass(%s) is not null", (f"{_quoted(schema)}.migrations",)
+    )
+    if await exists.fetchone() != (True,):
+        return {}
+    rows = await connection.execute(
+        sql.SQL("select version, name, checksum from {}.migrations").format(sql.Identifier(schema))
+    )
+    return {version: (name, checksum) for version, name, checksum in await rows.fetchall()}
+
+
+def _unapplied(applied: dict[int, tuple[str, str]], schema: str) -> list[Migration]:
+    known = {migration.version: migration for migration in migrations()}
+    for version, (name, checksum) in sorted(applied.items()):
+        migration = known.get(version)
+        if migration is None:
+            raise SchemaError(
+                f"schema {schema!r} has migration {version:04d}_{name}, which this version does not"
+                " know: it belongs to a newer version. Upgrade understudy."
+            )
+        if migration.checksum != checksum:
+            raise SchemaError(
+                f"migration {version:04d}_{name} was changed after it was applied to schema {schema!r}."
+                " Install the version that applied it, or restore its file."
+            )
+    return [migration for version, migration in known.items() if version not in applied]
+
+
+async def _apply(connection: Connection, migration: Migration, schema: str, partitions: int) -> None:
+    name = sql.Identifier(schema)
+    if migration.version == 1:
+        await connection.execute(sql.SQL("create schema if not exists {}").format(name))
+        await connection.execute(
+            sql.SQL(
+                "create table {}.migrations (version integer primary key, name text not null,"
+                " checksum text not null, applied_at timestamptz not null default now())"
+            ).format(name)
+        )
+    # The file is this package's own; psycopg wants a literal, which a file cannot be.
+    text = sql.SQL(migration.text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await connection.execute(
+        text.format(schema=name, channel=sql.Literal(schema), partitions=sql.Literal(partitions))
+    )
+    await connection.execute(
+        sql.SQL("insert into {}.migrations (version, name, checksum) values (%s, %s, %s)").format(name),
+        (migration.version, migration.name, migration.checksum),
+    )
+
+
+async def _check_cluster(connection: Connection, schema: str) -> None:
+    """A dump restored into another cluster meets transaction ids that start over."""
+    answer = await connection.execute(
+        sql.SQL(
+            "select m.system_identifier, c.system_identifier::text from {}.meta m, pg_control_system() c"
+        ).format(sql.Identifier(schema))
+    )
+    row = await answer.fetchone()
+    if row is not None and row[0] != row[1]:
+        raise SchemaError(
+            f"schema {schema!r} was restored from another cluster (system identifier {row[0]}, here {row[1]}):"
+            " its stored transaction ids mean nothing here. Run `understudy rebase` once, with no"
+            " process of the app running."
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,35 @@
+"""The store's SQL: one file for each statement, headed by its purpose and its parameters."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+from psycopg import sql
+
+_FOLDER: Final = files(__package__) / "statements"
+
+
+class Statements:
+    """The statements of one schema, ready to be executed.
+
+    Attributes are looked up by the file's name: `statements["fetch"]`.
+    """
+
+    def __init__(self, schema: str) -> None:
+        """Fill the schema into every statement."""
+        self._texts = {
+            path.name.removesuffix(".sql"): _fill(path.read_text(encoding="utf-8"), schema)
+            for path in _FOLDER.iterdir()
+            if path.name.endswith(".sql")
+        }
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return one statement."""
+        return self._texts[name]
+
+
+def _fill(text: str, schema: str) -> bytes:
+    # The files are this package's own; psycopg wants a literal, which a file cannot be.
+    statement = sql.SQL(text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

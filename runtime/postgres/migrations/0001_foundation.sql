@@ -1,0 +1,455 @@
+-- The tables and functions of the runtime.
+-- Placeholders: schema (an identifier), channel (a literal), partitions (an integer literal).
+
+-- One row: what is fixed for the life of this database.
+create table {schema}.meta (
+    only_row boolean primary key default true check (only_row),
+    system_identifier text not null,
+    partitions smallint not null check (partitions between 1 and 1024),
+    created_at timestamptz not null default now()
+);
+insert into {schema}.meta (system_identifier, partitions)
+select system_identifier::text, {partitions} from pg_control_system();
+
+-- A message keeps its id when it waits in `scheduled` and comes back, so that
+-- the idempotency key its handler sees stays the same over all attempts.
+create sequence {schema}.message_ids as bigint;
+
+-- The mailbox. One index serves the fetch, the delete and the look-up: a
+-- second one on the id would cost every sender a second index entry.
+create table {schema}.messages (
+    id bigint not null default nextval('{schema}.message_ids'),
+    queue text not null,
+    partition smallint not null,
+    priority smallint not null default 0 check (priority between -1 and 1),
+    key text,
+    type text not null,
+    version smallint not null default 1,
+    payload json not null,
+    headers json,
+    attempts integer not null default 0,
+    last_error text,
+    not_before timestamptz,
+    sent_at timestamptz not null default now(),
+    tx xid8 not null default pg_current_xact_id(),
+    primary key (queue, priority, tx, id)
+);
+-- Rows live for milliseconds: vacuum by count, not by share of the table.
+alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+
+create table {schema}.scheduled (
+    id bigint primary key default nextval('{schema}.message_ids'),
+    due_at timestamptz not null,
+    queue text not null,
+    partition smallint not null,
+    priority smallint not null default 0 check (priority between -1 and 1),
+    key text,
+    type text not null,
+    version smallint not null default 1,
+    payload json not null,
+    headers json,
+    attempts integer not null default 0,
+    last_error text,
+    sent_at timestamptz not null default now()
+);
+create index scheduled_due on {schema}.scheduled (due_at, id);
+
+-- The journal. Readers that need every event in one order use (tx, position)
+-- below the oldest running transaction: positions are handed out before commit.
+create table {schema}.events (
+    position bigint generated always as identity,
+    actor text not null,
+    key text not null,
+    seq bigint not null check (seq > 0),
+    type text not null,
+    version smallint not null,
+    payload json not null,
+    metadata json,
+    recorded_at timestamptz not null default now(),
+    tx xid8 not null default pg_current_xact_id(),
+    primary key (actor, key, seq)
+);
+create index events_in_order on {schema}.events (tx, position);
+
+create function {schema}.refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'the journal is append-only: % on % is refused', tg_op, tg_table_name
+        using errcode = 'insufficient_privilege',
+              hint = 'Record a correcting event instead.';
+end $$;
+create trigger append_only before update or delete or truncate on {schema}.events
+    for each statement execute function {schema}.refuse_change();
+
+create table {schema}.snapshots (
+    actor text not null,
+    key text not null,
+    seq bigint not null,
+    state_version integer not null,
+    state json not null,
+    recorded_at timestamptz not null default now(),
+    primary key (actor, key, seq)
+);
+
+-- Who may handle a partition: the holder of its advisory lock, at this epoch.
+create table {schema}.partitions (
+    queue text not null,
+    partition smallint not null,
+    epoch bigint not null default 0,
+    owner text,
+    taken_at timestamptz,
+    primary key (queue, partition)
+);
+
+create table {schema}.dead_letters (
+    id bigint generated always as identity primary key,
+    message_id bigint not null,
+    queue text not null,
+    partition smallint not null,
+    priority smallint not null,
+    key text,
+    type text not null,
+    version smallint not null,
+    payload json not null,
+    headers json,
+    attempts integer not null,
+    error text not null,
+    sent_at timestamptz not null,
+    died_at timestamptz not null default now()
+);
+create index dead_letters_by_queue on {schema}.dead_letters (queue, id);
+
+create table {schema}.checkpoints (
+    projection text primary key,
+    tx xid8 not null,
+    position bigint not null
+);
+
+-- What a caller is told when it asks again: replies to remote asks and first
+-- outcomes of idempotency keys.
+create table {schema}.outcomes (
+    id text primary key,
+    outcome json not null,
+    expires_at timestamptz not null
+);
+create index outcomes_expiry on {schema}.outcomes (expires_at);
+
+-- The marker of a batch that committed. Its unique key settles a commit whose
+-- answer was lost: whoever inserts the marker first decides, for good.
+create table {schema}.commits (
+    writer uuid not null,
+    batch bigint not null,
+    void boolean not null default false,
+    at timestamptz not null default now(),
+    primary key (writer, batch)
+);
+
+-- The partition of a key, computed alike by every sender in every language.
+create function {schema}.partition_of(key text) returns smallint
+language sql stable parallel safe as $$
+    select case when $1 is null then floor(random() * meta.partitions)::smallint
+           else ((get_byte(digest, 0) * 65536 + get_byte(digest, 1) * 256 + get_byte(digest, 2))
+                 % meta.partitions)::smallint end
+    from {schema}.meta, sha256(convert_to(coalesce($1, ''), 'UTF8')) as digest
+$$;
+
+-- The lock that says who owns a partition; held by a session.
+create function {schema}.ownership_lock(queue text, partition smallint) returns bigint
+language sql immutable parallel safe as $$
+    select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
+$$;
+
+-- Wake whoever listens: the name of a queue, `@` for the scheduler, `!name` for one asker, `*` for all.
+create function {schema}.ring(queue text) returns void language plpgsql as $$
+begin
+    perform pg_notify({channel}, queue);
+end $$;
+
+-- Send to a queue from any language, inside the caller's own transaction.
+create function {schema}.enqueue(
+    queue text, type text, payload json, key text default null, version int default 1,
+    delay interval default null, due_at timestamptz default null,
+    priority int default 0, headers json default null
+) returns bigint language plpgsql as $$
+declare
+    message_id bigint;
+    wanted timestamptz := coalesce(enqueue.due_at, clock_timestamp() + enqueue.delay);
+begin
+    if wanted is null or wanted <= clock_timestamp() then
+        insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
+        values (enqueue.queue, {schema}.partition_of(enqueue.key), enqueue.priority, enqueue.key,
+                enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
+        returning id into message_id;
+    else
+        insert into {schema}.scheduled (due_at, queue, partition, priority, key, type, version, payload, headers)
+        values (wanted, enqueue.queue, {schema}.partition_of(enqueue.key), enqueue.priority, enqueue.key,
+                enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
+        returning id into message_id;
+    end if;
+    perform {schema}.ring(case when wanted is null or wanted <= clock_timestamp() then enqueue.queue else '@' end);
+    return message_id;
+end $$;
+
+-- Send to an actor: its name is its queue, and it needs a key.
+create function {schema}.tell(
+    actor text, key text, type text, payload json, version int default 1,
+    delay interval default null, due_at timestamptz default null,
+    priority int default 0, headers json default null
+) returns bigint language plpgsql as $$
+begin
+    if coalesce(tell.key, '') = '' then
+        raise exception 'a message to actor % needs a key', tell.actor using errcode = 'invalid_parameter_value';
+    end if;
+    return {schema}.enqueue(tell.actor, tell.type, tell.payload, tell.key, tell.version,
+                            tell.delay, tell.due_at, tell.priority, tell.headers);
+end $$;
+
+-- Send several messages inside the caller's own transaction.
+create function {schema}.send(
+    queue text[], partition smallint[], priority smallint[], key text[],
+    type text[], version smallint[], payload json[], headers json[],
+    rare json, rings text[]
+) returns void language plpgsql as $$
+begin
+    if send.queue is not null then
+        insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
+        select * from unnest(send.queue, send.partition, send.priority, send.key, send.type,
+                             send.version, send.payload, send.headers);
+    end if;
+    if rare is not null then
+        perform {schema}.commit_rare(rare);
+    end if;
+    if rings is not null then
+        perform {schema}.ring(r.queue) from unnest(rings) as r (queue);
+    end if;
+end $$;
+
+-- Put dead letters back into their mailboxes, as new arrivals with no attempts.
+create function {schema}.redrive(letters bigint[], wanted_queue text) returns bigint language plpgsql as $$
+declare
+    moved bigint;
+begin
+    with gone as (
+        delete from {schema}.dead_letters d
+        where (letters is null or d.id = any (letters)) and (wanted_queue is null or d.queue = wanted_queue)
+        returning d.*
+    ), back as (
+        insert into {schema}.messages
+            (id, queue, partition, priority, key, type, version, payload, headers, sent_at)
+        select message_id, queue, partition, priority, key, type, version, payload, headers, sent_at
+        from gone order by id returning queue
+    )
+    select count(*) into moved from back;
+    if moved > 0 then
+        perform {schema}.ring(coalesce(wanted_queue, '*'));
+    end if;
+    return moved;
+end $$;
+
+-- Commit one batch of turns, or nothing of it. The checks:
+--   every fence (partition, epoch) is still current, and stays so until this
+--   transaction ends (for share makes a take-over wait);
+--   each consumed message was still there to be deleted;
+--   (actor, key, seq) is free for each event (its primary key).
+-- A failed check raises US001 with what failed in the detail, as JSON.
+create function {schema}.commit_batch(
+    writer uuid, batch bigint, forget bigint,
+    fence_queue text[], fence_partition smallint[], fence_epoch bigint[],
+    gone_queue text[], gone_priority smallint[], gone_tx xid8[], gone_id bigint[],
+    event_actor text[], event_key text[], event_seq bigint[], event_type text[],
+    event_version smallint[], event_payload json[], event_metadata json[],
+    send_queue text[], send_partition smallint[], send_priority smallint[], send_key text[],
+    send_type text[], send_version smallint[], send_payload json[], send_headers json[],
+    rare json, rings text[]
+) returns void language plpgsql as $$
+declare
+    failed json;
+    deleted bigint[];
+begin
+    insert into {schema}.commits (writer, batch) values (commit_batch.writer, commit_batch.batch);
+    if forget is not null then
+        delete from {schema}.commits c where c.writer = commit_batch.writer and c.batch = forget;
+    end if;
+
+    if fence_queue is not null then
+        with held as materialized (
+            select p.queue, p.partition, p.epoch
+            from unnest(fence_queue, fence_partition) as f (queue, partition)
+            join {schema}.partitions p using (queue, partition)
+            for share of p
+        )
+        select json_agg(json_build_array(f.queue, f.partition)) into failed
+        from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
+        left join held using (queue, partition)
+        where held.epoch is distinct from f.epoch;
+        if failed is not null then
+            raise exception 'partitions have another owner' using errcode = 'US001',
+                detail = json_build_object('stale', failed);
+        end if;
+    end if;
+
+    if gone_id is not null then
+        with gone as (
+            delete from {schema}.messages m
+            using unnest(gone_queue, gone_priority, gone_tx, gone_id) as g (queue, priority, tx, id)
+            where m.queue = g.queue and m.priority = g.priority and m.tx = g.tx and m.id = g.id
+            returning m.id
+        )
+        select array_agg(id) into deleted from gone;
+        if cardinality(deleted) is distinct from cardinality(gone_id) then
+            select json_agg(id) into failed from unnest(gone_id) as expected (id)
+            where id <> all (coalesce(deleted, array[]::bigint[]));
+            raise exception 'messages were handled already' using errcode = 'US001',
+                detail = json_build_object('missing', failed);
+        end if;
+    end if;
+
+    if event_actor is not null then
+        insert into {schema}.events (actor, key, seq, type, version, payload, metadata)
+        select * from unnest(event_actor, event_key, event_seq, event_type, event_version,
+                             event_payload, event_metadata);
+    end if;
+
+    if send_queue is not null or rare is not null or rings is not null then
+        perform {schema}.send(send_queue, send_partition, send_priority, send_key, send_type,
+                              send_version, send_payload, send_headers, rare, rings);
+    end if;
+end $$;
+
+-- The parts of a batch that most batches lack: later messages, retries, dead
+-- letters, snapshots, outcomes.
+create function {schema}.commit_rare(rare json) returns void language plpgsql as $$
+declare
+    failed json;
+begin
+    if rare -> 'scheduled' is not null then
+        insert into {schema}.scheduled
+            (due_at, queue, partition, priority, key, type, version, payload, headers)
+        select coalesce(s.at, clock_timestamp() + s.delay * interval '1 second'),
+               s.queue, s.partition, s.priority, s.key, s.type, s.version, s.payload, s.headers
+        from json_to_recordset(rare -> 'scheduled') as s (
+            delay double precision, at timestamptz, queue text, partition smallint, priority smallint,
+            key text, type text, version smallint, payload json, headers json);
+        perform {schema}.ring('@');
+    end if;
+
+    -- A failed message that keeps its place at the head of its key.
+    if rare -> 'retries' is not null then
+        with tried as (
+            update {schema}.messages m
+            set attempts = r.attempts, last_error = r.error,
+                not_before = case when r.delay is null then 'infinity'
+                                  else clock_timestamp() + r.delay * interval '1 second' end
+            from json_to_recordset(rare -> 'retries') as r (
+                queue text, priority smallint, tx text, id bigint,
+                attempts integer, error text, delay double precision)
+            where m.queue = r.queue and m.priority = r.priority and m.tx = r.tx::xid8 and m.id = r.id
+            returning m.id
+        )
+        select json_agg(r.id) into failed
+        from json_to_recordset(rare -> 'retries') as r (id bigint)
+        where r.id not in (select id from tried);
+        if failed is not null then
+            raise exception 'messages were handled already' using errcode = 'US001',
+                detail = json_build_object('missing', failed);
+        end if;
+    end if;
+
+    -- A failed message that lets the others pass: it comes back as a new arrival.
+    if rare -> 'later' is not null then
+        with gone as (
+            delete from {schema}.messages m
+            using json_to_recordset(rare -> 'later') as r (
+                queue text, priority smallint, tx text, id bigint,
+                attempts integer, error text, delay double precision)
+            where m.queue = r.queue and m.priority = r.priority and m.tx = r.tx::xid8 and m.id = r.id
+            returning m.*, r.attempts as tried, r.error, r.delay
+        ), moved as (
+            insert into {schema}.scheduled
+                (id, due_at, queue, partition, priority, key, type, version, payload, headers,
+                 attempts, last_error, sent_at)
+            select id, clock_timestamp() + delay * interval '1 second', queue, partition, priority, key,
+                   type, version, payload, headers, tried, error, sent_at
+            from gone returning id
+        )
+        select json_agg(r.id) into failed
+        from json_to_recordset(rare -> 'later') as r (id bigint)
+        where r.id not in (select id from moved);
+        perform {schema}.ring('@');
+        if failed is not null then
+            raise exception 'messages were handled already' using errcode = 'US001',
+                detail = json_build_object('missing', failed);
+        end if;
+    end if;
+
+    if rare -> 'dead' is not null then
+        with gone as (
+            delete from {schema}.messages m
+            using json_to_recordset(rare -> 'dead') as r (
+                queue text, priority smallint, tx text, id bigint, attempts integer, error text)
+            where m.queue = r.queue and m.priority = r.priority and m.tx = r.tx::xid8 and m.id = r.id
+            returning m.*, r.attempts as tried, r.error
+        ), buried as (
+            insert into {schema}.dead_letters
+                (message_id, queue, partition, priority, key, type, version, payload, headers,
+                 attempts, error, sent_at)
+            select id, queue, partition, priority, key, type, version, payload, headers,
+                   tried, error, sent_at
+            from gone returning message_id
+        )
+        select json_agg(r.id) into failed
+        from json_to_recordset(rare -> 'dead') as r (id bigint)
+        where r.id not in (select message_id from buried);
+        if failed is not null then
+            raise exception 'messages were handled already' using errcode = 'US001',
+                detail = json_build_object('missing', failed);
+        end if;
+    end if;
+
+    if rare -> 'snapshots' is not null then
+        insert into {schema}.snapshots (actor, key, seq, state_version, state)
+        select s.actor, s.key, s.seq, s.state_version, s.state
+        from json_to_recordset(rare -> 'snapshots') as s (
+            actor text, key text, seq bigint, state_version integer, state json)
+        on conflict (actor, key, seq) do update
+            set state_version = excluded.state_version, state = excluded.state, recorded_at = now();
+        delete from {schema}.snapshots old
+        using json_to_recordset(rare -> 'snapshots') as s (actor text, key text, keep integer)
+        where old.actor = s.actor and old.key = s.key and old.seq < (
+            select min(kept.seq) from (
+                select n.seq from {schema}.snapshots n
+                where n.actor = s.actor and n.key = s.key order by n.seq desc limit s.keep
+            ) as kept);
+    end if;
+
+    if rare -> 'outcomes' is not null then
+        insert into {schema}.outcomes (id, outcome, expires_at)
+        select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
+        from json_to_recordset(rare -> 'outcomes') as o (
+            id text, outcome json, retention double precision);
+        perform {schema}.ring('!' || o.asker)
+        from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
+              where asker is not null) as o;
+    end if;
+end $$;
+
+-- Move what is due into the mailbox, where it gets a fresh transaction id.
+-- Returns the queues that got something, and the seconds to the next due time.
+create function {schema}.promote_due(most integer) returns table (queues text[], next_due double precision)
+language plpgsql as $$
+begin
+    with due as materialized (
+        select id from {schema}.scheduled where due_at <= clock_timestamp()
+        order by due_at, id limit most for update skip locked
+    ), gone as (
+        delete from {schema}.scheduled s using due where s.id = due.id returning s.*
+    ), moved as (
+        insert into {schema}.messages
+            (id, queue, partition, priority, key, type, version, payload, headers, attempts, last_error, sent_at)
+        select id, queue, partition, priority, key, type, version, payload, headers, attempts, last_error, sent_at
+        from gone order by due_at, id returning queue
+    )
+    select array_agg(distinct queue) into queues from moved;
+    perform {schema}.ring(queue) from unnest(queues) as q (queue);
+    select extract(epoch from min(due_at) - clock_timestamp()) into next_due from {schema}.scheduled;
+    return next;
+end $$;

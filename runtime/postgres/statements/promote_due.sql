@@ -1,0 +1,3 @@
+-- promote_due: move due messages into the mailbox.
+-- params: most int
+select queues, next_due from {schema}.promote_due(%s)

@@ -1,0 +1,3 @@
+-- take_outcome: the reply to a remote ask.
+-- params: id text
+select outcome::text from {schema}.outcomes where id = %s
