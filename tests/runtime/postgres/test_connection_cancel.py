@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import psycopg
 import pytest
 import trio
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 from understudy.runtime.postgres import SETTLE_SECONDS, Connection
+from understudy.runtime.postgres._waiting import drive
 
 from .cancelling import CancelAfter
 from .connections import IDLE, INERROR, assert_at_rest, connected, until, until_sleeping, value
+
+_T = TypeVar("_T")
 
 SLEEP = "SELECT pg_sleep(60)"
 STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
@@ -319,3 +324,22 @@ async def test_cancelled_at_every_await(database_url: str, waking: bool) -> None
             await observer.execute("TRUNCATE t")
         assert interrupter.steps > 30
         assert closed == 0
+
+
+class Careless(Connection[TupleRow]):
+    """A connection that waits on Trio and knows no rules of cancellation."""
+
+    async def wait(self, gen: PQGen[_T], *_: object, **__: object) -> _T:
+        return await drive(gen, self.pgconn.socket)
+
+
+async def test_control_without_the_rules_a_command_stays_in_progress(database_url: str) -> None:
+    """The same cancellation, on a connection without the rules, is what these tests must be able to see."""
+    connection = await Careless.connect(database_url, autocommit=True)
+    assert await CancelAfter(1).run(lambda: connection.execute(SLEEP)) is None
+    assert connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
+    with pytest.raises(AssertionError):
+        assert_at_rest(connection)
+    with pytest.raises(psycopg.OperationalError, match="already in progress"):
+        await connection.execute("SELECT 1")
+    await connection.close()

@@ -150,10 +150,8 @@ async def test_stream_reads_row_by_row(database_url: str) -> None:
         assert rows == list(range(1, 1001))
         rows = [row[0] async for row in cursor.stream("SELECT generate_series(1, 1000)", size=64)]
         assert rows == list(range(1, 1001))
-        rows_on_demand = cast(
-            "AsyncGenerator[tuple[int]]", cursor.stream("SELECT generate_series(1, 10000000)")
-        )
-        async with aclosing(rows_on_demand) as stream:
+        endless = cursor.stream("SELECT generate_series(1, 10000000)")
+        async with aclosing(cast("AsyncGenerator[tuple[int]]", endless)) as stream:
             async for _ in stream:
                 break
         assert connection.info.transaction_status == IDLE

@@ -2,11 +2,12 @@
 
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
 
 from tests.proxy import Proxy
 from understudy.runtime.postgres import (
@@ -22,7 +23,7 @@ from understudy.runtime.postgres import (
 from .connections import value
 
 
-async def settings(connection: Connection[tuple[object, ...]], *names: str) -> dict[str, str]:
+async def settings(connection: Connection[TupleRow], *names: str) -> dict[str, str]:
     return {name: await value(connection, "SELECT current_setting(%s)", name) for name in names}
 
 
@@ -179,7 +180,7 @@ def roles(database_url: str) -> Iterator[None]:
             admin.execute("DROP ROLE locked, crowded")
 
 
-def _write(admin: psycopg.Connection[tuple[object, ...]], path: str, lines: list[str]) -> None:
+def _write(admin: psycopg.Connection[TupleRow], path: str, lines: Sequence[str]) -> None:
     """Write a file of the server, and have the server read its configuration again."""
     content = "\n".join(lines).encode() + b"\n"
     (oid,) = admin.execute("SELECT lo_from_bytea(0, %s)", [content]).fetchone() or (0,)
