@@ -46,7 +46,8 @@ def expected() -> set[str]:
 
 def is_source(path: Path) -> bool:
     """Whether this belongs into the wheel: the linter's settings and what Python left behind do not."""
-    return path.is_file() and path.name != "ruff.toml" and "__pycache__" not in path.parts
+    left_behind = any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(ROOT).parts)
+    return path.is_file() and path.name != "ruff.toml" and not left_behind
 
 
 def check_installed(wheel: Path, scratch: Path) -> None:
