@@ -3,19 +3,20 @@
 `understudy.runtime` stands on this package; this package never imports it.
 """
 
-from ._actor import ActorDefinition as ActorDefinition
-from ._actor import Decider as Decider
 from ._actor import actor as actor
 from ._actor import apply as apply
 from ._actor import decide as decide
-from ._actor import definition_of as definition_of
 from ._app import App as App
 from ._backoff import Backoff as Backoff
 from ._command import Command as Command
 from ._command import command as command
 from ._decision import Decision as Decision
-from ._decision import decide as run_decide
-from ._decision import run as run
+from ._decision import decision_of as decision_of
+from ._decision import run_decider as run_decider
+from ._definition import ActorDefinition as ActorDefinition
+from ._definition import Decider as Decider
+from ._definition import definition_of as definition_of
+from ._definition import is_actor as is_actor
 from ._effects import Effects as Effects
 from ._effects import Enqueue as Enqueue
 from ._effects import Stop as Stop

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from ._actor import ActorDefinition, definition_of
+from ._definition import ActorDefinition, definition_of
 from ._errors import DefinitionError
 from ._handler import HandlerDefinition, OnFailure, make_handler
 from ._keys import check_name

@@ -5,10 +5,11 @@ A decision is filled in as it goes, so that when a decider raises, the caller st
 touched: the first thing that happens to a yielded event is to be listed, the second to be applied.
 """
 
+from collections.abc import Callable
 from types import CoroutineType, GeneratorType
 from typing import Any, NoReturn
 
-from ._actor import ActorDefinition, Decider
+from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Stop, Tell
 from ._errors import EffectError
 from ._message import spec_of
@@ -44,17 +45,17 @@ class Decision:
         return f"Decision(events={self.events}, sends={self.sends}, reply={self.reply!r}, stop={self.stop})"
 
 
-def decide(definition: ActorDefinition, state: Any, command: object, turn: DecideTurn) -> Decision:
-    """Let an actor decide a command; see `run`.
+def decision_of(definition: ActorDefinition, state: Any, command: object, turn: DecideTurn) -> Decision:
+    """Let an actor decide a command; see `run_decider`.
 
-    Use `run` where a failure must tell whether the state was touched.
+    Use `run_decider` where a failure must tell whether the state was touched.
     """
     decision = Decision()
-    run(definition, state, command, turn, decision)
+    run_decider(definition, state, command, turn, decision)
     return decision
 
 
-def run(
+def run_decider(
     definition: ActorDefinition, state: Any, command: object, turn: DecideTurn, decision: Decision
 ) -> None:
     """Let an actor decide a command, applying each event to `state` at once.
@@ -75,7 +76,7 @@ def run(
     if decider is None:
         _no_decider(definition, command)
     function = decider.function
-    result = function(state, command, turn) if decider.takes_turn else function(state, command)
+    result: Any = function(state, command, turn) if decider.takes_turn else function(state, command)
     if type(result) is not GeneratorType:
         if hasattr(result, "__await__"):
             _awaited(decider, result)
@@ -83,7 +84,7 @@ def run(
         return
     appliers = definition.appliers
     events = decision.events
-    advance = result.__next__
+    advance: Callable[[], Any] = result.__next__
     while True:
         # Only the generator's own StopIteration is its end: one that an applier lets slip is an error.
         try:
@@ -91,7 +92,7 @@ def run(
         except StopIteration as end:
             decision.reply = end.value
             return
-        kind = type(item)
+        kind: type[Any] = type(item)
         applier = appliers.get(kind)
         if applier is not None:
             events.append(item)
@@ -117,7 +118,7 @@ def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item:
         raise EffectError(f"{where} the class {item.__qualname__}; yield an instance of it")
     if spec is not None and spec.kind == "event":
         raise EffectError(
-            f"{where} the event {kind.__qualname__}, but actor {definition.name!r} has no @apply for it; add one"
+            f"{where} the event {kind.__qualname__}, but actor {definition.name!r} has no @apply for it"
         )
     if spec is not None:
         raise EffectError(

@@ -111,7 +111,7 @@ class DecodeError(UnderstudyError):
         row: Where it is stored, once `at` was called; empty before.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # all positional, so that it can be pickled
         self, kind: Kind, name: str, version: int, payload: str, problem: str, row: str = ""
     ) -> None:
         super().__init__(kind, name, version, payload[:_EXCERPT], problem, row)

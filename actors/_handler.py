@@ -89,6 +89,6 @@ def _commands(function: Callable[..., Any], parameter: inspect.Parameter, what: 
         spec = spec_of(command)
         if spec is None or spec.kind != "command":
             raise DefinitionError(
-                f"{what} takes {command.__qualname__}, which is no command; write @command(...) above its class"
+                f"{what} takes {command.__qualname__}, which is no command; write @command(...) above it"
             )
     return commands

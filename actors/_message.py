@@ -57,12 +57,17 @@ def make_spec(
     Raises:
         DefinitionError: A bad name, a bad version, or upcasters with a hole in their chain.
     """
-    if isinstance(aliases, str):
-        raise DefinitionError(f"{kind} {name!r}: aliases is a tuple of names: aliases=({aliases!r},)")
-    names = tuple(check_name(each, kind) for each in (name, *aliases))
+    names = tuple(check_name(each, kind) for each in (name, *check_aliases(aliases, f"{kind} {name!r}")))
     check_version(version, f"{kind} {name!r}")
     check_chain(f"{kind} {name!r}", version, upcast)
     return MessageSpec(kind, name, version, dict(upcast), names[1:])
+
+
+def check_aliases(aliases: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return aliases as a tuple; one text is a mistake, not a list of letters."""
+    if isinstance(aliases, str):
+        raise DefinitionError(f"{what}: aliases is a tuple of names: aliases=({aliases!r},)")
+    return tuple(aliases)
 
 
 def check_chain(what: str, version: int, upcast: Mapping[int, Upcaster]) -> None:
@@ -84,7 +89,7 @@ def attach(cls: type, spec: MessageSpec) -> None:
     Raises:
         DefinitionError: It is none, or it has a stored name already.
     """
-    if not attrs.has(cls) or "__attrs_attrs__" not in cls.__dict__:
+    if "__attrs_attrs__" not in cls.__dict__:
         raise DefinitionError(
             f"{spec.kind} {spec.name!r}: {cls.__qualname__} is no attrs class; "
             f"write @{spec.kind}(...) above @attrs.frozen"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from ._actor import ActorDefinition
+from ._definition import ActorDefinition
 from ._errors import DefinitionError
 
 S = TypeVar("S")

@@ -30,7 +30,7 @@ class DecideTurn:
     message_id: str
     now: datetime
     attempt: int = 1
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     _random: Random | None = attrs.field(default=None, init=False, repr=False)
 
     @property

@@ -28,7 +28,6 @@ class Settings:
         batch: Turns in one commit at most.
         residents: Actors of one kind kept in memory at most.
         passivate_after: Seconds after which an unused actor leaves memory.
-        payload_limit: Bytes of one payload at most.
         shutdown: Seconds an orderly end may take before what still runs is cancelled.
         pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
         acquire_timeout: Seconds to wait for one of them.
@@ -48,7 +47,6 @@ class Settings:
     batch: int = attrs.field(default=1000, validator=_positive)
     residents: int = attrs.field(default=10_000, validator=_positive)
     passivate_after: float = attrs.field(default=300.0, validator=_positive)
-    payload_limit: int = attrs.field(default=1_000_000, validator=_positive)
     shutdown: float = attrs.field(default=10.0, validator=_positive)
     pool_size: int = attrs.field(default=4, validator=_positive)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive)

@@ -1,5 +1,8 @@
 """The shape of `Any`: whatever JSON itself can hold, and comes back as it was."""
 
+# Values of every type pass through here.
+# pyright: reportUnknownVariableType=false
+
 from typing import Any, Final
 
 from ._mismatch import Mismatch, expected

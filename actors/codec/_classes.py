@@ -4,6 +4,9 @@ cattrs writes one flat function per class and direction. Each field gets its hoo
 hooks, which coerce, are never looked up.
 """
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_origin
 
@@ -12,8 +15,8 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from .._message import spec_of
-from ._mismatch import Mismatch, expected
-from ._shape import Encode, Shape
+from ._mismatch import Mismatch, at_step, expected
+from ._shape import Decode, Describe, Encode, Shape
 
 Mode: TypeAlias = Literal["strict", "tolerant", "complete"]
 """How a class is read: unknown fields refused; unknown fields ignored; or exactly all fields, no defaults."""
@@ -35,41 +38,25 @@ def stored_fields(cls: type) -> list[Any]:
 
     A frozen class computes its `init=False` fields itself; a live one has state in them.
     """
-    frozen = cls.__setattr__ is not object.__setattr__ and _is_frozen(cls)
+    frozen = _is_frozen(cls)
     return [each for each in attrs.fields(cls) if each.init or not frozen]
 
 
-def class_shape(hint: Any, fields: list[Field], mode: Mode) -> Shape:
+def class_shape(hint: Any, fields: list[Field], mode: Mode, *, located: bool) -> Shape:
     """Return the shape of an attrs class, or of a generic one with its arguments.
 
     Args:
         hint: The class, or `Box[int]`.
         fields: What is stored of it.
         mode: How it is read.
+        located: Whether an error says in which field it is; slower.
     """
     cls: type = get_origin(hint) or hint
-    overrides = {
-        each.name: override(struct_hook=each.shape.decode, unstruct_hook=each.shape.encode) for each in fields
-    }
-    skipped = {each.name: override(omit=True) for each in attrs.fields(cls) if each.name not in overrides}
-    write: Encode = make_dict_unstructure_fn(
-        hint, _CONVERTER, _cattrs_include_init_false=True, _cattrs_use_linecache=False, **overrides, **skipped
-    )
-    read: Callable[[Any, Any], Any] = make_dict_structure_fn(
-        hint,
-        _CONVERTER,
-        _cattrs_include_init_false=True,
-        _cattrs_use_linecache=False,
-        _cattrs_detailed_validation=False,
-        _cattrs_forbid_extra_keys=False,
-        _cattrs_prefer_attrib_converters=False,
-        **overrides,
-        **skipped,
-    )
+    write, read = _generate(hint, cls, fields, located=located)
     spec = spec_of(cls)
     return Shape(
-        encode=_encoder(cls, write, fields),
-        decode=_decoder(cls, read, fields, mode),
+        encode=_encoder(cls, write, fields, located=located),
+        decode=_decoder(cls, read, fields, mode, located=located),
         describe=_describer(hint, fields),
         runtime=(cls,),
         tag=spec.name if spec else cls.__name__,
@@ -77,82 +64,104 @@ def class_shape(hint: Any, fields: list[Field], mode: Mode) -> Shape:
     )
 
 
-def _encoder(cls: type, write: Encode, fields: list[Field]) -> Encode:
+def _generate(
+    hint: Any, cls: type, fields: list[Field], *, located: bool
+) -> tuple[Encode, Callable[[Any, type], Any]]:
+    """Let cattrs write the two functions."""
+    options: dict[str, Any] = {each.name: override(omit=True) for each in attrs.fields(cls)}
+    for each in fields:
+        encode, decode = _hooks(each) if located else (each.shape.encode, each.shape.decode)
+        options[each.name] = override(struct_hook=decode, unstruct_hook=encode)
+    options |= {"_cattrs_include_init_false": True, "_cattrs_use_linecache": False}
+    write = make_dict_unstructure_fn(hint, _CONVERTER, **options)
+    read = make_dict_structure_fn(
+        hint,
+        _CONVERTER,
+        _cattrs_detailed_validation=False,
+        _cattrs_forbid_extra_keys=False,
+        _cattrs_prefer_attrib_converters=False,
+        **options,
+    )
+    return write, read
+
+
+def _hooks(field: Field) -> tuple[Encode, Decode]:
+    step, shape = f".{field.name}", field.shape
+    return (
+        lambda value: at_step(step, shape.encode, value),
+        lambda raw, _=None: at_step(step, shape.decode, raw),
+    )
+
+
+def _encoder(cls: type, write: Encode, fields: list[Field], *, located: bool) -> Encode:
     def encode(value: Any) -> Any:
         # A subclass may have more fields, which would be lost.
         if type(value) is not cls:
             expected(cls.__name__, value)
-        try:
-            return write(value)
-        except (Mismatch, AttributeError):
-            raise _encode_error(fields, value) from None
+        return write(value)
 
-    return encode
+    def encode_located(value: Any) -> Any:
+        for each in fields:
+            if not hasattr(value, each.name) and type(value) is cls:
+                raise Mismatch("was never set").inside(f".{each.name}")
+        return encode(value)
+
+    return encode_located if located else encode
 
 
 def _decoder(
-    cls: type, read: Callable[[Any, Any], Any], fields: list[Field], mode: Mode
-) -> Callable[..., Any]:
+    cls: type, read: Callable[[Any, type], Any], fields: list[Field], mode: Mode, *, located: bool
+) -> Decode:
     names = frozenset(each.name for each in fields)
     count = len(names)
-    exact = mode == "complete" or all(each.required for each in fields)
     tolerant = mode == "tolerant"
-    complete = mode == "complete"
+    exact = all(each.required for each in fields)
 
     def decode(raw: Any, _: object = None) -> Any:
         if type(raw) is not dict:
             expected(f"an object with the fields of {cls.__name__}", raw)
-        # With every field required, a missing one is found by `read`; the length then tells an unknown one.
+        # Where every field is required, `read` finds a missing one, and the length tells an unknown one.
         if not tolerant and (len(raw) != count if exact else not raw.keys() <= names):
-            raise _wrong_fields(raw, fields, complete=complete)
-        if complete and raw.keys() != names:
-            raise _wrong_fields(raw, fields, complete=complete)
+            raise _wrong_fields(raw, fields)
+        return read(raw, cls)
+
+    def decode_complete(raw: Any, _: object = None) -> Any:
+        # The fields with a default, which `read` would fill in, must be there too.
+        if type(raw) is dict and raw.keys() != names:
+            raise _wrong_fields(raw, fields)
+        return decode(raw)
+
+    chosen = decode_complete if mode == "complete" else decode
+    return _located_decoder(chosen, fields) if located else chosen
+
+
+def _located_decoder(decode: Decode, fields: list[Field]) -> Decode:
+    def decode_located(raw: Any, _: object = None) -> Any:
+        if type(raw) is dict and any(each.required and each.name not in raw for each in fields):
+            raise _wrong_fields(raw, fields)
         try:
-            return read(raw, cls)
-        except Exception as error:  # noqa: BLE001  # a validator of the class may raise anything
-            raise _decode_error(fields, raw, error) from error
+            return decode(raw)
+        except (Mismatch, RecursionError):
+            raise
+        except Exception as error:
+            raise Mismatch(f"refused by its class: {type(error).__name__}: {error}") from error
 
-    return decode
-
-
-def _encode_error(fields: list[Field], value: Any) -> Mismatch:
-    for field in fields:
-        try:
-            field.shape.encode(getattr(value, field.name))
-        except AttributeError:
-            return Mismatch("was never set").inside(f".{field.name}")
-        except Mismatch as error:
-            return error.inside(f".{field.name}")
-    return Mismatch("changed while it was written")
+    return decode_located
 
 
-def _decode_error(fields: list[Field], raw: Mapping[str, Any], cause: Exception) -> Mismatch:
-    missing = [each.name for each in fields if each.required and each.name not in raw]
-    if missing:
-        return _wrong_fields(raw, fields, complete=False)
-    for field in fields:
-        if field.name not in raw:
-            continue
-        try:
-            field.shape.decode(raw[field.name])
-        except Mismatch as error:
-            return error.inside(f".{field.name}")
-    return Mismatch(f"refused by the class: {type(cause).__name__}: {cause}")
-
-
-def _wrong_fields(raw: Mapping[str, Any], fields: list[Field], *, complete: bool) -> Mismatch:
+def _wrong_fields(raw: Mapping[str, Any], fields: list[Field]) -> Mismatch:
     known = {each.name for each in fields}
-    missing = [each.name for each in fields if (each.required or complete) and each.name not in raw]
+    missing = [each.name for each in fields if each.required and each.name not in raw]
     unknown = sorted(raw.keys() - known)
     problems = [
-        f"{word} {', '.join(repr(each) for each in names)}"
+        f"{word} {', '.join(repr(each) for each in names):.200}"
         for word, names in (("missing field", missing), ("unknown field", unknown))
         if names
     ]
     return Mismatch("; ".join(problems))
 
 
-def _describer(hint: Any, fields: list[Field]) -> Callable[[dict[object, int]], str]:
+def _describer(hint: Any, fields: list[Field]) -> Describe:
     def describe(seen: dict[object, int]) -> str:
         if hint in seen:
             return f"^{seen[hint]}"
@@ -164,8 +173,10 @@ def _describer(hint: Any, fields: list[Field]) -> Callable[[dict[object, int]], 
 
 
 def _is_frozen(cls: type) -> bool:
+    probe: Any = None
     try:
-        object.__new__(cls).__setattr__("__understudy_probe__", None)
+        probe = object.__new__(cls)
+        probe.understudy_probe = None
     except attrs.exceptions.FrozenInstanceError:
         return True
     except (AttributeError, TypeError):

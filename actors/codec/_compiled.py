@@ -1,19 +1,22 @@
 """Compiled classes: straight functions from a value to JSON text and back, and the errors around them."""
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import attrs
 
-from .._errors import Undecodable, Unencodable
+from .._errors import Kind, Undecodable, Unencodable
 from .._message import Upcaster
-from ._json import BROKEN, dumps, loads
+from ._json import NoJson, dumps, loads
 from ._mismatch import Mismatch
 from ._shape import Shape
 
-Kind: TypeAlias = Literal["event", "command", "state", "reply"]
 Encoder: TypeAlias = Callable[[object], str]
 Decoder: TypeAlias = Callable[[str], Any]
+Located: TypeAlias = Callable[[], Shape]
 
 
 @attrs.frozen
@@ -25,42 +28,79 @@ class Label:
     version: int
 
 
-def encoder(label: Label, shape: Shape) -> Encoder:
-    """Return the function from a value to its JSON text. It raises Unencodable."""
+def encoder(label: Label, shape: Shape, located: Located) -> Encoder:
+    """Return the function from a value to its JSON text. It raises Unencodable.
+
+    Args:
+        label: What it writes.
+        shape: The shape of it.
+        located: Makes the same shape with errors that say where; called after an error only.
+    """
     encode = shape.encode
 
     def write(value: object) -> str:
         try:
             return dumps(encode(value))
-        except (Mismatch, *BROKEN) as error:
-            _unencodable(label, error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is named below
+            _unencodable(label, _explain(located, lambda found: found.encode(value), error))
 
     return write
 
 
-def decoder(label: Label, shape: Shape, upcasters: tuple[Upcaster, ...] = ()) -> Decoder:
+def decoder(
+    label: Label,
+    shape: Shape,
+    located: Located,
+    upcasters: tuple[Upcaster, ...] = (),
+    *,
+    unwrap: Callable[[Any], Any] | None = None,
+) -> Decoder:
     """Return the function from JSON text to a value. It raises Undecodable.
 
     Args:
         label: What it reads.
         shape: The shape of today's version.
+        located: Makes the same shape with errors that say where; called after an error only.
         upcasters: From the stored version to today's, in order.
+        unwrap: Takes off what was put around the value; raises Mismatch.
     """
     decode = shape.decode
+
+    def upcast(payload: str) -> Any:
+        raw = loads(payload) if unwrap is None else unwrap(loads(payload))
+        return _upcast(raw, upcasters, label.version) if upcasters else raw
 
     def read(payload: str) -> Any:
         try:
             return decode(loads(payload))
-        except (Mismatch, *BROKEN) as error:
-            _undecodable(label, payload, error)
+        except Exception as error:  # noqa: BLE001  # a validator of the class may raise anything
+            _undecodable(
+                label, payload, _explain(located, lambda found: found.decode(upcast(payload)), error)
+            )
 
     def read_old(payload: str) -> Any:
         try:
-            return decode(_upcast(loads(payload), upcasters, label.version))
-        except (Mismatch, *BROKEN) as error:
-            _undecodable(label, payload, error)
+            return decode(upcast(payload))
+        except Exception as error:  # noqa: BLE001  # an upcaster or a validator may raise anything
+            _undecodable(
+                label, payload, _explain(located, lambda found: found.decode(upcast(payload)), error)
+            )
 
-    return read_old if upcasters else read
+    return read_old if upcasters or unwrap else read
+
+
+def _explain(located: Located, attempt: Callable[[Shape], object], error: Exception) -> Exception:
+    """Repeat what failed with errors that say where, and return the better error.
+
+    The good path is spared all book-keeping, and the bad one costs no more than two tries.
+    """
+    if isinstance(error, RecursionError):
+        return error
+    try:
+        attempt(located())
+    except Exception as better:  # noqa: BLE001  # it is returned
+        return better
+    return error
 
 
 def _upcast(raw: Any, upcasters: tuple[Upcaster, ...], version: int) -> Any:
@@ -79,24 +119,22 @@ def _upcast(raw: Any, upcasters: tuple[Upcaster, ...], version: int) -> Any:
 
 
 def _unencodable(label: Label, error: Exception) -> NoReturn:
+    where, problem = "", str(error)
     if isinstance(error, Mismatch):
-        raise Unencodable(label.kind, label.name, error.where, error.problem) from error
-    if isinstance(error, UnicodeEncodeError):
-        raise Unencodable(
-            label.kind, label.name, "", "a text in it has a lone surrogate, which is no Unicode"
-        ) from error
-    if isinstance(error, RecursionError):
-        raise Unencodable(
-            label.kind, label.name, "", "it is nested too deeply, or contains itself"
-        ) from error
-    raise Unencodable(label.kind, label.name, "", str(error)) from error
+        where, problem = error.where, error.problem
+    elif isinstance(error, UnicodeEncodeError):
+        problem = "a text in it has a lone surrogate, which is no Unicode"
+    elif isinstance(error, RecursionError):
+        problem = "it is nested too deeply, or contains itself"
+    raise Unencodable(label.kind, label.name, where, problem) from error.__cause__
 
 
 def _undecodable(label: Label, payload: str, error: Exception) -> NoReturn:
+    problem = f"{type(error).__name__}: {error}"
     if isinstance(error, Mismatch):
         problem = str(error)
+    elif isinstance(error, NoJson):
+        problem = f"it is no JSON: {error}"
     elif isinstance(error, RecursionError):
         problem = "it is nested too deeply"
-    else:
-        problem = f"it is no JSON: {error}"
-    raise Undecodable(label.kind, label.name, label.version, payload, problem) from error
+    raise Undecodable(label.kind, label.name, label.version, payload, problem) from error.__cause__

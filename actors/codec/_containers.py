@@ -1,44 +1,54 @@
-"""Shapes of collections. A collection comes back as the class it was, with the order it had."""
+"""Shapes of collections. A collection comes back as the class it was, with the order it had.
 
-from typing import Any
+Each comes in two flavours. The plain one is for speed: an error in it says what is wrong. The located one is
+run after an error, and says where.
+"""
 
-from ._mismatch import Mismatch, expected
-from ._shape import Describe, Encode, Shape
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from ._mismatch import Mismatch, at_step, expected
+from ._shape import Convert, Describe, Shape
+
+ConvertAll: TypeAlias = Callable[[Convert, Iterable[Any]], list[Any]]
+ConvertPairs: TypeAlias = Callable[[Convert, Convert, Mapping[Any, Any]], dict[Any, Any]]
 
 
-def list_shape(item: Shape) -> Shape:
+def list_shape(item: Shape, *, located: bool) -> Shape:
     """Return the shape of `list[item]`."""
     write, read = item.encode, item.decode
+    convert = _all_located if located else _all
 
     def encode(value: Any) -> list[Any]:
         if type(value) is not list:
-            return expected("list", value)
-        try:
-            return [write(each) for each in value]
-        except Mismatch as error:
-            raise _located(error, write, value) from None
+            expected("list", value)
+        return convert(write, value)
 
     def decode(raw: Any, _: object = None) -> list[Any]:
         if type(raw) is not list:
-            return expected("a list", raw)
-        try:
-            return [read(each) for each in raw]
-        except Mismatch as error:
-            raise _located(error, read, raw) from None
+            expected("a list", raw)
+        return convert(read, raw)
 
     return Shape(encode, decode, _around("list", item), (list,), "list")
 
 
-def tuple_shape(item: Shape) -> Shape:
+def tuple_shape(item: Shape, *, located: bool) -> Shape:
     """Return the shape of `tuple[item, ...]`."""
-    inner = list_shape(item)
-    read = inner.decode
+    write, read = item.encode, item.decode
+    convert = _all_located if located else _all
 
     def encode(value: Any) -> list[Any]:
-        return inner.encode(list(value)) if type(value) is tuple else expected("tuple", value)
+        if type(value) is not tuple:
+            expected("tuple", value)
+        return convert(write, value)
 
     def decode(raw: Any, _: object = None) -> tuple[Any, ...]:
-        return tuple(read(raw))
+        if type(raw) is not list:
+            expected("a list", raw)
+        return tuple(convert(read, raw))
 
     return Shape(encode, decode, _around("tuple", item), (tuple,), "tuple")
 
@@ -50,17 +60,13 @@ def fixed_tuple_shape(items: tuple[Shape, ...]) -> Shape:
 
     def encode(value: Any) -> list[Any]:
         if type(value) is not tuple or len(value) != len(writers):
-            return expected(f"a tuple of {len(writers)}", value)
-        return [
-            _step(write, each, place) for place, (write, each) in enumerate(zip(writers, value, strict=True))
-        ]
+            expected(f"a tuple of {len(writers)}", value)
+        return _one_by_one(writers, value)
 
     def decode(raw: Any, _: object = None) -> tuple[Any, ...]:
         if type(raw) is not list or len(raw) != len(readers):
-            return expected(f"a list of {len(readers)}", raw)
-        return tuple(
-            _step(read, each, place) for place, (read, each) in enumerate(zip(readers, raw, strict=True))
-        )
+            expected(f"a list of {len(readers)}", raw)
+        return tuple(_one_by_one(readers, raw))
 
     def describe(seen: dict[object, int]) -> str:
         return f"tuple({', '.join(each.describe(seen) for each in items)})"
@@ -68,14 +74,15 @@ def fixed_tuple_shape(items: tuple[Shape, ...]) -> Shape:
     return Shape(encode, decode, describe, (tuple,), "tuple")
 
 
-def set_shape(cls: type[Any], item: Shape) -> Shape:
+def set_shape(cls: type[Any], item: Shape, *, located: bool) -> Shape:
     """Return the shape of `set[item]` or `frozenset[item]`, written in a settled order where there is one."""
-    inner = list_shape(item)
+    write, read = item.encode, item.decode
+    convert = _all_located if located else _all
 
     def encode(value: Any) -> list[Any]:
         if type(value) is not cls:
-            return expected(cls.__name__, value)
-        written = inner.encode(list(value))
+            expected(cls.__name__, value)
+        written = convert(write, value)
         try:
             written.sort()
         except TypeError:
@@ -83,17 +90,19 @@ def set_shape(cls: type[Any], item: Shape) -> Shape:
         return written
 
     def decode(raw: Any, _: object = None) -> Any:
-        members = inner.decode(raw)
+        if type(raw) is not list:
+            expected("a list", raw)
+        members = convert(read, raw)
         try:
             found = cls(members)
         except TypeError as error:
-            raise Mismatch(f"{error}: members of a {cls.__name__} are hashable") from None
+            raise Mismatch(f"{error}: members of a {cls.__name__} are hashable") from error
         return found if len(found) == len(members) else expected(f"a {cls.__name__} without repeats", raw)
 
     return Shape(encode, decode, _around(cls.__name__, item), (cls,), cls.__name__)
 
 
-def dict_shape(key: Shape, value: Shape) -> Shape:
+def dict_shape(key: Shape, value: Shape, *, located: bool) -> Shape:
     """Return the shape of `dict[key, value]`.
 
     Raises:
@@ -101,27 +110,23 @@ def dict_shape(key: Shape, value: Shape) -> Shape:
     """
     if key.as_key is None:
         raise Mismatch(
-            f"keys of {key.tag} cannot be stored: keys are text in JSON; use str, int, UUID, an enum, a date, "
-            "or a list of pairs"
+            f"keys of {key.tag} cannot be stored: keys are text in JSON; "
+            "use str, int, UUID, an enum or a date, or a list of pairs"
         )
     write_key, read_key = key.as_key
     write, read = value.encode, value.decode
+    convert = _pairs_located if located else _pairs
 
     def encode(given: Any) -> dict[str, Any]:
         if type(given) is not dict:
-            return expected("dict", given)
-        try:
-            return {write_key(name): write(each) for name, each in given.items()}
-        except Mismatch:
-            return {_key(write_key, name): _step(write, each, name) for name, each in given.items()}
+            expected("dict", given)
+        return convert(write_key, write, given)
 
     def decode(raw: Any, _: object = None) -> dict[Any, Any]:
         if type(raw) is not dict:
-            return expected("an object", raw)
-        try:
-            return {read_key(name): read(each) for name, each in raw.items()}
-        except Mismatch:
-            return {_key(read_key, name): _step(read, each, name) for name, each in raw.items()}
+            expected("an object", raw)
+        found = convert(read_key, read, raw)
+        return found if len(found) == len(raw) else expected("an object whose keys stay different", raw)
 
     def describe(seen: dict[object, int]) -> str:
         return f"dict[{key.describe(seen)}, {value.describe(seen)}]"
@@ -133,25 +138,25 @@ def _around(name: str, item: Shape) -> Describe:
     return lambda seen: f"{name}[{item.describe(seen)}]"
 
 
-def _step(convert: Encode, value: Any, step: object) -> Any:
-    try:
-        return convert(value)
-    except Mismatch as error:
-        raise error.inside(f"[{step!r}]") from None
+def _all(convert: Convert, values: Iterable[Any]) -> list[Any]:
+    return list(map(convert, values))
 
 
-def _key(convert: Encode, name: Any) -> Any:
-    try:
-        return convert(name)
-    except Mismatch as error:
-        raise error.inside(f"[key {name!r:.60}]") from None
+def _all_located(convert: Convert, values: Iterable[Any]) -> list[Any]:
+    return [at_step(f"[{place}]", convert, each) for place, each in enumerate(values)]
 
 
-def _located(error: Mismatch, convert: Encode, values: Any) -> Mismatch:
-    """Find which item it was: counting them all the time would cost every good list."""
-    for place, each in enumerate(values):
-        try:
-            convert(each)
-        except Mismatch as found:
-            return found.inside(f"[{place}]")
-    return error
+def _one_by_one(converts: Iterable[Convert], values: Iterable[Any]) -> list[Any]:
+    pairs = zip(converts, values, strict=True)
+    return [at_step(f"[{place}]", convert, each) for place, (convert, each) in enumerate(pairs)]
+
+
+def _pairs(key: Convert, value: Convert, pairs: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key(name): value(each) for name, each in pairs.items()}
+
+
+def _pairs_located(key: Convert, value: Convert, pairs: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {
+        at_step(f"[key {name!r:.60}]", key, name): at_step(f"[{name!r:.60}]", value, each)
+        for name, each in pairs.items()
+    }

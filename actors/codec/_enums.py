@@ -1,5 +1,8 @@
 """Shapes of types that are a choice of values: enums and literals."""
 
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import enum
 from typing import Any, get_args
 

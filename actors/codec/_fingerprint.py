@@ -1,8 +1,8 @@
 """Fingerprints: has the shape of a stored class changed without a new version?
 
 A store keeps the fingerprint of each (kind, name, version) that it has ever held. A deployment whose
-fingerprint differs under the same version has changed a class in place: its old rows may now be unreadable, or
-be read as something else.
+fingerprint differs under the same version has changed a class in place: its old rows may now be unreadable,
+or be read as something else.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import attrs
 
-from ._compiled import Kind
+from .._errors import Kind
 
 
 @attrs.frozen
@@ -32,7 +32,12 @@ class Fingerprint:
     @property
     def digest(self) -> str:
         """The shape in 16 hexadecimal digits."""
-        return sha256(self.shape.encode()).hexdigest()[:16]
+        return digest_of(self.shape)
+
+
+def digest_of(shape: str) -> str:
+    """Return a shape's text in 16 hexadecimal digits."""
+    return sha256(shape.encode()).hexdigest()[:16]
 
 
 @attrs.frozen

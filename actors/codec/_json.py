@@ -8,17 +8,18 @@ from typing import Any, Final
 
 import msgspec
 
-_ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
-_encode = _ENCODER.encode
-loads: Final = _DECODER.decode
-"""Read JSON text. Raises `BROKEN` if it is none."""
-
-BROKEN: Final[tuple[type[Exception], ...]] = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What reading or writing may raise."""
+NoJson: Final = msgspec.DecodeError
+"""What `loads` raises for a text that is no JSON."""
 
 
 def dumps(raw: Any) -> str:
     """Write JSON text. A lone surrogate is an error: no encoding has room for it."""
     return _encode(raw).decode()
+
+
+def loads(text: str) -> Any:
+    """Read JSON text."""
+    return _decode(text)

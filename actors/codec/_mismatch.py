@@ -1,10 +1,11 @@
 """A value that is not what its type says, and where it was found."""
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 
-class Mismatch(Exception):  # noqa: N818  # never leaves the codec, which makes an error of it
-    """Collects the path to a bad value on its way up.
+class Mismatch(Exception):
+    """Collects the path to a bad value on its way up. It never leaves the codec, which makes an error of it.
 
     Attributes:
         problem: What is wrong.
@@ -33,3 +34,11 @@ class Mismatch(Exception):  # noqa: N818  # never leaves the codec, which makes 
 def expected(what: str, value: Any) -> NoReturn:
     """Raise: `value` is not `what`."""
     raise Mismatch(f"expected {what}, got {type(value).__name__} {value!r:.80}")
+
+
+def at_step(step: str, convert: Callable[..., Any], value: Any) -> Any:
+    """Return `convert(value)`; a mismatch in it is noted to be inside `step`."""
+    try:
+        return convert(value)
+    except Mismatch as error:
+        raise error.inside(step) from error.__cause__

@@ -1,4 +1,4 @@
-"""Shapes of single values. Each is exact both ways: `decode(encode(value)) == value`, and of the same class."""
+"""Shapes of single values. Each is exact both ways: what comes back is equal, and of the same class."""
 
 import re
 from base64 import b64decode, b64encode

@@ -11,6 +11,7 @@ import attrs
 
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[..., Any]
+Convert: TypeAlias = Callable[..., Any]
 Describe: TypeAlias = Callable[[dict[object, int]], str]
 
 

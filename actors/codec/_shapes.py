@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, get_args, get_orig
 import attrs
 
 from .._errors import DefinitionError
+from .._message import spec_of
 from ._anything import ANYTHING
 from ._classes import Field, Mode, class_shape, stored_fields
 from ._containers import dict_shape, fixed_tuple_shape, list_shape, set_shape, tuple_shape
@@ -49,11 +50,17 @@ class Shapes:
 
     Args:
         mode: How classes are read.
+        located: Whether an error says where it is; slower.
     """
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, *, located: bool = False) -> None:
         self._mode: Mode = mode
+        self._located = located
         self._made: dict[Any, Shape] = {}
+
+    def located(self) -> "Shapes":
+        """Return the same shapes with errors that say where."""
+        return Shapes(self._mode, located=True)
 
     def of(self, hint: Any, where: str) -> Shape:
         """Return the shape of a type.
@@ -99,26 +106,26 @@ class Shapes:
 
     def _container(self, hint: Any, origin: Any, args: tuple[Any, ...]) -> Shape:
         if origin is list:
-            return list_shape(self._of(args[0]))
+            return list_shape(self._of(args[0]), located=self._located)
         if origin is tuple:
             return self._tuple(args)
         if origin in (set, frozenset):
-            return set_shape(origin, self._of(args[0]))
+            return set_shape(origin, self._of(args[0]), located=self._located)
         if origin in (dict, abc.Mapping):
-            return dict_shape(self._of(args[0]), self._of(args[1]))
+            return dict_shape(self._of(args[0]), self._of(args[1]), located=self._located)
         raise _refused(hint)
 
     def _tuple(self, args: tuple[Any, ...]) -> Shape:
         if len(args) == 2 and args[1] is ...:  # noqa: PLR2004  # tuple[X, ...]
-            return tuple_shape(self._of(args[0]))
+            return tuple_shape(self._of(args[0]), located=self._located)
         return fixed_tuple_shape(tuple(self._of(each) for each in args if each != ()))
 
     def _class(self, hint: Any, cls: type) -> Shape:
         # A class may contain itself: until it is made, what refers to it goes through this promise.
         made: list[Shape] = []
-        self._made[hint] = _promise(hint, cls, made)
+        self._made[hint] = _promise(cls, made)
         try:
-            made.append(class_shape(hint, self._fields(hint, cls), self._mode))
+            made.append(class_shape(hint, self._fields(hint, cls), self._mode, located=self._located))
         except BaseException:
             del self._made[hint]
             raise
@@ -138,13 +145,24 @@ class Shapes:
         return fields
 
 
-def _promise(hint: Any, cls: type, made: list[Shape]) -> Shape:
+def _promise(cls: type, made: list[Shape]) -> Shape:
+    def encode(value: Any) -> Any:
+        return made[0].encode(value)
+
+    def decode(raw: Any, _: object = None) -> Any:
+        return made[0].decode(raw)
+
+    def describe(seen: dict[object, int]) -> str:
+        return made[0].describe(seen)
+
+    spec = spec_of(cls)
     return Shape(
-        encode=lambda value: made[0].encode(value),
-        decode=lambda raw, _=None: made[0].decode(raw),
-        describe=lambda seen: made[0].describe(seen),
+        encode,
+        decode,
+        describe,
         runtime=(cls,),
-        tag=cls.__name__,
+        tag=spec.name if spec else cls.__name__,
+        also=spec.aliases if spec else (),
     )
 
 

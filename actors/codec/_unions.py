@@ -1,8 +1,11 @@
 """Shapes of unions: by the JSON type where that tells the members apart, else with a tag.
 
-A tagged member is written as an object of one entry, `{"circle": {...}}`: it works for classes, dates and lists
-alike, and cannot clash with a field.
+A tagged member is written as an object of one entry, `{"circle": {...}}`: it works for classes, dates and
+lists alike, and cannot clash with a field.
 """
+
+# Values of every type pass through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownVariableType=false
 
 from collections.abc import Sequence
 from typing import Any

@@ -34,6 +34,7 @@ from ._policy import ShutDown as ShutDown
 from ._policy import decide as decide
 from ._snapshot import Snapshot as Snapshot
 from ._spec import Child as Child
+from ._spec import Start as Start
 from ._spec import Supervisor as Supervisor
 from ._stopping import Stopping as Stopping
 from ._tree import Tree as Tree

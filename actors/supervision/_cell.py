@@ -24,6 +24,7 @@ from ._spec import Child, Spec, Supervisor
 from ._stopping import Stopping
 
 if TYPE_CHECKING:
+    from ._recovery import Recovery
     from ._supervisor import RunningSupervisor
 
 State: TypeAlias = Literal[
@@ -41,8 +42,8 @@ State: TypeAlias = Literal[
 ALIVE = frozenset({"starting", "running", "stopping"})
 PENDING = frozenset({"waiting", "starting", "stopping", "backing_off"})
 
-# How long a child without a deadline of its own may take to end once it was cancelled, before it is reported.
-PATIENCE = 1.0
+# How long a cancelled child may take to end before it is reported, if its `shutdown` does not say.
+_PATIENCE = {"brutal": 1.0, "forever": 10.0}
 
 
 @attrs.define(eq=False)
@@ -83,6 +84,12 @@ class Cell:
         """Whether it is on its way to another state."""
         return self.state in PENDING
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it is down by somebody's wish, or for good, and is not started with its group."""
+        over = self.spec.restart == "temporary" and self.state in ("finished", "failed")
+        return over or self.state in ("stopped", "parked")
+
     def become(self, state: State) -> None:
         """Change the state and wake whoever waits for a change."""
         self.state = state
@@ -101,7 +108,19 @@ class Cell:
                 self._changed = trio.Event()
             await self._changed.wait()
 
-    def embody(self) -> trio.CancelScope:
+    async def wait_settled(self) -> None:
+        """Wait until it is ready, or down for good."""
+        await self.wait(lambda cell: not cell.is_pending)
+
+    async def wait_ended(self) -> None:
+        """Wait until there is no task."""
+        await self.wait(lambda cell: not cell.is_alive)
+
+    async def wait_ended_or_cancelled(self) -> None:
+        """Wait until there is no task, or it was cancelled."""
+        await self.wait(lambda cell: not cell.is_alive or cell.is_cancelled)
+
+    def embody(self) -> None:
         """Get ready for a new incarnation: its scope, with the deadline of its start."""
         timeout = self.spec.start_timeout
         reports = isinstance(self.spec, Supervisor) or self.spec.reports_ready
@@ -113,7 +132,6 @@ class Cell:
         self.stop_by = self.report_at = float("inf")
         self.reported = False
         self.become("starting")
-        return self.scope
 
     def disembody(self) -> None:
         """Forget what belonged to the incarnation that has ended."""
@@ -138,8 +156,7 @@ class Cell:
         if not self.scope.cancel_called:
             self.scope.cancel()
         if self.report_at == float("inf"):
-            patience = PATIENCE if self.spec.shutdown == "brutal" else self.seconds_to_stop
-            self.report_at = trio.current_time() + patience
+            self.report_at = trio.current_time() + self._patience
         self.notify()
 
     @property
@@ -158,6 +175,12 @@ class Cell:
             case seconds:
                 return seconds
 
+    @property
+    def _patience(self) -> float:
+        if isinstance(self.spec, Supervisor) and self.spec.shutdown == "forever":
+            return float("inf")  # the children below report themselves
+        return _PATIENCE[self.spec.shutdown] if isinstance(self.spec.shutdown, str) else self.spec.shutdown
+
     async def call(self, task_status: "trio.TaskStatus[None]") -> None:
         """Call the start function with what it has parameters for."""
         assert isinstance(self.spec, Child)
@@ -167,17 +190,3 @@ class Cell:
         if self.spec.takes_stopping:
             given["stopping"] = self.stopping
         await self.spec.start(*self.args, **given)
-
-
-@attrs.define(eq=False)
-class Recovery:
-    """Cells that are stopped, waited for and started again together, in the order of their start."""
-
-    cells: list[Cell]
-    delay: float = 0.0
-    attempt: int = 0
-    culprit: Cell | None = None
-    forced: Cell | None = None
-    parks: bool = False
-    is_first: bool = False
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)

@@ -20,3 +20,8 @@ from ._choice import DatabaseChoice as DatabaseChoice
 from ._choice import DatabaseUrlError as DatabaseUrlError
 from ._choice import choose_database as choose_database
 from ._choice import open_database as open_database
+from ._budget import BudgetExceeded as BudgetExceeded
+from ._migrating import SchemaError as SchemaError
+from ._migrating import migrate as migrate
+from ._store import PostgresStore as PostgresStore
+from ._store import open_store as open_store

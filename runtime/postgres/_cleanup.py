@@ -1,11 +1,11 @@
 """The ends of psycopg's context managers, made to hold when the task is cancelled.
 
-A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would never
-be sent. The ends below run in a shield of `CLEANUP_SECONDS`; a server that does not answer in that time loses
-the connection instead.
+A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would
+never be sent. The ends below run in a shield of `CLEANUP_SECONDS`; if the server does not answer in that
+time, the connection is closed instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -19,13 +19,18 @@ CLEANUP_SECONDS = 3.0
 
 
 @contextmanager
-def bounded_shield(exc: BaseException | None) -> Iterator[None]:
+def bounded_shield(exc: BaseException | None) -> Generator[None]:
     """Shield what follows for `CLEANUP_SECONDS`, if the task is being interrupted; do nothing otherwise."""
-    if exc is None or isinstance(exc, Exception):
+    if not is_interrupt(exc):
         yield
         return
     with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_SECONDS):
         yield
+
+
+def is_interrupt(exc: BaseException | None) -> bool:
+    """Whether an exception is a cancellation or the like, not an error."""
+    return exc is not None and not isinstance(exc, Exception)
 
 
 class Transaction(psycopg.AsyncTransaction):
@@ -77,6 +82,11 @@ class Pipeline(psycopg.AsyncPipeline):
         exc_tb: TracebackType | None,
     ) -> None:
         with bounded_shield(exc_val):
+            if (
+                is_interrupt(exc_val)
+                and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
+            ):
+                await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             await super().__aexit__(exc_type, exc_val, exc_tb)
 
 
@@ -91,5 +101,13 @@ class ServerCursor(psycopg.AsyncServerCursor[Row]):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        with bounded_shield(exc_val):
-            await self.close()
+        try:
+            with bounded_shield(exc_val):
+                await self.close()
+        except BaseException as error:
+            with bounded_shield(error):
+                if is_interrupt(error):
+                    await self.close()
+            raise
+        finally:
+            self._close()  # in any case on this side

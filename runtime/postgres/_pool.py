@@ -73,12 +73,14 @@ class Pool(Generic[_C]):
         acquire_timeout: float,
         max_age: float,
         check_after: float,
+        close_timeout: float,
     ) -> None:
         self._open_connection = open_connection
         self._size = size
         self._acquire_timeout = acquire_timeout
         self._max_age = max_age
         self._check_after = check_after
+        self._close_timeout = close_timeout
         self._free = size
         self._waiting = trio.lowlevel.ParkingLot()
         self._resting: list[_Member[_C]] = []
@@ -213,12 +215,15 @@ class Pool(Generic[_C]):
 
     # The end
 
-    async def _close(self, timeout: float) -> None:
-        """Let nobody in any more, wait for those inside, then close everything."""
+    async def aclose(self) -> None:
+        """Let nobody in any more, wait for those inside until `close_timeout`, then close everything.
+
+        Leaving the block of `open_pool` does this. Cancelled, it closes everything at once.
+        """
         self._closed = True
         self._waiting.unpark_all()
         try:
-            with trio.move_on_after(timeout):
+            with trio.move_on_after(self._close_timeout):
                 while self._held:
                     await self._returned.park()
         finally:
@@ -240,8 +245,8 @@ async def open_pool(
 ) -> AsyncGenerator[Pool[_C]]:
     """Open a pool for the length of a block; connections are opened when they are first needed.
 
-    At the end of the block it waits for connections in use, for at most `close_timeout`, and closes them under
-    their users if need be; if the block was cancelled, at once.
+    At the end of the block it waits for connections in use, for at most `close_timeout`, and closes them
+    under their users if need be; if the block was cancelled, at once.
 
     Args:
         open_connection: opens one connection; cancelled, it leaves none behind.
@@ -266,11 +271,12 @@ async def open_pool(
         acquire_timeout=acquire_timeout,
         max_age=max_age,
         check_after=check_after,
+        close_timeout=close_timeout,
     )
     try:
         yield pool
     finally:
-        await pool._close(close_timeout)  # noqa: SLF001 - one class and its front door
+        await pool.aclose()
 
 
 def _is_idle(connection: Connection[Any]) -> bool:

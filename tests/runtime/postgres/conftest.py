@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.proxy import Proxy, open_proxy
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 
@@ -66,3 +68,9 @@ def database_url(postgres: Server) -> Iterator[str]:
     yield postgres.url.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[Proxy]:
+    async with open_proxy(database_url) as proxy:
+        yield proxy
