@@ -122,13 +122,14 @@ class Runtime:
             runtime = await nursery.start(us.Runtime(app).run)
             ```
         """
-        async with self._opened():
+        async with self.opened():
             task_status.started(self)
             assert self._tree is not None
             await self._tree.wait_stopped()
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncGenerator[None]:
+    async def opened(self) -> AsyncGenerator[None]:
+        """Run for the length of a block, as `open_runtime` does."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._open_store())
             self._parts = Parts(self.app, store, self.settings, self.process)
@@ -322,9 +323,10 @@ class Runtime:
         parts = self._running()
         definition = parts.app.actors[actor_name(actor)]
         found = await Recovery(definition, parts.app.codec, parts.store).recover([check_key(key)])
-        if found[key].problem is not None:
-            raise found[key].problem
-        state: S = found[key].state
+        recovered = found[key]
+        if recovered.problem is not None:
+            raise recovered.problem
+        state: S = recovered.state
         return state
 
     async def events(self, actor: type | str, key: str, *, after: int = 0) -> AsyncGenerator[Recorded]:
@@ -447,5 +449,5 @@ async def open_runtime(
         process=process,
         migrate=migrate,
     )
-    async with runtime._opened():  # noqa: SLF001 - the two are one thing
+    async with runtime.opened():
         yield runtime
