@@ -62,7 +62,7 @@ async def _perform(tree: Tree, schedule: Schedule, director: trio.Nursery) -> st
             await tree.run(stopping=stopping)
         except GaveUp:
             return "gave up"
-    return "stopped" if scope.cancelled_caught or stopping.is_set() else "shut down"
+    return "stopped"
 
 
 async def _direct(tree: Tree, schedule: Schedule, director: trio.Nursery) -> None:
