@@ -257,7 +257,9 @@ class Boss:
         else:
             self.attempts = attempt
         member.state = "backing_off"
-        bound = min(self.spec.backoff.first * self.spec.backoff.factor ** (attempt - 1), self.spec.backoff.cap)
+        bound = min(
+            self.spec.backoff.first * self.spec.backoff.factor ** (attempt - 1), self.spec.backoff.cap
+        )
         self.begin(Plan(self.startable(member), self.world.random.uniform(0.0, bound), restarts=True))
 
     def _exhausted(self, member: Member) -> None:
@@ -346,11 +348,7 @@ class Boss:
             if member.state in ALIVE:
                 member.ask(politely=not self.hurried)
                 return False
-            if (
-                member.spec.restart == "temporary"
-                and member.number > 0
-                and member not in plan.forced
-            ):
+            if member.spec.restart == "temporary" and member.number > 0 and member not in plan.forced:
                 member.plan = None
             elif member.number > 0:
                 member.state = "backing_off"
@@ -413,7 +411,9 @@ def simulate(schedule: Schedule) -> Result:
             root.advance()
         if not root.ended and not world.step():
             raise AssertionError("the model is stuck")
-    return Result(tuple(sorted(world.trace)), world.now, "gave up" if root.verdict == "gave up" else "stopped")
+    return Result(
+        tuple(sorted(world.trace)), world.now, "gave up" if root.verdict == "gave up" else "stopped"
+    )
 
 
 def _stop(root: Boss, *, cancelled: bool) -> None:
@@ -433,32 +433,38 @@ def _obey(root: Boss, command: Command) -> None:
     if boss.verdict:
         return
     member = next(member for member in boss.members if member.spec.name == name)
-    match command.operation:
-        case "stop":
-            member.plan = None
-            if member.state in ALIVE:
-                member.ask(politely=True)
-            elif member.state in ("waiting", "backing_off", "parked"):
-                member.state = "stopped"
-        case "start":
-            if member.state in ALIVE or member.state in PENDING:
-                return
-            if not boss.alone and boss.newest in boss.plans and not boss.newest.parks:
-                member.plan, member.state = boss.newest, "waiting"
-                boss.newest.forced.add(member)
-            else:
-                boss.begin(Plan([member], forced={member}))
-        case "restart":
-            others = boss.startable(member)
-            members = [each for each in boss.together_with(member) if each is member or each in others]
-            boss.begin(Plan(members, forced={member}))
-        case "resume" if member.state == "parked":
-            _resume(boss, member)
-        case _:
-            pass
+    {"stop": _stop_member, "start": _start, "restart": _restart, "resume": _resume}[command.operation](
+        boss, member
+    )
+
+
+def _stop_member(boss: Boss, member: Member) -> None:
+    member.plan = None
+    if member.state in ALIVE:
+        member.ask(politely=True)
+    elif member.state in ("waiting", "backing_off", "parked"):
+        member.state = "stopped"
+
+
+def _start(boss: Boss, member: Member) -> None:
+    if member.state in ALIVE or member.state in PENDING:
+        return
+    if not boss.alone and boss.newest in boss.plans and not boss.newest.parks:
+        member.plan, member.state = boss.newest, "waiting"
+        boss.newest.forced.add(member)
+    else:
+        boss.begin(Plan([member], forced={member}))
+
+
+def _restart(boss: Boss, member: Member) -> None:
+    others = boss.startable(member)
+    members = [each for each in boss.together_with(member) if each is member or each in others]
+    boss.begin(Plan(members, forced={member}))
 
 
 def _resume(boss: Boss, member: Member) -> None:
+    if member.state != "parked":
+        return
     parked = [member] if boss.alone else [each for each in boss.members if each.state == "parked"]
     for each in parked:
         each.attempts, each.window = 0, []
