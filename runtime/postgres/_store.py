@@ -27,6 +27,14 @@ from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
 
 
+_ONE_PLAN = """
+set plan_cache_mode = force_generic_plan;
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off
+"""
+"""For the session that reads the mailbox, whose statistics are wrong most of the time: it is empty
+one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
+
+
 @define(eq=False)
 class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.
@@ -55,6 +63,7 @@ class PostgresStore:
             prepare_threshold=0,
         )
         async with connection:
+            await connection.execute(_ONE_PLAN, prepare=False)
             yield PostgresFetchSession(connection, self.statements, owner)
 
     @asynccontextmanager
