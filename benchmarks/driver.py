@@ -40,11 +40,11 @@ async def transactions(connection: psycopg.AsyncConnection[Any]) -> int:
 
 
 async def pipelined(connection: psycopg.AsyncConnection[Any]) -> int:
-    for _ in range(20):
+    for _ in range(50):
         async with connection.pipeline():
             cursors = [await connection.execute("SELECT %s::int", [n], prepare=True) for n in range(100)]
         assert await cursors[99].fetchone() == (99,)
-    return 2000
+    return 5000
 
 
 async def many_parameters(connection: psycopg.AsyncConnection[Any]) -> int:

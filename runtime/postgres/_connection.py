@@ -37,7 +37,7 @@ from ._connecting import connect_to_any
 from ._draining import drain
 from ._lock import ConnectionLock
 from ._patience import Patience
-from ._waiting import breath, drive, drive_connecting, drive_until
+from ._waiting import breath, drive, drive_connecting, drive_until, wake_waiters
 
 _T = TypeVar("_T")
 
@@ -336,5 +336,5 @@ class Connection(psycopg.AsyncConnection[Row]):
         """Close the socket, after everybody who waits for it was told."""
         if not self.closed:
             with suppress(RuntimeError):  # Trio is gone, and with it all who could wait
-                trio.lowlevel.notify_closing(self.pgconn.socket)
+                wake_waiters(self.pgconn.socket)
             self.pgconn.finish()

@@ -4,8 +4,9 @@ psycopg writes each database operation as a generator that yields what it waits 
 both) and is sent what became ready. Whatever runs the generator decides how to wait; here Trio does.
 
 A socket asked for writing is nearly always writable, so a wait that includes writing first asks the kernel
-without blocking. Only when nothing is ready, and both directions are wanted, are two tasks needed: one file
-descriptor has one waiter for each direction in Trio. That happens when the send buffer is full, so rarely.
+without blocking. Only when nothing is ready, and both directions are wanted, must both be waited for, which
+happens when the send buffer is full. Trio has one waiter for each direction of a descriptor; a second task is
+avoided where the kernel can merge the two.
 """
 
 import select
@@ -155,27 +156,54 @@ async def wait_either(fd: int, wanted: int) -> int:
     return await _wait_both(fd)
 
 
-async def _wait_both(fd: int) -> int:
-    """Wait for reading and writing at once: two tasks, the first to be ready ends the other."""
-    ready = 0
-    closed: Exception | None = None
+if sys.platform == "linux":
+    # The epoll descriptors that stand for a socket: its waiters are waiting for them.
+    _stand_ins: dict[int, int] = {}
 
-    async def watch(wait: Callable[[int], Awaitable[None]], direction: int) -> None:
-        nonlocal ready, closed
-        try:
-            await wait(fd)
-        except (trio.ClosedResourceError, OSError) as error:
-            closed = error  # kept out of the nursery: an exception group would hide it from the caller
-        else:
-            ready |= direction
-        nursery.cancel_scope.cancel()
+    async def _wait_both(fd: int) -> int:
+        """Wait for reading and writing at once, in one task: an epoll of one socket is itself readable."""
+        with select.epoll(1) as both:
+            both.register(fd, select.EPOLLIN | select.EPOLLOUT)
+            _stand_ins[fd] = both.fileno()
+            try:
+                await trio.lowlevel.wait_readable(both.fileno())
+            finally:
+                del _stand_ins[fd]
+        return poll(fd, _WAIT_R | _WAIT_W)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, trio.lowlevel.wait_readable, _READY_R)
-        nursery.start_soon(watch, trio.lowlevel.wait_writable, _READY_W)
-    if closed is not None:
-        raise closed
-    return ready
+    def wake_waiters(fd: int) -> None:
+        """Tell those who wait for `fd` that it is going to be closed, before it is."""
+        trio.lowlevel.notify_closing(fd)
+        if (stand_in := _stand_ins.get(fd)) is not None:
+            trio.lowlevel.notify_closing(stand_in)
+
+else:
+
+    async def _wait_both(fd: int) -> int:
+        """Wait for reading and writing at once: two tasks, the first to be ready ends the other."""
+        ready = 0
+        closed: Exception | None = None
+
+        async def watch(wait: Callable[[int], Awaitable[None]], direction: int) -> None:
+            nonlocal ready, closed
+            try:
+                await wait(fd)
+            except (trio.ClosedResourceError, OSError) as error:
+                closed = error  # kept out of the nursery: an exception group would hide it from the caller
+            else:
+                ready |= direction
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, trio.lowlevel.wait_readable, _READY_R)
+            nursery.start_soon(watch, trio.lowlevel.wait_writable, _READY_W)
+        if closed is not None:
+            raise closed
+        return ready
+
+    def wake_waiters(fd: int) -> None:
+        """Tell those who wait for `fd` that it is going to be closed, before it is."""
+        trio.lowlevel.notify_closing(fd)
 
 
 if sys.platform == "win32":  # pragma: no cover: Windows has no poll

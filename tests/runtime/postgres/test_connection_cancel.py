@@ -1,15 +1,17 @@
 """Cancellation, deadlines and closing: the connection ends up idle or closed, never in between."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 import psycopg
 import pytest
 import trio
+import trio.testing
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
+from tests.proxy import Proxy
 from understudy.runtime.postgres import SETTLE_SECONDS, Connection
 from understudy.runtime.postgres._waiting import drive
 
@@ -234,6 +236,28 @@ async def test_closing_wakes_the_task_that_waits(database_url: str) -> None:
                 nursery.start_soon(wait)
                 await until_sleeping(observer, connection.info.backend_pid)
                 await connection.close()
+        assert connection.closed
+
+
+@pytest.mark.parametrize("how", ["close", "cancel"])
+async def test_a_task_that_waits_for_both_directions(proxy: Proxy, how: str) -> None:
+    """A task whose send buffer is full waits to read and to write; closing and cancelling reach it there."""
+    async with connected(proxy.url) as connection:
+        connection.patience.seconds = 0.05
+        proxy.freeze()
+
+        async def send() -> None:
+            with pytest.raises(psycopg.OperationalError) if how == "close" else nullcontext():
+                await connection.execute("SELECT %s::text", ["x" * 100_000_000])
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                if how == "close":
+                    await connection.close()
+                else:
+                    nursery.cancel_scope.cancel()
         assert connection.closed
 
 
