@@ -145,7 +145,7 @@ async def test_a_cancelled_pipeline_is_synchronised(database_url: str) -> None:
 async def test_a_pipeline_block_left_by_cancellation(database_url: str) -> None:
     """A pipeline whose block is cancelled elsewhere is stopped at the server and synchronised at once."""
     async with connected(database_url) as connection, connected(database_url) as observer:
-        with trio.fail_after(SETTLE_SECONDS / 2), trio.CancelScope() as scope:
+        with trio.fail_after(SETTLE_SECONDS), trio.CancelScope() as scope:
             async with connection.pipeline() as pipeline:
                 await connection.execute("SELECT 1")
                 await pipeline.sync()
