@@ -12,6 +12,7 @@ import gc
 import os
 import shutil
 import subprocess
+import tempfile
 import uuid
 import warnings
 from collections.abc import Generator, Mapping
@@ -30,7 +31,6 @@ from understudy.runtime.postgres.embedded import (
     find_binaries,
     stop_embedded,
 )
-from understudy.runtime.postgres.embedded._folders import throw_away_folder
 
 CHOICES = ("auto", "docker", "url", "embedded")
 
@@ -225,12 +225,18 @@ def private_server(settings: Mapping[str, str] | None = None) -> Generator[Postg
 @contextmanager
 def temporary_folder() -> Generator[Path]:
     """A folder that every account may enter; pytest's own are closed to all but us."""
-    folder = throw_away_folder()
+    folder = _make_folder()
     try:
         yield folder
     finally:
         stop_embedded(folder)
         shutil.rmtree(folder)
+
+
+def _make_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="understudy-", dir="/tmp"))  # short, for the socket's path
+    folder.chmod(0o755)
+    return folder
 
 
 @contextmanager
@@ -244,7 +250,7 @@ def prepared_folder() -> Generator[Path]:
 @functools.cache
 def _cluster() -> Path:
     """A folder with a fresh and stopped server, to copy; removed when the tests end."""
-    folder = throw_away_folder()
+    folder = _make_folder()
     atexit.register(shutil.rmtree, folder)
     server = PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")))
     server.start()
