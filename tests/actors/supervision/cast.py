@@ -1,6 +1,6 @@
 """Children for tests: they write down what happens to them, and when."""
 
-from collections.abc import Callable
+
 
 import attrs
 import trio
@@ -100,7 +100,3 @@ async def forever() -> None:
     await trio.sleep_forever()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, in virtual time."""
-    while not condition():
-        await trio.sleep(0.001)

@@ -21,12 +21,16 @@ async def needs(address: str) -> None:
 
 def child(**changes: Any) -> Child:
     """A child with these changes."""
-    return Child(**{"name": "c", "start": work, **changes})
+    return Child(**_with({"name": "c", "start": work}, changes))
 
 
 def supervisor(**changes: Any) -> Supervisor:
     """A supervisor with these changes."""
-    return Supervisor(**{"name": "s", "children": (Child("a", work), Child("b", work)), **changes})
+    return Supervisor(**_with({"name": "s", "children": (Child("a", work), Child("b", work))}, changes))
+
+
+def _with(usual: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {**usual, **changes}
 
 
 REFUSED: list[tuple[str, Callable[[], object]]] = [

@@ -52,10 +52,10 @@ async def test_the_request_tells_the_deadline_and_interrupts_a_wait(autojump_clo
 
     async def work(stopping: Stopping) -> None:
         with stopping.interrupts() as scope:
-            await trio.sleep_forever()
+            await trio.Event().wait()
         assert scope.cancelled_caught
         with stopping.interrupts() as scope:
-            await trio.sleep_forever()
+            await trio.Event().wait()
         seen.append(stopping.deadline - began)
 
     async with open_supervisor(Supervisor("s", (Child("a", work, shutdown=7),))):
@@ -158,7 +158,7 @@ async def test_an_error_during_the_stop_is_told_and_stops_nothing(
 
     async def clumsy() -> None:
         try:
-            await trio.sleep_forever()
+            await trio.Event().wait()
         finally:
             raise Boom
 
