@@ -1,0 +1,1 @@
+"""The tests of Understudy; they mirror the source."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from .._finished import Finished
 from .._rows import EventRow, Rare, SendRow
@@ -85,5 +86,15 @@ def rare_document(parts: Sequence[Rare]) -> str | None:
         return None
     document: dict[str, list[Any]] = {}
     for part in parts:
-        document.setdefault(part.kind, []).append(part.row)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        document.setdefault(part.kind, []).append(
+            {name: _embedded(name, value) for name, value in part.row.items()}
+        )
+    return msgspec.json.encode(document).decode()
+
+
+_JSON = frozenset({"payload", "headers", "state", "outcome"})
+"""Fields that are JSON already, and go into the document as they are."""
+
+
+def _embedded(name: str, value: Any) -> Any:
+    return msgspec.Raw(value.encode()) if name in _JSON and value is not None else value

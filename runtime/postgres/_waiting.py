@@ -28,7 +28,8 @@ _READY_NONE, _READY_R, _READY_W = Ready.NONE, Ready.R, Ready.W
 _BUSY_SECONDS = 0.005
 
 
-WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001: `AsyncConnection.notifies()` catches this very class
+# The class that `AsyncConnection.notifies()` catches.
+WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 class _Breath:
@@ -86,14 +87,14 @@ async def drive(gen: PQGen[_T], fd: int, *, resume: bool = False) -> _T:
     return result
 
 
-async def drive_until(gen: PQGen[_T], fd: int, timeout: float) -> _T:
-    """Run a psycopg generator, for at most `timeout` seconds; zero looks once at what is there.
+async def drive_until(gen: PQGen[_T], fd: int, seconds: float) -> _T:
+    """Run a psycopg generator, for at most `seconds`; zero looks once at what is there.
 
     Raises:
         WaitTimeout: the time is up.
         psycopg.Error: as `drive`.
     """
-    deadline = trio.current_time() + timeout
+    deadline = trio.current_time() + seconds
     try:
         wanted = next(gen)
         while True:
@@ -102,7 +103,7 @@ async def drive_until(gen: PQGen[_T], fd: int, timeout: float) -> _T:
             with trio.CancelScope(deadline=deadline):
                 ready = ready or await wait_either(fd, wanted)
             if not ready:
-                raise WaitTimeout(f"nothing came within {timeout} s")
+                raise WaitTimeout(f"nothing came within {seconds} s")
             wanted = gen.send(ready)
     except StopIteration as stop:
         result: _T = stop.value

@@ -1,0 +1,145 @@
+"""An app: its actors, its queue handlers, its limits. What `open_runtime` runs."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import attrs
+
+from ._definition import ActorDefinition, definition_of
+from ._errors import DefinitionError
+from ._handler import HandlerDefinition, OnFailure, make_handler
+from ._keys import check_name
+from ._limits import Limits
+from ._retry import Retry
+from .codec import Codec
+
+H = TypeVar("H", bound=Callable[..., Awaitable[object]])
+
+
+@attrs.define(eq=False, init=False)
+class App:
+    """What a program runs: actors, queue handlers, and further children for its supervision tree.
+
+    Mistakes are found here, when the program starts, and not when the first message comes.
+
+    Args:
+        name: The app's name: of its processes, and of the root of its tree.
+        actors: Its classes of actors.
+        messages: Further classes of events and commands it can read, such as those of old journals.
+        children: Started after everything else, as part of the supervision tree.
+        limits: Bounds on sizes, depths and times.
+
+    Raises:
+        DefinitionError: Naming what is defined wrongly, and the remedy.
+
+    Example:
+        >>> app = App("bank", actors=[Account])  # doctest: +SKIP
+    """
+
+    name: str
+    limits: Limits
+    children: Sequence[Any]
+    codec: Codec
+    _actors: dict[str, ActorDefinition]
+    _handlers: dict[str, HandlerDefinition]
+
+    def __init__(
+        self,
+        name: str,
+        actors: Iterable[type] = (),
+        *,
+        messages: Iterable[type] = (),
+        children: Iterable[Any] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.name = check_name(name, "app")
+        self.limits = limits or Limits()
+        self.children = tuple(children)
+        self.codec = Codec()
+        self._actors = {}
+        self._handlers = {}
+        for cls in actors:
+            self._add_actor(definition_of(cls))
+        for message in messages:
+            self.codec.add(message)
+
+    @property
+    def actors(self) -> Mapping[str, ActorDefinition]:
+        """Its actors by name. Aliases are not in here; see `actor`."""
+        return MappingProxyType(self._actors)
+
+    @property
+    def handlers(self) -> Mapping[str, HandlerDefinition]:
+        """Its queue handlers, by the name of the queue."""
+        return MappingProxyType(self._handlers)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of all its queues: one per actor, one per handler."""
+        return (*self._actors, *self._handlers)
+
+    def handler(
+        self,
+        queue: str,
+        *,
+        concurrency: int = 8,
+        retry: Retry | None = None,
+        on_failure: OnFailure = "skip",
+    ) -> Callable[[H], H]:
+        """Register an async function as the handler of a queue.
+
+        The function takes `(command)` or `(command, turn)`. Which commands, is read from the annotation; a
+        union is taken as each of its members.
+        Messages of one key are handled one at a time; others concurrently, in no promised order.
+
+        Args:
+            queue: The name of the queue.
+            concurrency: How many messages one process handles at once.
+            retry: How often a failing message is tried; five times unless told otherwise.
+            on_failure: What a failing message does to later ones of its key: "skip" lets them pass, "block"
+                lets them wait, "park" stops the key.
+
+        Raises:
+            DefinitionError: Not async, the queue has a handler or is an actor's, or no command is taken.
+        """
+
+        def register(function: H) -> H:
+            definition = make_handler(
+                function, queue, concurrency=concurrency, retry=retry or Retry(), on_failure=on_failure
+            )
+            self._check_free(queue, definition.name)
+            for command in definition.commands:
+                self.codec.add(command)
+            self._handlers[queue] = definition
+            return function
+
+        return register
+
+    def check(self) -> None:
+        """Make sure that everything is in order; building the app has done so already.
+
+        Raises:
+            DefinitionError: Naming what is defined wrongly, and the remedy.
+        """
+        if not self.queues and not self.children:
+            raise DefinitionError(
+                f"app {self.name!r} has no actor, no handler and no child: it has nothing to run"
+            )
+
+    def _add_actor(self, definition: ActorDefinition) -> None:
+        for name in (definition.name, *definition.aliases):
+            self._check_free(name, definition.cls.__qualname__)
+        self.codec.add_actor(definition)
+        self._actors[definition.name] = definition
+
+    def _check_free(self, name: str, newcomer: str) -> None:
+        for actor in self._actors.values():
+            if name in (actor.name, *actor.aliases):
+                raise DefinitionError(
+                    f"{name!r} is the name of actor {actor.cls.__qualname__} and of {newcomer}; rename one"
+                )
+        if name in self._handlers:
+            raise DefinitionError(
+                f"queue {name!r} is handled by {self._handlers[name].name} and {newcomer}; keep one"
+            )

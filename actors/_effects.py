@@ -1,0 +1,147 @@
+"""Effects: what a decider yields besides events. Plain values; nothing happens before the commit."""
+
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+import attrs
+
+from ._errors import DefinitionError, EffectError
+from ._keys import check_key, check_name
+
+R = TypeVar("R")
+
+Effects: TypeAlias = Generator[object, None, R]
+"""What a decider returns: a generator of events and effects that ends with the reply."""
+
+LOW, NORMAL, HIGH = -1, 0, 1
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+@attrs.frozen
+class Tell:
+    """Send a command to one actor, with this turn's commit.
+
+    Args:
+        actor: The actor's class, or its name.
+        key: Which one.
+        command: What it is told.
+        delay: Not before so many seconds (or a timedelta) after the commit.
+        at: Not before this moment; a datetime with a zone.
+        headers: Travels with the message; text to text.
+        priority: -1 (low), 0, or 1 (high).
+
+    Raises:
+        InvalidKey: The key cannot be stored.
+        EffectError: A bad delay, moment, priority or header.
+    """
+
+    actor: type | str
+    key: str
+    command: object
+    delay: float | timedelta | None = attrs.field(default=None, kw_only=True)
+    at: datetime | None = attrs.field(default=None, kw_only=True)
+    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, kw_only=True)
+    priority: int = attrs.field(default=NORMAL, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_key(self.key)
+        _check_send(self)
+
+    @property
+    def queue(self) -> str:
+        """The name of the actor's queue."""
+        return actor_name(self.actor)
+
+    @property
+    def delay_seconds(self) -> float | None:
+        """The delay in seconds, or None."""
+        return _seconds(self.delay)
+
+
+@attrs.frozen
+class Enqueue:
+    """Send a command to a queue, with this turn's commit.
+
+    Args:
+        queue: The name of the queue.
+        command: What its handler gets.
+        key: Messages of one key are handled one at a time, in order; None for no order at all.
+        delay: Not before so many seconds (or a timedelta) after the commit.
+        at: Not before this moment; a datetime with a zone.
+        headers: Travels with the message; text to text.
+        priority: -1 (low), 0, or 1 (high).
+
+    Raises:
+        InvalidKey: The key cannot be stored.
+        EffectError: A bad delay, moment, priority or header.
+    """
+
+    queue: str
+    command: object
+    key: str | None = attrs.field(default=None, kw_only=True)
+    delay: float | timedelta | None = attrs.field(default=None, kw_only=True)
+    at: datetime | None = attrs.field(default=None, kw_only=True)
+    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, kw_only=True)
+    priority: int = attrs.field(default=NORMAL, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.key is not None:
+            check_key(self.key)
+        _check_send(self)
+
+    @property
+    def delay_seconds(self) -> float | None:
+        """The delay in seconds, or None."""
+        return _seconds(self.delay)
+
+
+@attrs.frozen
+class Stop:
+    """Passivate this actor when the turn is done: forget it in memory. The next message wakes it again."""
+
+
+def actor_name(actor: type | str) -> str:
+    """Return the stored name of an actor given by class or by name.
+
+    Raises:
+        DefinitionError: The class is no actor, or the name is none.
+    """
+    if isinstance(actor, str):
+        return check_name(actor, "actor")
+    name: str | None = getattr(actor.__dict__.get("__understudy_actor__"), "name", None)
+    if name is None:
+        raise DefinitionError(f"{actor.__qualname__} is no actor; write @actor(...) above its class")
+    return name
+
+
+def _check_send(effect: Tell | Enqueue) -> None:
+    # Nearly every send is a plain one: one comparison lets it through.
+    if effect.delay is not None or effect.at is not None:
+        _check_due(effect)
+    if effect.priority not in (LOW, NORMAL, HIGH):
+        raise EffectError(f"priority is -1, 0 or 1, not {effect.priority!r}")
+    if effect.headers is not _NO_HEADERS:
+        _check_headers(effect.headers)
+
+
+def _check_due(effect: Tell | Enqueue) -> None:
+    if effect.delay is not None and effect.at is not None:
+        raise EffectError("give delay= or at=, not both")
+    if effect.at is not None and effect.at.utcoffset() is None:
+        raise EffectError(f"at={effect.at!r} has no zone; say which, such as datetime.now(UTC)")
+    seconds = _seconds(effect.delay)
+    if seconds is not None and not 0 <= seconds < float("inf"):
+        raise EffectError(f"delay={effect.delay!r} is no delay; give seconds from 0 up, or a timedelta")
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if type(name) is not str or type(value) is not str:
+            raise EffectError(f"headers are text to text, not {name!r}: {value!r}")
+
+
+def _seconds(delay: float | timedelta | None) -> float | None:
+    return delay.total_seconds() if isinstance(delay, timedelta) else delay

@@ -1,0 +1,105 @@
+"""The metadata that `@event` and `@command` attach to a class: its stored name, version and upcasters."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from ._errors import DefinitionError
+from ._keys import check_name, check_version
+
+Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the stored fields of one version into those of the next. Pure: same input, same output."""
+
+MessageKind: TypeAlias = Literal["event", "command"]
+
+_ATTRIBUTE = "__understudy_message__"
+
+
+@attrs.frozen
+class MessageSpec:
+    """How a class is stored.
+
+    Attributes:
+        kind: "event" or "command".
+        name: The stored name.
+        version: The version that is written today.
+        upcast: From a version, the function that makes the next one of it.
+        aliases: Older names, which are still read.
+    """
+
+    kind: MessageKind
+    name: str
+    version: int
+    upcast: Mapping[int, Upcaster]
+    aliases: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that is read as this class, today's first."""
+        return (self.name, *self.aliases)
+
+    @property
+    def readable_versions(self) -> range:
+        """Every version that is read: from the oldest with a whole chain of upcasters to today's."""
+        return range(min(self.upcast, default=self.version), self.version + 1)
+
+
+def make_spec(
+    kind: MessageKind,
+    name: str,
+    version: int,
+    upcast: Mapping[int, Upcaster],
+    aliases: Iterable[str],
+) -> MessageSpec:
+    """Check what a decorator was given.
+
+    Raises:
+        DefinitionError: A bad name, a bad version, or upcasters with a hole in their chain.
+    """
+    names = tuple(check_name(each, kind) for each in (name, *check_aliases(aliases, f"{kind} {name!r}")))
+    check_version(version, f"{kind} {name!r}")
+    check_chain(f"{kind} {name!r}", version, upcast)
+    return MessageSpec(kind, name, version, dict(upcast), names[1:])
+
+
+def check_aliases(aliases: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return aliases as a tuple; one text is a mistake, not a list of letters."""
+    if isinstance(aliases, str):
+        raise DefinitionError(f"{what}: aliases is a tuple of names: aliases=({aliases!r},)")
+    return tuple(aliases)
+
+
+def check_chain(what: str, version: int, upcast: Mapping[int, Upcaster]) -> None:
+    """Check that upcasters lead from the oldest version they know to today's, without a hole."""
+    oldest = min(upcast, default=version)
+    if sorted(upcast) != list(range(oldest, version)) or oldest < 1:
+        raise DefinitionError(
+            f"{what} is version {version}, but its upcasters start from {sorted(upcast)}: "
+            f"give one for each version from the oldest still stored up to {version - 1}"
+        )
+    for number, function in upcast.items():
+        if not callable(function):
+            raise DefinitionError(f"{what}: the upcaster from version {number} is not a function")
+
+
+def attach(cls: type, spec: MessageSpec) -> None:
+    """Attach `spec` to `cls`, which must be an attrs class.
+
+    Raises:
+        DefinitionError: It is none, or it has a stored name already.
+    """
+    if "__attrs_attrs__" not in cls.__dict__:
+        raise DefinitionError(
+            f"{spec.kind} {spec.name!r}: {cls.__qualname__} is no attrs class; "
+            f"write @{spec.kind}(...) above @attrs.frozen"
+        )
+    if (known := spec_of(cls)) is not None:
+        raise DefinitionError(f"{cls.__qualname__} is {known.kind} {known.name!r} already")
+    setattr(cls, _ATTRIBUTE, spec)
+
+
+def spec_of(cls: type) -> MessageSpec | None:
+    """Return how `cls` is stored, or None: a subclass of an event is no event by itself."""
+    spec: MessageSpec | None = cls.__dict__.get(_ATTRIBUTE)
+    return spec

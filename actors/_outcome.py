@@ -1,0 +1,71 @@
+"""What becomes of a message after its turn, and the pure rule that says so."""
+
+from random import Random
+from typing import TypeAlias
+
+import attrs
+
+from ._errors import DecodeError, EffectError, InvalidKey, PayloadTooLarge, Rejected, Unencodable
+from ._retry import Retry
+
+
+@attrs.frozen
+class Done:
+    """The turn succeeded: commit it."""
+
+
+@attrs.frozen
+class RetryAt:
+    """The turn failed and is void: the message is tried again.
+
+    Attributes:
+        delay_seconds: How long from now.
+        error: What it failed with.
+    """
+
+    delay_seconds: float
+    error: BaseException
+
+
+@attrs.frozen
+class Dead:
+    """The turn failed for good: the message becomes a dead letter.
+
+    Attributes:
+        error: What it failed with.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen
+class Refused:
+    """The decider refused: the turn is void, the message is acknowledged, the asker gets the error.
+
+    Attributes:
+        rejection: The refusal.
+    """
+
+    rejection: Rejected
+
+
+Outcome: TypeAlias = Done | RetryAt | Dead | Refused
+
+# The same message fails in the same way until the program changes: to retry only holds up its followers.
+_HOPELESS = (DecodeError, Unencodable, EffectError, PayloadTooLarge, InvalidKey)
+
+
+def judge(error: BaseException, attempt: int, retry: Retry, random: Random) -> RetryAt | Dead | Refused:
+    """Say what becomes of a message whose turn raised `error`. Pure but for the dice.
+
+    Args:
+        error: What the turn raised.
+        attempt: Which attempt failed; 1 is the first.
+        retry: The policy of the actor or queue.
+        random: The dice for the jitter.
+    """
+    if isinstance(error, Rejected):
+        return Refused(error)
+    if isinstance(error, _HOPELESS) or attempt >= retry.attempts:
+        return Dead(error)
+    return RetryAt(retry.backoff.delay(attempt, random), error)

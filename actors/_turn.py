@@ -1,0 +1,70 @@
+"""A turn, as user code sees it: which message this is, and the only clock and dice it may use."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import attrs
+
+from ._effects import Enqueue, Tell
+from ._errors import EffectError
+
+
+@attrs.define(eq=False)
+class DecideTurn:
+    """What a decider may know of its turn, as an optional second parameter.
+
+    Attributes:
+        queue: The name of the queue, which for an actor is the actor's name.
+        key: The actor's key; for a queue the message's, or None.
+        message_id: Names this message for ever: the idempotency key for effects outside the database.
+        now: When the turn began, in UTC. Use it in place of a clock.
+        attempt: 1 for the first, 2 for the first retry, …
+        headers: What travelled with the message.
+    """
+
+    queue: str
+    key: str
+    message_id: str
+    now: datetime
+    attempt: int = 1
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    _random: Random | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def actor(self) -> str:
+        """The name of the actor, which is the name of its queue."""
+        return self.queue
+
+    @property
+    def random(self) -> Random:
+        """Dice seeded from the message: a retry of the same message throws the same numbers."""
+        if self._random is None:
+            self._random = Random(self.message_id)  # noqa: S311  # reproducible on purpose, not a secret
+        return self._random
+
+
+@attrs.define(eq=False)
+class Turn(DecideTurn):
+    """What a queue handler gets as its second parameter.
+
+    The runtime provides the methods; they commit together with the acknowledgement of the message.
+    """
+
+    def send(self, *effects: Tell | Enqueue) -> None:
+        """Send messages when this turn commits; not at all if it fails.
+
+        Args:
+            effects: `Tell` and `Enqueue` values, in order.
+        """
+        raise EffectError("this turn cannot send; a decider yields its effects instead")
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Open a transaction that ends with this turn: SQL, sends and acknowledgement commit together.
+
+        Returns:
+            An async context manager that gives a psycopg connection.
+        """
+        raise EffectError("this turn has no connection; a decider does no I/O")

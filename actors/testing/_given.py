@@ -1,0 +1,148 @@
+"""`given(...).when(...)`: one turn of an actor, with no runtime at all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, overload
+
+import attrs
+
+from .._command import Command
+from .._decision import Decision, run_decider
+from .._definition import ActorDefinition, definition_of
+from .._keys import check_key
+from .._turn import DecideTurn
+from ._case import Case
+from ._purity import check_repeat, check_replay, rebuild
+from ._roundtrip import RoundTrip
+
+R = TypeVar("R")
+
+NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""The moment of a turn, unless told otherwise."""
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@attrs.frozen
+class Given:
+    """An actor with a history; see `given`."""
+
+    _definition: ActorDefinition
+    _history: tuple[object, ...]
+
+    @overload
+    def when(
+        self,
+        command: Command[R],
+        *,
+        key: str = ...,
+        now: datetime = ...,
+        message_id: str = ...,
+        attempt: int = ...,
+        headers: Mapping[str, str] = ...,
+    ) -> Case[R]: ...
+    @overload
+    def when(
+        self,
+        command: object,
+        *,
+        key: str = ...,
+        now: datetime = ...,
+        message_id: str = ...,
+        attempt: int = ...,
+        headers: Mapping[str, str] = ...,
+    ) -> Case[Any]: ...
+    def when(
+        self,
+        command: object,
+        *,
+        key: str = "test",
+        now: datetime = NOW,
+        message_id: str = "message-1",
+        attempt: int = 1,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Case[Any]:
+        """Let the actor decide a command.
+
+        Inside, the command, every event, every message sent, the reply and (if the actor has snapshots) the
+        state go through the codec and must come back as they were.
+        The turn is run twice from the same history and must decide the same; and a replay of all events must
+        make the state that the turn left.
+
+        Args:
+            command: What it is told.
+            key: Its key.
+            now: The moment of the turn, as `turn.now`.
+            message_id: The name of the message, as `turn.message_id`; it seeds `turn.random`.
+            attempt: Which attempt this is.
+            headers: What travelled with the message.
+
+        Returns:
+            What the turn came to. A refusal or a failure is in it, and is not raised.
+
+        Raises:
+            PurityError: A decider or an applier is not pure; it is named.
+            AssertionError: Something did not come back from the codec as it was.
+            Unencodable: Something cannot be stored at all.
+            DefinitionError: The actor is defined wrongly.
+        """
+        queue = self._definition.name
+        check_key(key)
+
+        def make_turn() -> DecideTurn:
+            return DecideTurn(queue, key, message_id, now, attempt, dict(headers))
+
+        return _play(self._definition, self._history, command, make_turn)
+
+
+def given(actor: type, *events: object) -> Given:
+    """Begin a test of an actor: it has this history.
+
+    Args:
+        actor: Its class.
+        events: What has happened to it, in order.
+
+    Raises:
+        DefinitionError: The actor is defined wrongly.
+
+    Example:
+        >>> given(Account, Deposited(5)).when(Deposit(10)).then(Deposited(10)).replies(15)  # doctest: +SKIP
+    """
+    return Given(definition_of(actor), events)
+
+
+def _play(
+    definition: ActorDefinition,
+    history: Sequence[object],
+    command: object,
+    make_turn: Callable[[], DecideTurn],
+) -> Case[Any]:
+    codec = RoundTrip(definition)
+    history = [codec.event(each) for each in history]
+    command = codec.command(command)
+    state, decision = rebuild(definition, history), Decision()
+    error: Exception | None = None
+    try:
+        run_decider(definition, state, command, make_turn(), decision)
+    except Exception as caught:  # noqa: BLE001  # it is what the turn came to
+        error = caught
+    check_repeat(definition, history, command, make_turn, decision=decision, error=error)
+    if error is None:
+        _check_stored(codec, command, decision)
+        decided = [codec.event(each) for each in decision.events]
+        check_replay(definition, command, history, decided, state)
+        codec.state(state)
+    else:
+        state = rebuild(definition, history)
+
+    def go_on(events: Sequence[object], following: object, **turn: Any) -> Case[Any]:
+        return Given(definition, tuple(events)).when(following, **turn)
+
+    return Case(state, definition, history, decision, error, go_on)
+
+
+def _check_stored(codec: RoundTrip, command: object, decision: Decision) -> None:
+    for effect in decision.sends:
+        codec.send(effect)
+    codec.reply(command, decision.reply)

@@ -1,0 +1,112 @@
+"""What the system actors say to each other, over memory channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import trio
+from attrs import define, field, frozen
+
+from ._finished import Finished, Promise, Settled
+from ._rows import Fence, Message
+
+# ---- to the fetcher ----
+
+
+@frozen
+class Attach:
+    """A handler is ready for its queue's messages."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+    room: int
+
+
+@frozen
+class Detach:
+    """A handler has settled everything: its partitions may go to others."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+
+
+@frozen
+class Credit:
+    """A handler has room for so many messages more."""
+
+    queue: str
+    count: int
+
+
+@frozen
+class Look:
+    """There may be something new.
+
+    Attributes:
+        sent: Queues that this process sent to, with the number of its latest commit that did.
+    """
+
+    sent: Mapping[str, int] = field(factory=dict[str, int])
+
+
+@frozen
+class Reread:
+    """A key's messages were set aside: read them again, from the first."""
+
+    queue: str
+    key: str
+    partition: int
+
+
+FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
+
+# ---- to a handler ----
+
+
+@frozen
+class Owned:
+    """The partitions of the queue that this process owns now."""
+
+    fences: Mapping[int, Fence]
+
+
+@frozen
+class Page:
+    """Messages in order.
+
+    Attributes:
+        covers: Everything this process had sent to the queue by its commit of this number
+            has been delivered with this page or before it; None says nothing.
+        key: Set on a page that was read again for a key; None otherwise.
+        last: Set with `key`: the key has caught up, its messages come with the others again.
+    """
+
+    messages: Sequence[Message] = ()
+    covers: int | None = None
+    key: str | None = None
+    last: bool = False
+
+
+@define(eq=False)
+class LocalAsk:
+    """A command that came by call, not by mailbox: it has no row.
+
+    Attributes:
+        after: The number of this process's latest commit that sent to the queue: what was
+            sent before the ask is handled before it.
+    """
+
+    key: str
+    command: object
+    promise: Promise
+    id: str
+    headers: str | None
+    after: int
+
+
+HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled
+
+# ---- to the writer ----
+
+WriterSignal: TypeAlias = Sequence[Finished]

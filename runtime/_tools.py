@@ -1,0 +1,36 @@
+"""What every handler of a runtime works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import trio
+from attrs import frozen
+
+from understudy.actors import App
+
+from ._clock import StoreClock
+from ._finished import Finished
+from ._settings import Settings
+from ._signals import FetcherSignal
+from ._store import Store
+
+
+@frozen
+class Tools:
+    """What every handler of a runtime works with.
+
+    Attributes:
+        outbox: To the writer.
+        fetcher: To the fetcher.
+        random: The dice for the jitter of retries.
+    """
+
+    app: App
+    store: Store
+    settings: Settings
+    clock: StoreClock
+    outbox: trio.MemorySendChannel[Sequence[Finished]]
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    random: Random

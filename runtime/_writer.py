@@ -1,0 +1,167 @@
+"""The writer: group commit.
+
+It takes whatever has been finished since its last commit and commits it in one
+transaction and one round trip. While that is under way the handlers compute
+further turns on state that is not committed yet; if a commit fails, exactly
+the turns that were built on it fall with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from ._finished import Finished, NotOwner, Settled, Verdict
+from ._rows import Committed, Conflict, Rare
+from ._signals import FetcherSignal, Look
+from ._store import Store, WriteSession
+
+_log = logging.getLogger("understudy.writer")
+
+
+@define(eq=False)
+class SendCount:
+    """How often this process has committed messages to each queue.
+
+    An ask that takes the local way is held back until what was sent before it
+    has been delivered; these numbers say what "before" is.
+    """
+
+    commits: int = 0
+    by_queue: dict[str, int] = field(factory=dict[str, int])
+
+
+@define(eq=False)
+class Writer:
+    """Commits finished turns in batches, in the order they were handed in.
+
+    Attributes:
+        inbox: Lists of finished turns.
+        fetcher: Where to say that messages were sent.
+        owned: Queues of which this process owns every partition: no bell is needed for them.
+        batch: Turns in one commit at most.
+        on_schedule: Called when messages for later were committed.
+    """
+
+    store: Store
+    inbox: trio.MemoryReceiveChannel[Sequence[Finished]]
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    count: SendCount
+    owned: set[str]
+    batch: int
+    on_schedule: Callable[[], None]
+    commits: int = 0
+    turns: int = 0
+    committed: trio.Event = field(factory=trio.Event)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit until the inbox is closed and empty.
+
+        Cancellation: what was handed in and not committed is reported as of unknown
+        outcome only if its commit was under way; the rest never happened.
+        """
+        async with self.store.open_write_session() as session:
+            task_status.started()
+            async for turns in self.inbox:
+                await self._commit(session, self._gather(turns))
+
+    def _gather(self, first: Sequence[Finished]) -> list[Finished]:
+        turns = list(first)
+        while len(turns) < self.batch:
+            try:
+                turns.extend(self.inbox.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+        return turns
+
+    async def _commit(self, session: WriteSession, turns: Sequence[Finished]) -> None:
+        """Commit some turns; single out what fails, and commit the rest."""
+        while turns:
+            turns = self._without_void(turns)
+            if not turns:
+                return
+            result = await session.commit(turns, self._rings(turns))
+            if isinstance(result, Committed):
+                self._tell_of(turns)
+                return
+            if isinstance(result, Conflict):
+                lost = [turn for turn in turns if _is_lost(turn, result)]
+                if not lost:
+                    message = f"a commit failed for {result}, which names none of its turns"
+                    raise RuntimeError(message)
+                _settle(lost, Verdict.LOST)
+                gone = set(map(id, lost))
+                turns = [turn for turn in turns if id(turn) not in gone]
+            elif len(turns) == 1:
+                _settle(turns, Verdict.FAILED, result.error)
+                return
+            else:
+                half = len(turns) // 2
+                await self._commit(session, turns[:half])
+                turns = turns[half:]
+
+    def _without_void(self, turns: Sequence[Finished]) -> Sequence[Finished]:
+        void = [turn for turn in turns if turn.lineage is not None and turn.lineage.void]
+        if not void:
+            return turns
+        _settle(void, Verdict.VOID)
+        return [turn for turn in turns if turn.lineage is None or not turn.lineage.void]
+
+    def _rings(self, turns: Sequence[Finished]) -> list[str]:
+        queues = {send.queue for turn in turns for send in turn.sends}
+        return sorted(queues - self.owned)
+
+    def _tell_of(self, turns: Sequence[Finished]) -> None:
+        """Say what committed: first where messages went, then the verdicts."""
+        self.commits += 1
+        self.turns += len(turns)
+        queues = {send.queue for turn in turns for send in turn.sends}
+        if queues:
+            self.count.commits += 1
+            sent = dict.fromkeys(queues, self.count.commits)
+            self.count.by_queue.update(sent)
+            self.fetcher.send_nowait(Look(sent))
+        if any(part.kind in ("scheduled", "later") for turn in turns for part in turn.rare):
+            self.on_schedule()
+        self.committed.set()
+        self.committed = trio.Event()
+        _settle(turns, Verdict.COMMITTED)
+
+
+def _is_lost(turn: Finished, conflict: Conflict) -> bool:
+    if turn.fence is not None and (turn.fence.queue, turn.fence.partition) in conflict.stale:
+        return True
+    if turn.consumed is not None and turn.consumed.id in conflict.missing:
+        return True
+    return any(_message_of(part) in conflict.missing for part in turn.rare)
+
+
+def _message_of(part: Rare) -> int | None:
+    return part.row.get("id")
+
+
+def _settle(turns: Sequence[Finished], verdict: Verdict, error: Exception | None = None) -> None:
+    """Send the verdicts, one message for each origin, and answer who waits for a reply."""
+    origins: dict[trio.MemorySendChannel[Any], list[Finished]] = {}
+    for turn in turns:
+        origins.setdefault(turn.origin, []).append(turn)
+        if verdict is not Verdict.COMMITTED:
+            if turn.lineage is not None:
+                turn.lineage.void = True
+        elif turn.promise is not None:
+            if turn.error is None:
+                turn.promise.answer(turn.reply)
+            else:
+                turn.promise.fail(turn.error)
+    for origin, its in origins.items():
+        try:
+            origin.send_nowait(Settled(verdict, its, error))
+        except trio.BrokenResourceError:
+            # The handler has gone with its session; who asked through it takes another way.
+            for turn in its:
+                if turn.promise is not None:
+                    turn.promise.fail(NotOwner("the session ended before the turn was committed"))

@@ -1,0 +1,145 @@
+"""Open a connection the way every connection of the runtime is opened."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from psycopg._conninfo_utils import get_param
+from psycopg.abc import ConnDict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+
+from ._connection import Connection
+from ._errors import InvalidDatabaseUrl
+from ._translation import translate
+
+# A dead link is noticed after 10 + 3 x 5 s when idle, after 15 s when something was sent. The URL wins.
+_LINK: Final[Mapping[str, str]] = {
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+# Names are schema-qualified everywhere, so an attacker's schema cannot shadow one.
+_SETTINGS: Final[Mapping[str, str]] = {"TimeZone": "UTC", "search_path": ""}
+# Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
+_CHECK_CLIENT: Final = ("client_connection_check_interval", "10s")
+
+_NAME_BYTES: Final = 63  # PostgreSQL cuts an application_name silently
+
+
+async def connect_session(
+    url: str,
+    *,
+    role: str,
+    process: str,
+    idle_session_timeout: float | None = None,
+    statement_timeout: float | None = None,
+    prepare_threshold: int | None = 5,
+) -> Connection[TupleRow]:
+    """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
+
+    It has UTC, an empty search_path, keepalives and time limits for a dead link, and
+    `understudy <process> <role>` as its application_name. Connection parameters and `options` of the URL are
+    kept, and beat the defaults; the arguments of this function beat the URL. A pooler that refuses `options`
+    gets the settings in statements after the connection is made.
+
+    Cancelled at any point, it leaves no connection behind.
+
+    Args:
+        url: a URL or connection string as libpq takes it.
+        role: what the connection is for, such as "listener".
+        process: the name of the process or app.
+        idle_session_timeout: seconds after which the server ends the session if nothing comes.
+        statement_timeout: seconds after which the server cancels a statement.
+        prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
+
+    Raises:
+        InvalidDatabaseUrl: the connection string is wrong.
+        DatabaseUnreachable: no server answered, or it is starting or stopping.
+        DatabaseRefused: the server said no.
+    """
+    link = {
+        name: value for name, value in _LINK.items() if get_param({}, name) is None
+    }  # PGCONNECT_TIMEOUT wins
+    params: ConnDict = {**link, **_parse(url), "application_name": application_name(process, role)}
+    limits: dict[str, str] = {}
+    if idle_session_timeout is not None:
+        limits["idle_session_timeout"] = _milliseconds(idle_session_timeout)
+    if statement_timeout is not None:
+        limits["statement_timeout"] = _milliseconds(statement_timeout)
+    try:
+        return await _connect(params, limits, prepare_threshold)
+    except psycopg.Error as error:
+        raise translate(error, params) from error
+
+
+def application_name(process: str, role: str) -> str:
+    """Name a connection so that its process and role can be told in `pg_stat_activity`.
+
+    A long process name is cut, so that the role survives.
+    """
+    room = _NAME_BYTES - len(f"understudy  {role}".encode())
+    cut = process.encode()[: max(0, room)].decode(errors="ignore")
+    return f"understudy {cut} {role}"
+
+
+def _parse(url: str) -> ConnDict:
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # Not chained: the message of libpq repeats the string, and with it the password.
+        remedy = "write it as postgresql://user:password@host:port/database; escape special characters as %XX"
+        raise InvalidDatabaseUrl(None, "libpq cannot read it", remedy) from None
+
+
+async def _connect(
+    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None
+) -> Connection[TupleRow]:
+    defaults = _flags({**_SETTINGS, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
+    parts = (defaults, get_param(params, "options"), _flags(limits))  # the later one wins
+    options = " ".join(part for part in parts if part)
+    try:
+        return await Connection.connect(
+            make_conninfo("", **{**params, "options": options}),
+            autocommit=True,
+            prepare_threshold=prepare_threshold,
+        )
+    except psycopg.OperationalError as error:
+        if not _refuses_options(str(error), limits):
+            raise
+    connection = await Connection.connect(
+        make_conninfo("", **params), autocommit=True, prepare_threshold=prepare_threshold
+    )
+    try:
+        await _set_late(connection, {**_SETTINGS, **limits})
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _flags(settings: Mapping[str, str]) -> str:
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+def _refuses_options(message: str, limits: Mapping[str, str]) -> bool:
+    """Whether a failed start was about the settings: poolers speak of "startup parameter"."""
+    return any(word in message for word in ("startup parameter", _CHECK_CLIENT[0], *_SETTINGS, *limits))
+
+
+async def _set_late(connection: Connection[TupleRow], settings: Mapping[str, str]) -> None:
+    await connection.execute(
+        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS setting (name, value)",
+        [list(settings), list(settings.values())],
+    )
+    # A platform that cannot look finds a dead client when it next writes to it.
+    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+        await connection.execute("SELECT set_config(%s, %s, false)", _CHECK_CLIENT)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

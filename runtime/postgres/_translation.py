@@ -1,0 +1,56 @@
+"""Translate a failed connection into our errors: the only place that reads libpq's messages.
+
+A failed start has no SQLSTATE in libpq, only text; servers may speak another language. So the phrases below
+choose the remedy, and a phrase that is not there costs the remedy its precision, nothing else.
+"""
+
+import getpass
+
+import psycopg
+from psycopg._conninfo_utils import get_param, get_param_def
+from psycopg.abc import ConnDict
+
+from ._errors import DatabaseAddress, DatabaseError, DatabaseRefused, DatabaseUnreachable
+
+# The server is there, but not yet or no longer: FATAL like a refusal, cured by waiting.
+_PASSING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")
+
+_REFUSALS = {
+    "password authentication failed": "check the user and the password in the URL",
+    "no password supplied": "put the password in the URL, in PGPASSWORD or in ~/.pgpass",
+    "no pg_hba.conf entry": "allow this user, database and address in the server's pg_hba.conf",
+    "authentication failed": "check the user in the URL and the server's pg_hba.conf",
+    "too many": "use fewer connections, or raise max_connections (or the limit of the role or database)",
+    "connection slots": "raise the server's max_connections, or use fewer connections",
+    "permission denied": "grant the user CONNECT on the database",
+    "role": "create the role, or correct the user in the URL",
+    "database": "create the database with createdb, or correct its name in the URL",
+}
+_UNKNOWN_REFUSAL = "see the reason, and the server's log"
+_UNREACHABLE = "start the server, or correct host and port in the URL; check firewalls in between"
+_WAIT = "wait until the server accepts connections"
+
+
+def address_of(params: ConnDict) -> DatabaseAddress:
+    """Say which database connection parameters mean; what they leave open is filled in as libpq does."""
+    user = get_param(params, "user") or getpass.getuser()
+    host = get_param(params, "host") or get_param(params, "hostaddr") or "the local socket"
+    port = get_param(params, "port") or _default("port")
+    return DatabaseAddress(host, port, user, get_param(params, "dbname") or user)
+
+
+def translate(error: psycopg.Error, params: ConnDict) -> DatabaseError:
+    """Turn a failure to connect into the error that names the database and the remedy."""
+    address, reason = address_of(params), " ".join(str(error).split())
+    if any(phrase in reason for phrase in _PASSING):
+        return DatabaseUnreachable(address, reason, _WAIT)
+    if "FATAL" not in reason and "password" not in reason:
+        return DatabaseUnreachable(address, reason, _UNREACHABLE)
+    said = reason.partition("FATAL:")[2] or reason
+    remedies = (remedy for phrase, remedy in _REFUSALS.items() if phrase in said)
+    return DatabaseRefused(address, reason, next(remedies, _UNKNOWN_REFUSAL))
+
+
+def _default(name: str) -> str:
+    definition = get_param_def(name)
+    return (definition.compiled if definition else None) or "5432"
