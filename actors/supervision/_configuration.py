@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 import cattrs
@@ -170,9 +170,10 @@ def _loader(callables: Mapping[str, Start | Child], *, allow_imports: bool) -> c
 def _kind_of(table: Any) -> type[Child | Supervisor]:
     if not isinstance(table, dict):
         raise InvalidSetting("", f"{table!r} is not a table", "give a table for each child")
-    if "start" in table:
+    keys = set(cast("dict[str, Any]", table))
+    if "start" in keys:
         return Child
-    if not _OF_SUPERVISORS.isdisjoint(table):
+    if keys & _OF_SUPERVISORS:
         return Supervisor
     raise InvalidSetting("start", "it is missing", "name a start function, or give it children of its own")
 

@@ -1,7 +1,5 @@
 """Children for tests: they write down what happens to them, and when."""
 
-
-
 import attrs
 import trio
 
@@ -98,5 +96,3 @@ def returns(after: float = 0) -> Start:
 async def forever() -> None:
     """Run for ever."""
     await trio.sleep_forever()
-
-

@@ -161,13 +161,38 @@ def test_every_tree_survives_the_way_through_toml(tree: Supervisor) -> None:
             {"children[0].start": "it cannot be called: missing a required argument: 'address'"},
         ),
         (
-            'name = "a"\n[[children]]\nname = "b"\nstart = "sense"\n' + '[[children]]\nname = "b"\nstart = "sense"',
+            """
+name = "a"
+[[children]]
+name = "b"
+start = "sense"
+[[children]]
+name = "b"
+start = "sense"
+""",
             {"children[1].name": "'b' is also the name of children[0]"},
         ),
         (
-            ('name = "a"\n[[children]]\nname = "b"\nstart = "sens"\n[[children]]\nname = "c"\n'
-            "start = 'sense'\nshutdown = -1\n[[children]]\nname = 'd'\nmailbox = 1\nstart = 'sense'\n"
-            "[[children]]\nname = 'e'\n[[children.children]]\nname = 'f'\nstart = 'sense'\nrestart = 'never'"),
+            """
+name = "a"
+[[children]]
+name = "b"
+start = "sens"
+[[children]]
+name = "c"
+start = "sense"
+shutdown = -1
+[[children]]
+name = "d"
+mailbox = 1
+start = "sense"
+[[children]]
+name = "e"
+[[children.children]]
+name = "f"
+start = "sense"
+restart = "never"
+""",
             {
                 "children[0].start": "'sens' is not registered",
                 "children[1].shutdown": "-1 is out of bounds",

@@ -159,8 +159,8 @@ async def test_an_error_during_the_stop_is_told_and_stops_nothing(
     async def clumsy() -> None:
         try:
             await trio.Event().wait()
-        finally:
-            raise Boom
+        except trio.Cancelled as cancelled:
+            raise Boom from cancelled
 
     async with open_supervisor(Supervisor("s", (diary.child("a"), Child("b", clumsy)))) as tree:
         events = tree.events()
