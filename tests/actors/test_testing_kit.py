@@ -2,8 +2,9 @@
 
 import itertools
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from understudy.testing import Case, PurityError, differences, given
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
 
 COUNTER = itertools.count()
+Check: TypeAlias = Callable[[Case[Any]], object]
 
 
 def test_turn_is_described_from_history_to_reply() -> None:
@@ -71,54 +73,54 @@ def test_differences_are_shown_field_by_field() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("check", "message"),
-    [
-        (lambda case: case.then(), r"events\[0\]: unexpected Deposited\(amount=10\)"),
-        (
-            lambda case: case.then(Withdrawn(10)),
-            r"events\[0\]: expected Withdrawn\(amount=10\), got Deposited",
-        ),
-        (lambda case: case.replies(11), r"the reply is another:\n  reply: expected 11, got 10"),
-        (lambda case: case.replies(10.0), r"reply: expected float 10.0, got int 10"),
-        (lambda case: case.sends(), r"sends\[0\]: unexpected"),
-        (
-            lambda case: case.sends(us.Enqueue("post", SendReceipt(10))),
-            r"\['queue'\]: expected 'post', got 'mail'",
-        ),
-        (
-            lambda case: case.sends(us.Enqueue("mail", SendReceipt(9))),
-            r"\['command'\]\.amount: expected 9, got 10",
-        ),
-        (lambda case: case.leaves(Account(9)), r"Account\.balance: expected 9, got 10"),
-        (lambda case: case.rejected(), r"expected Rejected, but the decider decided"),
-        (lambda case: case.fails(ValueError), r"expected ValueError, but the decider decided"),
-        (lambda case: case.stops(), r"did not yield Stop"),
-    ],
-)
-def test_wrong_expectations_fail(check: Any, message: str) -> None:
+WRONG: list[tuple[Check, str]] = [
+    (lambda case: case.then(), r"events\[0\]: unexpected Deposited\(amount=10\)"),
+    (
+        lambda case: case.then(Withdrawn(10)),
+        r"events\[0\]: expected Withdrawn\(amount=10\), got Deposited",
+    ),
+    (lambda case: case.replies(11), r"the reply is another:\n  reply: expected 11, got 10"),
+    (lambda case: case.replies(10.0), r"reply: expected float 10.0, got int 10"),
+    (lambda case: case.sends(), r"sends\[0\]: unexpected"),
+    (
+        lambda case: case.sends(us.Enqueue("post", SendReceipt(10))),
+        r"\['queue'\]: expected 'post', got 'mail'",
+    ),
+    (
+        lambda case: case.sends(us.Enqueue("mail", SendReceipt(9))),
+        r"\['command'\]\.amount: expected 9, got 10",
+    ),
+    (lambda case: case.leaves(Account(9)), r"Account\.balance: expected 9, got 10"),
+    (lambda case: case.rejected(), r"expected Rejected, but the decider decided"),
+    (lambda case: case.fails(ValueError), r"expected ValueError, but the decider decided"),
+    (lambda case: case.stops(), r"did not yield Stop"),
+]
+
+
+@pytest.mark.parametrize(("check", "message"), WRONG)
+def test_wrong_expectations_fail(check: Check, message: str) -> None:
     """Every assertion can fail, and says why."""
     case = given(Account).when(Deposit(10))
     with pytest.raises(AssertionError, match=message):
         check(case)
 
 
-@pytest.mark.parametrize(
-    ("check", "message"),
-    [
-        (lambda case: case.then(), r"the decider raised Rejected: amount must be positive"),
-        (lambda case: case.replies(None), r"the decider raised Rejected"),
-        (lambda case: case.sends(), r"the decider raised Rejected"),
-        (lambda case: case.stops(), r"the decider raised Rejected"),
-        (
-            lambda case: case.rejected("too poor"),
-            r"reason: expected 'too poor', got 'amount must be positive'",
-        ),
-        (lambda case: case.fails(ValueError), r"expected ValueError, but the decider raised Rejected"),
-        (lambda case: case.fails(us.Rejected, "poor"), r"'poor' is not found in 'amount must be positive'"),
-    ],
-)
-def test_wrong_expectations_of_a_refusal_fail(check: Any, message: str) -> None:
+WRONG_OF_A_REFUSAL: list[tuple[Check, str]] = [
+    (lambda case: case.then(), r"the decider raised Rejected: amount must be positive"),
+    (lambda case: case.replies(None), r"the decider raised Rejected"),
+    (lambda case: case.sends(), r"the decider raised Rejected"),
+    (lambda case: case.stops(), r"the decider raised Rejected"),
+    (
+        lambda case: case.rejected("too poor"),
+        r"reason: expected 'too poor', got 'amount must be positive'",
+    ),
+    (lambda case: case.fails(ValueError), r"expected ValueError, but the decider raised Rejected"),
+    (lambda case: case.fails(us.Rejected, "poor"), r"'poor' is not found in 'amount must be positive'"),
+]
+
+
+@pytest.mark.parametrize(("check", "message"), WRONG_OF_A_REFUSAL)
+def test_wrong_expectations_of_a_refusal_fail(check: Check, message: str) -> None:
     """A refusal is not nothing."""
     case: Case[int] = given(Account).when(Deposit(0)).rejected("amount must be positive")
     with pytest.raises(AssertionError, match=message):
@@ -136,6 +138,10 @@ def test_failure_is_part_of_the_case() -> None:
 @frozen
 class Done:
     text: str
+
+
+def shout(text: str) -> str:
+    return text + "!"
 
 
 @us.command("impure.do")
@@ -255,7 +261,7 @@ def test_event_that_comes_back_as_another_is_found() -> None:
     @us.event("loud")
     @frozen
     class Loud:
-        text: str = field(converter=lambda text: text + "!")
+        text: str = field(converter=shout)
 
     @us.actor("loud")
     @define

@@ -19,6 +19,7 @@ from ..bank import Account, Deposit, Deposited, Look
 from .zoo import Box, Circle, Point, Shaped, Square, Tree
 
 T = TypeVar("T")
+UNKNOWN: Any = "int | Nowhere"
 
 
 @us.command("order.place")
@@ -241,16 +242,16 @@ class Text(str):
         (Box[int] | Box[str], "both Box at run time"),
         (int | Any, "Any cannot be a member of a union"),
         (Literal[b"x"], "in a Literal cannot be stored"),
-        (list["int | Nowhere"], "cannot be resolved"),
+        (list[UNKNOWN], "cannot be resolved"),
         (list[complex], r"say tuple\[float, float\]"),
         (None | complex, r"say tuple\[float, float\]"),
     ],
 )
 def test_type_that_would_not_come_back_is_refused_when_the_app_is_built(hint: Any, remedy: str) -> None:
     """The error has the path to the field and the remedy."""
-
     inner = make_class("Inner", {"value": field(type=hint)})
-    bad = us.event("bad")(make_class("Bad", {"inner": field(type=inner)}))
+    bad: Any = make_class("Bad", {"inner": field(type=inner)})
+    us.event("bad")(bad)
     with pytest.raises(us.DefinitionError, match=remedy) as caught:
         us.App("app", messages=[bad])
     assert "event 'bad'" in str(caught.value)
@@ -401,7 +402,7 @@ def test_reply_that_cannot_be_stored_is_refused_when_the_app_is_built() -> None:
     class Bad(us.Command[complex]):
         pass
 
-    with pytest.raises(us.DefinitionError, match="command 'bad': the reply to .*Bad cannot be stored"):
+    with pytest.raises(us.DefinitionError, match=r"command 'bad': the reply to .*Bad cannot be stored"):
         Codec(messages=[Bad])
 
 

@@ -9,6 +9,10 @@ import understudy as us
 from understudy.actors import Codec, StoredName, definition_of, find_drift
 
 
+def forget(old: dict[str, Any]) -> Any:
+    old.clear()
+
+
 def add_currency(old: dict[str, Any]) -> dict[str, Any]:
     return old | {"currency": "EUR"}
 
@@ -100,7 +104,7 @@ def test_upcaster_that_fails_is_named(payload: str, problem: str) -> None:
 def test_upcaster_that_returns_no_dict_is_named() -> None:
     """A forgotten return is a usual mistake."""
 
-    @us.event("thing", version=2, upcast={1: lambda old: old.clear()})  # type: ignore[arg-type,return-value] # pyright: ignore
+    @us.event("thing", version=2, upcast={1: forget})
     @frozen
     class Thing:
         pass

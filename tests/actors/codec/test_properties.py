@@ -1,9 +1,12 @@
 """Whatever can be stored comes back exactly as it was."""
 
 import json
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import attrs
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,16 +37,16 @@ CODEC = Codec(messages=[Everything])
 
 def exactly(value: Any) -> Any:
     """Show a value with its classes: `==` alone takes True for 1, and 1.0 for 1."""
-    if attrs.has(type(value)):
-        fields = [exactly(getattr(value, each.name)) for each in attrs.fields(type(value))]
-        return (type(value), *fields)
-    if isinstance(value, (list, tuple)):
-        return (type(value), *map(exactly, value))
-    if isinstance(value, dict):
-        return (type(value), *((exactly(name), exactly(each)) for name, each in value.items()))
-    if isinstance(value, (set, frozenset)):
-        return (type(value), sorted(map(repr, value)))
-    return (type(value), repr(value))
+    kind: Any = value.__class__
+    if attrs.has(kind):
+        return (kind, *(exactly(getattr(value, each.name)) for each in attrs.fields(kind)))
+    if kind in (list, tuple):
+        return (kind, *map(exactly, value))
+    if kind is dict:
+        return (kind, *((exactly(name), exactly(each)) for name, each in value.items()))
+    if kind in (set, frozenset):
+        return (kind, sorted(map(repr, value)))
+    return (kind, repr(value))
 
 
 @settings(
@@ -63,11 +66,11 @@ FIELDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "int": (int, integers),
     "float": (float, floats),
     "str": (str, texts),
-    "datetime": (attrs.fields(Everything).moment.type, moments),
+    "datetime": (datetime, moments),
     "point": (Point, points),
     "shape": (Circle | Square, shapes),
     "box": (Box[int], st.builds(Box, integers)),
-    "decimals": (tuple[attrs.fields(Everything).price.type, ...], st.lists(decimals, max_size=3).map(tuple)),
+    "decimals": (tuple[Decimal, ...], st.lists(decimals, max_size=3).map(tuple)),
     "table": (dict[str, Point | None], st.dictionaries(texts, st.none() | points, max_size=3)),
     "literal": (Literal["x", 7], st.sampled_from(["x", 7])),
     "colours": (frozenset[Colour], st.frozensets(st.sampled_from(Colour))),
@@ -85,8 +88,9 @@ def test_generated_classes_come_back_exactly(data: st.DataObject) -> None:
         hint, strategy = FIELDS[kind]
         default = attrs.NOTHING if data.draw(st.booleans()) else data.draw(strategy)
         fields[f"field_{place}"] = attrs.field(type=hint, default=default, kw_only=True)
-    options = {"frozen": data.draw(st.booleans()), "slots": data.draw(st.booleans())}
-    cls = us.command("generated")(attrs.make_class("Generated", fields, **options))
+    options: dict[str, Any] = {"frozen": data.draw(st.booleans()), "slots": data.draw(st.booleans())}
+    cls: Any = attrs.make_class("Generated", fields, **options)
+    us.command("generated")(cls)
     value = cls(**{f"field_{place}": data.draw(FIELDS[kind][1]) for place, kind in enumerate(kinds)})
     codec = Codec(messages=[cls])
     assert exactly(codec.decode_command(*codec.encode_command(value))) == exactly(value)
@@ -95,12 +99,8 @@ def test_generated_classes_come_back_exactly(data: st.DataObject) -> None:
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 def test_noise_is_undecodable(text: str) -> None:
     """Whatever text a row holds, the error is the one for rows that cannot be read."""
-    try:
+    with pytest.raises(us.Undecodable, match=r"event 'zoo\.filled' version 1: "):
         CODEC.decode_event("zoo.filled", 1, text)
-    except us.Undecodable as error:
-        assert error.name == "zoo.filled"
-    else:
-        raise AssertionError(text)
 
 
 @settings(
@@ -113,13 +113,13 @@ def test_one_wrong_field_is_named(value: Everything, field: "attrs.Attribute[Any
     raw = json.loads(encoded.payload)
     raw[field.name] = other
     try:
-        text = json.dumps(raw)
-        back = CODEC.decode_event("zoo.filled", 1, text)
+        back = CODEC.decode_event("zoo.filled", 1, json.dumps(raw))
     except us.Undecodable as error:
-        assert f"at {field.name}" in str(error) or "no JSON" in str(error)
+        problem = str(error)
     else:
-        again = CODEC.decode_event(*CODEC.encode_event(back))
-        assert exactly(again) == exactly(back)
+        problem = f"at {field.name}"
+        assert exactly(CODEC.decode_event(*CODEC.encode_event(back))) == exactly(back)
+    assert f"at {field.name}" in problem
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
@@ -128,7 +128,10 @@ def test_chains_of_upcasters_lead_from_every_version_to_today(steps: list[int], 
     today = len(steps) + 1
 
     def upcaster(step: int) -> Any:
-        return lambda old: {"total": old["total"] * 10 + step}
+        def upcast(old: dict[str, Any]) -> dict[str, Any]:
+            return {"total": old["total"] * 10 + step}
+
+        return upcast
 
     @us.event("counted", version=today, upcast={at: upcaster(step) for at, step in enumerate(steps, 1)})
     @attrs.frozen

@@ -95,7 +95,7 @@ class Everything:
     level: Level
     odd: Odd
     rights: Rights
-    word: Literal["a", 1, True, None]
+    word: Literal["a", 1, True] | None
     cents: Cents
     marked: Annotated[int, "mark"]
     items: list[int]
