@@ -7,8 +7,9 @@ handed on unchanged; `causation` names the message whose turn sent this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-import orjson
+import msgspec
 from attrs import frozen
 
 CORRELATION = "correlation"
@@ -22,12 +23,7 @@ _NOTHING: Mapping[str, str] = {}
 
 @frozen
 class Trail:
-    """The causes of one turn, written once for all it sends and stores.
-
-    Attributes:
-        headers: For a message sent without headers of its own.
-        metadata: For an event.
-    """
+    """The causes of one turn."""
 
     message_id: str
     correlation: str
@@ -44,25 +40,41 @@ class Trail:
 
     def around(self, headers: Mapping[str, str]) -> str:
         """Return some headers of the user's with the trail added, as JSON."""
-        own = {name: value for name, value in headers.items() if name not in RESERVED}
-        trail = {CORRELATION: self.correlation, CAUSATION: self.message_id}
-        return orjson.dumps({**own, **trail}).decode()
+        return around(headers, {CORRELATION: self.correlation, CAUSATION: self.message_id})
+
+
+def around(headers: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    """Return some headers of the user's with the runtime's own added, as JSON."""
+    own = {name: value for name, value in headers.items() if name not in RESERVED}
+    return msgspec.json.encode({**own, **ours}).decode()
 
 
 def parse(headers: str | None) -> Mapping[str, str]:
     """Read stored headers; what another sender stored there may be no object at all."""
     if headers is None:
         return _NOTHING
-    found = orjson.loads(headers)
-    if not isinstance(found, dict):
+    try:
+        found = msgspec.json.decode(headers, type=dict[str, Any])
+    except msgspec.MsgspecError:
         return _NOTHING
-    return {str(name): value if isinstance(value, str) else str(value) for name, value in found.items()}
+    return {name: value if type(value) is str else str(value) for name, value in found.items()}
+
+
+def asked(headers: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the id of a remote ask and who asks, for a message that is one."""
+    ask, asker = headers.get(ASK), headers.get(ASKER)
+    return None if ask is None or asker is None else (ask, asker)
 
 
 def trail(message_id: str, headers: Mapping[str, str]) -> Trail:
     """Return the trail of a message's turn."""
     # Another sender may have put anything there, and it is written into JSON as it stands.
     correlation = headers.get(CORRELATION, message_id)
-    if not correlation.isascii() or '"' in correlation or "\\" in correlation or not correlation.isprintable():
+    if (
+        not correlation.isascii()
+        or '"' in correlation
+        or "\\" in correlation
+        or not correlation.isprintable()
+    ):
         correlation = message_id
     return Trail(message_id, correlation)

@@ -1,9 +1,9 @@
 """An actor in memory, and what it may do in which phase.
 
-    COLD      its state is unknown: it waits to be loaded, once nothing of it is uncommitted
-    LOADED    its state is that after its last computed turn, committed or not
-    BLOCKED   its first message failed and waits for its retry; the others wait behind it
-    PARKED    its journal cannot be replayed: its messages stay in the mailbox
+COLD      its state is unknown: it waits to be loaded, once nothing of it is uncommitted
+LOADED    its state is that after its last computed turn, committed or not
+BLOCKED   its first message failed and waits for its retry; the others wait behind it
+PARKED    its journal cannot be replayed: its messages stay in the mailbox
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Resident:
         waiting: Work that has not begun, in order.
         redo: Work whose turn fell with an earlier one; it goes back to the front.
         used: When it was last needed, on Trio's clock.
+        due: When a blocked actor may go on, on Trio's clock.
+        problem: Why a parked actor is parked.
     """
 
     key: str
@@ -61,10 +63,11 @@ class Resident:
     snapshot: int = 0
     lineage: Lineage = field(factory=Lineage)
     pending: int = 0
-    waiting: deque[Work] = field(factory=deque)
-    redo: list[Work] = field(factory=list)
+    waiting: deque[Work] = field(factory=deque[Work])
+    redo: list[Work] = field(factory=list[Work])
     spill: Spill = Spill.NONE
     used: float = 0.0
+    due: float = 0.0
     problem: Exception | None = None
 
     @property

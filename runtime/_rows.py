@@ -29,7 +29,6 @@ class Message:
     Attributes:
         wait: Seconds until it may be tried again; None when it may be tried now.
         fence: The right under which this process handles it.
-        covers: Not stored: see `Page.covers`.
     """
 
     id: int
@@ -93,6 +92,7 @@ class StoredSnapshot:
     """A cached state: the fold of the events up to `seq`."""
 
     seq: int
+    version: int
     state: str
 
 
@@ -102,8 +102,8 @@ class Stream:
 
     Attributes:
         newest: The journal's last sequence number, 0 for an actor without events.
-        events: In order, starting after the snapshot, if there is one.
-        complete: Whether `events` reaches `newest`; otherwise there are more pages.
+        events: In order, starting after the snapshot, if there is one. There are more
+            pages as long as they do not reach `newest`.
     """
 
     newest: int
@@ -125,8 +125,8 @@ class Conflict:
         missing: Ids of messages that were no longer there.
     """
 
-    stale: frozenset[tuple[str, int]] = field(factory=frozenset)
-    missing: frozenset[int] = field(factory=frozenset)
+    stale: frozenset[tuple[str, int]] = field(factory=frozenset[tuple[str, int]])
+    missing: frozenset[int] = field(factory=frozenset[int])
 
 
 @frozen

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from understudy.actors import App, Encoded, Enqueue, PayloadTooLarge, Tell
 
-from ._headers import Trail
+from ._headers import Trail, around
 from ._partition import partition_of
 from ._rows import Rare, SendRow
 
@@ -40,8 +40,9 @@ class Sender:
 
     def _row(self, effect: Tell | Enqueue, trail: Trail | None) -> SendRow:
         name, version, payload = self.encoded(self._codec.encode_command(effect.command))
+        headers: str | None
         if effect.headers:
-            headers = (trail or Trail("", "")).around(effect.headers)
+            headers = around(effect.headers, {}) if trail is None else trail.around(effect.headers)
         else:
             headers = None if trail is None else trail.headers
         partition = partition_of(effect.key, self._partitions)

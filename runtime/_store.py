@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from understudy.actors import UnderstudyError
+
 from ._cursor import Cursor, Snapshot
 from ._finished import Finished
 from ._rows import CommitResult, Fence, Rare, SendRow, Stream
@@ -130,6 +132,27 @@ class Ear(Protocol):
         ...
 
 
+class TurnConflict(UnderstudyError):
+    """Another process has handled the message of a turn, or has the right to: nothing was committed."""
+
+
+class TurnTransaction(Protocol):
+    """A transaction that a handler asked for: it commits with the handler's turn, or not at all."""
+
+    @property
+    def connection(self) -> Any:
+        """The connection the handler may use."""
+        ...
+
+    async def commit(self, turn: Finished) -> None:
+        """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.
+
+        Raises:
+            TurnConflict: Another process has handled the message; nothing was committed.
+        """
+        ...
+
+
 class Store(Protocol):
     """A journal, a mailbox and a referee."""
 
@@ -148,6 +171,10 @@ class Store(Protocol):
 
     def open_ear(self) -> AbstractAsyncContextManager[Ear]:
         """Open the listening session."""
+        ...
+
+    def open_turn_transaction(self) -> AbstractAsyncContextManager[TurnTransaction]:
+        """Begin a transaction for one turn; leaving without `commit` rolls back."""
         ...
 
     async def load(

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from understudy.actors import ActorDefinition, App, DecideTurn, Decision, run_decider
 
 from ._clock import StoreClock
-from ._headers import parse, trail
+from ._headers import asked, parse, trail
+from ._replying import reply_part
 from ._resident import Resident, Work
 from ._rows import EventRow, Rare, SendRow
 from ._sending import Sender
@@ -67,14 +68,14 @@ class Turning:
             for event in decision.events:
                 seq += 1
                 name, version, payload = check(codec.encode_event(event))
-                events.append(
-                    EventRow(definition.name, resident.key, seq, name, version, payload, metadata)
-                )
+                events.append(EventRow(definition.name, resident.key, seq, name, version, payload, metadata))
         sends: list[SendRow] = []
         rare: list[Rare] = []
         if decision.sends:
             sends, later = self._sender.rows(decision.sends, causes)
             rare.extend(later)
+        if (remote := asked(headers)) is not None:
+            rare.append(reply_part(*remote, codec.encode_reply(type(command), decision.reply)))
         if events and self._snapshot_is_due(resident, seq, decision.events[-1]):
             rare.append(self._snapshot(resident, seq))
         resident.seq = seq

@@ -9,7 +9,8 @@ the turns that were built on it fall with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import trio
 from attrs import define, field
@@ -31,7 +32,7 @@ class SendCount:
     """
 
     commits: int = 0
-    by_queue: dict[str, int] = field(factory=dict)
+    by_queue: dict[str, int] = field(factory=dict[str, int])
 
 
 @define(eq=False)
@@ -42,6 +43,8 @@ class Writer:
         inbox: Lists of finished turns.
         fetcher: Where to say that messages were sent.
         owned: Queues of which this process owns every partition: no bell is needed for them.
+        batch: Turns in one commit at most.
+        on_schedule: Called when messages for later were committed.
     """
 
     store: Store
@@ -50,8 +53,10 @@ class Writer:
     count: SendCount
     owned: set[str]
     batch: int
+    on_schedule: Callable[[], None]
     commits: int = 0
     turns: int = 0
+    committed: trio.Event = field(factory=trio.Event)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Commit until the inbox is closed and empty.
@@ -108,7 +113,6 @@ class Writer:
 
     def _rings(self, turns: Sequence[Finished]) -> list[str]:
         queues = {send.queue for turn in turns for send in turn.sends}
-        queues.update(part.row["queue"] for turn in turns for part in turn.rare if part.kind == "scheduled")
         return sorted(queues - self.owned)
 
     def _tell_of(self, turns: Sequence[Finished]) -> None:
@@ -121,6 +125,10 @@ class Writer:
             sent = dict.fromkeys(queues, self.count.commits)
             self.count.by_queue.update(sent)
             self.fetcher.send_nowait(Look(sent))
+        if any(part.kind in ("scheduled", "later") for turn in turns for part in turn.rare):
+            self.on_schedule()
+        self.committed.set()
+        self.committed = trio.Event()
         _settle(turns, Verdict.COMMITTED)
 
 
@@ -138,7 +146,7 @@ def _message_of(part: Rare) -> int | None:
 
 def _settle(turns: Sequence[Finished], verdict: Verdict, error: Exception | None = None) -> None:
     """Send the verdicts, one message for each origin, and answer who waits for a reply."""
-    origins: dict[trio.MemorySendChannel[Settled], list[Finished]] = {}
+    origins: dict[trio.MemorySendChannel[Any], list[Finished]] = {}
     for turn in turns:
         origins.setdefault(turn.origin, []).append(turn)
         if verdict is not Verdict.COMMITTED:

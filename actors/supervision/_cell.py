@@ -24,6 +24,7 @@ from ._spec import Child, Spec, Supervisor
 from ._stopping import Stopping
 
 if TYPE_CHECKING:
+    from ._recovery import Recovery
     from ._supervisor import RunningSupervisor
 
 State: TypeAlias = Literal[
@@ -41,8 +42,8 @@ State: TypeAlias = Literal[
 ALIVE = frozenset({"starting", "running", "stopping"})
 PENDING = frozenset({"waiting", "starting", "stopping", "backing_off"})
 
-# How long a child without a deadline of its own may take to end once it was cancelled, before it is reported.
-PATIENCE = 1.0
+# How long a cancelled child may take to end before it is reported, if its `shutdown` does not say.
+_PATIENCE = {"brutal": 1.0, "forever": 10.0}
 
 
 @attrs.define(eq=False)
@@ -66,7 +67,6 @@ class Cell:
     stopping: Stopping | None = None
     task: trio.lowlevel.Task | None = None
     inner: "RunningSupervisor | None" = None
-    stop_by: float = float("inf")
     report_at: float = float("inf")
     reported: bool = False
     # While it is to be started:
@@ -82,6 +82,12 @@ class Cell:
     def is_pending(self) -> bool:
         """Whether it is on its way to another state."""
         return self.state in PENDING
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it is down by somebody's wish, or for good, and is not started with its group."""
+        over = self.spec.restart == "temporary" and self.state in ("finished", "failed")
+        return over or self.state in ("stopped", "parked")
 
     def become(self, state: State) -> None:
         """Change the state and wake whoever waits for a change."""
@@ -101,7 +107,21 @@ class Cell:
                 self._changed = trio.Event()
             await self._changed.wait()
 
-    def embody(self) -> trio.CancelScope:
+    async def wait_overdue(self, condition: Callable[["Cell"], bool]) -> bool:
+        """Wait until the condition holds, or it was cancelled and has not ended in time.
+
+        Returns:
+            Whether it is overdue.
+        """
+        while not condition(self):
+            due = self.report_at
+            with trio.move_on_at(due):
+                await self.wait(lambda cell: condition(cell) or cell.report_at != due)  # noqa: B023  # awaited here
+                continue
+            return True
+        return False
+
+    def embody(self) -> None:
         """Get ready for a new incarnation: its scope, with the deadline of its start."""
         timeout = self.spec.start_timeout
         reports = isinstance(self.spec, Supervisor) or self.spec.reports_ready
@@ -110,10 +130,9 @@ class Cell:
         takes = isinstance(self.spec, Supervisor) or self.spec.takes_stopping
         self.stopping = Stopping() if takes else None
         self.incarnation += 1
-        self.stop_by = self.report_at = float("inf")
+        self.report_at = deadline + self._patience
         self.reported = False
         self.become("starting")
-        return self.scope
 
     def disembody(self) -> None:
         """Forget what belonged to the incarnation that has ended."""
@@ -122,24 +141,21 @@ class Cell:
     def ask_to_stop(self, *, politely: bool) -> None:
         """Ask it to stop if it listens, else cancel it; once cancelled, it stays cancelled."""
         assert self.scope is not None
-        now = trio.current_time()
-        if self.state != "stopping":
-            self.scope.deadline = float("inf")  # what the start may take no longer counts
-            self.stop_by = now + self.seconds_to_stop
+        is_new = self.state != "stopping"
+        if is_new:
             self.become("stopping")
-        if politely and self.stopping is not None and self.spec.shutdown != "brutal":
-            self.stopping.set(self.stop_by)
-        else:
+        if not politely or self.stopping is None or self.spec.shutdown == "brutal" or self.is_cancelled:
             self.cancel()
+        elif is_new:
+            self.scope.deadline = trio.current_time() + self._seconds_to_stop
+            self.report_at = self.scope.deadline + self._patience
+            self.stopping.set(self.scope.deadline)
 
     def cancel(self) -> None:
         """Cancel it."""
         assert self.scope is not None
-        if not self.scope.cancel_called:
-            self.scope.cancel()
-        if self.report_at == float("inf"):
-            patience = PATIENCE if self.spec.shutdown == "brutal" else self.seconds_to_stop
-            self.report_at = trio.current_time() + patience
+        self.scope.cancel()
+        self.report_at = min(self.report_at, trio.current_time() + self._patience)
         self.notify()
 
     @property
@@ -148,15 +164,16 @@ class Cell:
         return self.scope is not None and self.scope.cancel_called
 
     @property
-    def seconds_to_stop(self) -> float:
-        """How long it may take to stop, in seconds; also how long its clean-up may take once cancelled."""
-        match self.spec.shutdown:
-            case "forever":
-                return float("inf")
-            case "brutal":
-                return 0.0
-            case seconds:
-                return seconds
+    def _seconds_to_stop(self) -> float:
+        """How long it may take to stop before it is cancelled, in seconds."""
+        return float("inf") if isinstance(self.spec.shutdown, str) else self.spec.shutdown
+
+    @property
+    def _patience(self) -> float:
+        """How long it may take to end once it was cancelled before it is reported, in seconds."""
+        if isinstance(self.spec, Supervisor) and self.spec.shutdown == "forever":
+            return float("inf")  # the children below report themselves
+        return _PATIENCE[self.spec.shutdown] if isinstance(self.spec.shutdown, str) else self.spec.shutdown
 
     async def call(self, task_status: "trio.TaskStatus[None]") -> None:
         """Call the start function with what it has parameters for."""
@@ -167,17 +184,3 @@ class Cell:
         if self.spec.takes_stopping:
             given["stopping"] = self.stopping
         await self.spec.start(*self.args, **given)
-
-
-@attrs.define(eq=False)
-class Recovery:
-    """Cells that are stopped, waited for and started again together, in the order of their start."""
-
-    cells: list[Cell]
-    delay: float = 0.0
-    attempt: int = 0
-    culprit: Cell | None = None
-    forced: Cell | None = None
-    parks: bool = False
-    is_first: bool = False
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)

@@ -1,11 +1,12 @@
 """The rules of a tree that can work; each refusal names the place and the remedy."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._backoff import Backoff
 from .._invalid import InvalidSetting, choice, flag, number
-from . import _spec  # the module, not its names: each of the two needs the other
+
+if TYPE_CHECKING:
+    from ._spec import Child, Spec, Supervisor
 
 _RESTART = ("permanent", "transient", "temporary")
 _STRATEGY = ("one_for_one", "one_for_all", "rest_for_one")
@@ -13,7 +14,7 @@ _ON_EXHAUSTED = ("escalate", "park")
 _AUTO_SHUTDOWN = ("never", "any_significant", "all_significant")
 
 
-def check_child(child: "_spec.Child") -> None:
+def check_child(child: "Child") -> None:
     """Refuse a child that cannot work.
 
     Raises:
@@ -26,7 +27,7 @@ def check_child(child: "_spec.Child") -> None:
         raise InvalidSetting("mailbox", f"{child.mailbox!r} cannot be called", "give a function, or None")
 
 
-def check_supervisor(spec: "_spec.Supervisor") -> None:
+def check_supervisor(spec: "Supervisor") -> None:
     """Refuse a supervisor that cannot work.
 
     Raises:
@@ -38,9 +39,7 @@ def check_supervisor(spec: "_spec.Supervisor") -> None:
     choice("on_exhausted", spec.on_exhausted, _ON_EXHAUSTED)
     choice("auto_shutdown", spec.auto_shutdown, _AUTO_SHUTDOWN)
     number("within", spec.within, above=0)
-    if not isinstance(spec.backoff, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers err
-        raise InvalidSetting("backoff", f"{spec.backoff!r} is not a Backoff", "give a Backoff(...)")
-    _check_children(spec)
+    check_names(spec.children)
     _check_template(spec)
     _check_intensity(spec)
     _check_significance(spec)
@@ -59,15 +58,10 @@ def _check_start(start: Any) -> None:
         raise InvalidSetting("start", f"{start!r} is a generator function", remedy)
 
 
-def _check_as_child(spec: "_spec.Spec") -> None:
+def _check_as_child(spec: "Spec") -> None:
     choice("restart", spec.restart, _RESTART)
     flag("significant", spec.significant)
-    if isinstance(spec.shutdown, str):
-        choice("shutdown", spec.shutdown, ("forever", "brutal"))
-    elif spec.shutdown == 0 and not isinstance(spec.shutdown, bool):
-        raise InvalidSetting("shutdown", "0 seconds is no time at all", 'give seconds above 0, or "brutal"')
-    else:
-        number("shutdown", spec.shutdown, above=0)
+    _check_shutdown(spec.shutdown)
     if spec.start_timeout is not None:
         number("start_timeout", spec.start_timeout, above=0)
     if spec.significant and spec.restart == "permanent":
@@ -75,23 +69,35 @@ def _check_as_child(spec: "_spec.Spec") -> None:
         raise InvalidSetting("significant", problem, 'use restart="transient" or "temporary" with it')
 
 
-def _check_children(spec: "_spec.Supervisor") -> None:
-    if not isinstance(spec.children, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers err
-        raise InvalidSetting("children", f"{spec.children!r} is not a tuple", "give a tuple of children")
+def check_names(children: "tuple[Spec, ...]") -> None:
+    """Refuse siblings of the same name.
+
+    Raises:
+        InvalidSetting: With the path of the second.
+    """
     seen: dict[str, int] = {}
-    for index, child in enumerate(spec.children):
-        path = f"children[{index}]"
-        if not isinstance(child, _spec.Child | _spec.Supervisor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidSetting(path, f"{child!r} is no child", "give a Child(...) or a Supervisor(...)")
+    for index, child in enumerate(children):
         if child.name in seen:
             problem = f"{child.name!r} is also the name of children[{seen[child.name]}]"
-            raise InvalidSetting(f"{path}.name", problem, "give each sibling a name of its own")
+            raise InvalidSetting(f"children[{index}].name", problem, "give each sibling a name of its own")
         seen[child.name] = index
-        if isinstance(child, _spec.Child):
-            _check_callable_without_arguments(child, path)
 
 
-def _check_callable_without_arguments(child: "_spec.Child", path: str) -> None:
+def _check_shutdown(shutdown: Any) -> None:
+    if isinstance(shutdown, str):
+        choice("shutdown", shutdown, ("forever", "brutal"))
+    elif shutdown in (0, 0.0) and shutdown is not False:
+        raise InvalidSetting("shutdown", "0 seconds is no time at all", 'give seconds above 0, or "brutal"')
+    else:
+        number("shutdown", shutdown, above=0)
+
+
+def check_call(child: "Child", path: str) -> None:
+    """Refuse a start function that needs arguments nobody gives it.
+
+    Raises:
+        InvalidSetting: With the path of the child.
+    """
     given = {
         name: None
         for name, takes in (("task_status", child.reports_ready), ("stopping", child.takes_stopping))
@@ -108,11 +114,9 @@ def _check_callable_without_arguments(child: "_spec.Child", path: str) -> None:
         raise InvalidSetting(f"{path}.start", f"it cannot be called: {error}", remedy) from None
 
 
-def _check_template(spec: "_spec.Supervisor") -> None:
+def _check_template(spec: "Supervisor") -> None:
     if spec.template is None:
         return
-    if not isinstance(spec.template, _spec.Child):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers err
-        raise InvalidSetting("template", f"{spec.template!r} is no child", "give a Child(...)")
     if spec.children:
         problem = "a dynamic supervisor has no fixed children"
         raise InvalidSetting("children", problem, "leave them out, or leave the template out")
@@ -121,16 +125,13 @@ def _check_template(spec: "_spec.Supervisor") -> None:
         raise InvalidSetting("strategy", problem, 'use "one_for_one" with a template')
 
 
-def _check_intensity(spec: "_spec.Supervisor") -> None:
-    limit = spec.max_restarts
+def _check_intensity(spec: "Supervisor") -> None:
+    limit = _limit(spec.max_restarts)
     if limit is None:
         if spec.on_exhausted == "park":
             problem = "without max_restarts it is never exhausted, so nothing is ever parked"
             raise InvalidSetting("on_exhausted", problem, 'set max_restarts, or use "escalate"')
         return
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        problem = f"{limit!r} is not a count"
-        raise InvalidSetting("max_restarts", problem, "give 0 or more, or leave it unlimited (None)")
     most = most_failures(spec)
     if most is not None and most <= limit:
         problem = (
@@ -140,7 +141,13 @@ def _check_intensity(spec: "_spec.Supervisor") -> None:
         raise InvalidSetting("max_restarts", problem, "lower it, widen within, or shorten the backoff")
 
 
-def most_failures(spec: "_spec.Supervisor") -> int | None:
+def _limit(given: Any) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
+        return given
+    raise InvalidSetting("max_restarts", f"{given!r} is not a count", "give 0 or more, or None for no limit")
+
+
+def most_failures(spec: "Supervisor") -> int | None:
     """Return how many failures can be counted in one window at most, or None if there is no bound.
 
     Only the part of the backoff that is not random counts: full jitter may be no wait at all.
@@ -148,7 +155,7 @@ def most_failures(spec: "_spec.Supervisor") -> int | None:
     gap = spec.backoff.least(1)
     if spec.template is not None or gap <= 0:
         return None
-    # Under one_for_all nobody is left to fail during the wait, and a child that may be parked is counted alone.
+    # Under one_for_all nobody is left to fail during the wait; a child that may be parked is counted alone.
     together = spec.strategy == "one_for_all"
     alone = spec.strategy == "one_for_one" and spec.on_exhausted == "park"
     # A count that can be reset inside the window may always wait the shortest time.
@@ -160,7 +167,7 @@ def most_failures(spec: "_spec.Supervisor") -> int | None:
     return count * (1 if alone or together else max(1, len(spec.children)))
 
 
-def _check_significance(spec: "_spec.Supervisor") -> None:
+def _check_significance(spec: "Supervisor") -> None:
     significant = [index for index, child in enumerate(spec.children) if child.significant]
     if spec.template is not None and spec.template.significant:
         raise InvalidSetting(

@@ -100,7 +100,8 @@ class ChildFailed(SupervisionError, ExceptionGroup[Exception]):
 
     def __new__(cls, path: str, attempt: int, at: float, when: datetime, errors: Sequence[Exception]) -> Any:
         """Make the group, with a text that names child, attempt and time."""
-        text = f"child {path!r} failed: attempt {attempt}, {when.isoformat(timespec='milliseconds')}"
+        clock = f"{when.isoformat(timespec='milliseconds')} (trio clock {at:.3f})"
+        text = f"child {path!r} failed: attempt {attempt}, {clock}"
         return super().__new__(cls, text, errors)
 
     def __init__(

@@ -1,5 +1,6 @@
 """The running tree as a value."""
 
+import logging
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -11,6 +12,8 @@ from ._spec import Child, Spec, Supervisor
 
 if TYPE_CHECKING:
     from ._supervisor import RunningSupervisor
+
+log = logging.getLogger("understudy.supervision")
 
 
 @attrs.frozen
@@ -50,12 +53,12 @@ class Snapshot:
         raise KeyError(path)
 
 
-def root_snapshot(root: "RunningSupervisor", started_at: float) -> Snapshot:
+def root_snapshot(root: "RunningSupervisor") -> Snapshot:
     """Return the snapshot of a whole tree."""
-    state: State = "stopped" if root.ended.is_set() else "stopping" if root.over.is_set() else root.state
-    uptime = trio.current_time() - started_at if state == "running" else None
+    began = root.began_at if root.state == "running" else None
+    uptime = None if began is None else trio.current_time() - began
     return Snapshot(
-        root.spec.name, root.path, _kind(root.spec), state, 1, 0, uptime, children=_children(root)
+        root.spec.name, root.path, _kind(root.spec), root.state, 1, 0, uptime, children=_children(root)
     )
 
 
@@ -102,7 +105,11 @@ def _kind(spec: Spec) -> Literal["child", "one_for_one", "one_for_all", "rest_fo
 def _mailbox(cell: Cell) -> MailboxStatistics | None:
     if not isinstance(cell.spec, Child) or cell.spec.mailbox is None:
         return None
-    read = read_gauge(cell.spec.mailbox, cell.mailbox_peak)
+    try:
+        read = read_gauge(cell.spec.mailbox, cell.mailbox_peak)
+    except Exception:  # a snapshot must not fail for the sake of one gauge
+        log.exception("the mailbox of child %s cannot be read", cell.path)
+        return None
     cell.mailbox_peak = read.peak
     return read
 

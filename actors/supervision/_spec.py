@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from .._backoff import Backoff
-from . import _checks  # the module, not its names: each of the two needs the other
+from .._invalid import InvalidSetting
+from ._checks import check_call, check_child, check_supervisor
 from ._mailbox import MailboxGauge
 
 Start: TypeAlias = Callable[..., Awaitable[object]]
@@ -51,23 +52,28 @@ class Child:
     start_timeout: float | None = 30.0
     significant: bool = False
     mailbox: MailboxGauge | None = attrs.field(default=None, eq=False, repr=False)
-    reports_ready: bool = attrs.field(init=False, eq=False, repr=False)
-    takes_stopping: bool = attrs.field(init=False, eq=False, repr=False)
-
-    @reports_ready.default
-    def _finds_task_status(self) -> bool:
-        return _has_parameter(self.start, "task_status")
-
-    @takes_stopping.default
-    def _finds_stopping(self) -> bool:
-        return _has_parameter(self.start, "stopping")
+    reports_ready: bool = attrs.field(
+        default=attrs.Factory(lambda self: _has_parameter(self.start, "task_status"), takes_self=True),
+        init=False,
+        eq=False,
+        repr=False,
+    )
+    takes_stopping: bool = attrs.field(
+        default=attrs.Factory(lambda self: _has_parameter(self.start, "stopping"), takes_self=True),
+        init=False,
+        eq=False,
+        repr=False,
+    )
 
     def __attrs_post_init__(self) -> None:
-        _checks.check_child(self)
+        check_child(self)
 
 
-def _tuple(given: Any) -> Any:
-    return tuple(given) if isinstance(given, list) else given
+def _tuple(given: Any) -> "tuple[Child | Supervisor, ...]":
+    if not isinstance(given, tuple | list):
+        raise InvalidSetting("children", f"{given!r} is not a tuple", "give a tuple of children")
+    found: tuple[Any, ...] = tuple(given)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    return found
 
 
 @attrs.frozen
@@ -101,9 +107,7 @@ class Supervisor:
     """
 
     name: str
-    children: "tuple[Child | Supervisor, ...]" = attrs.field(
-        default=(), converter=lambda given: _tuple(given)
-    )
+    children: "tuple[Child | Supervisor, ...]" = attrs.field(default=(), converter=_tuple)
     strategy: Strategy = attrs.field(default="one_for_one", kw_only=True)
     max_restarts: int | None = attrs.field(default=3, kw_only=True)
     within: float = attrs.field(default=5.0, kw_only=True)
@@ -117,10 +121,29 @@ class Supervisor:
     template: Child | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        _checks.check_supervisor(self)
+        _check_kinds(self)
+        check_supervisor(self)
+        for index, child in enumerate(self.children):
+            if isinstance(child, Child):
+                check_call(child, f"children[{index}]")
 
 
 Spec: TypeAlias = Child | Supervisor
+
+
+def _check_kinds(spec: Supervisor) -> None:
+    """Refuse values of the wrong kind: a caller without a type checker errs."""
+    backoff: Any = spec.backoff
+    template: Any = spec.template
+    children: tuple[Any, ...] = spec.children
+    if not isinstance(backoff, Backoff):
+        raise InvalidSetting("backoff", f"{backoff!r} is not a Backoff", "give a Backoff(...)")
+    if not isinstance(template, Child | None):
+        raise InvalidSetting("template", f"{template!r} is no child", "give a Child(...)")
+    for index, child in enumerate(children):
+        if not isinstance(child, Child | Supervisor):
+            remedy = "give a Child(...) or a Supervisor(...)"
+            raise InvalidSetting(f"children[{index}]", f"{child!r} is no child", remedy)
 
 
 def _has_parameter(start: Any, name: str) -> bool:

@@ -1,6 +1,6 @@
 """The polite request to stop, for children that want to finish what they hold."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import attrs
@@ -55,7 +55,7 @@ class Stopping:
             scope.cancel()
 
     @contextmanager
-    def interrupts(self) -> Iterator[trio.CancelScope]:
+    def interrupts(self) -> Generator[trio.CancelScope, None, None]:
         """Cancel the body of the `with` as soon as the child is asked to stop.
 
         For the places where a child waits and may well be interrupted, such as the wait for its next message.

@@ -1,6 +1,6 @@
 """The handle of a running tree, and how to get one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from ._cell import Cell
+from ._commands import begin_add, begin_restart, begin_resume, begin_start, stop_child, wait_ready
 from ._errors import NotSupervising, UnknownChild
 from ._events import EventHub, EventStream
 from ._snapshot import Snapshot, root_snapshot
@@ -20,26 +21,49 @@ from ._supervisor import RunningSupervisor
 class Tree:
     """A running tree of supervisors.
 
+    Made from its value; it runs while `run` runs, and can be looked at, and listened to, before and after.
     A child is named by its path below the root, such as `session/listener`; the name of the root may come
     first.
     Commands work at any time while the tree runs; when a command is cancelled, what it began goes on.
     """
 
-    _root: RunningSupervisor
-    _started_at: float
+    spec: Supervisor
+    _random: Random = attrs.field(factory=Random, kw_only=True, alias="random")
+    _hub: EventHub = attrs.field(factory=EventHub, init=False)
+    _root: RunningSupervisor = attrs.field(init=False)
 
-    @property
-    def spec(self) -> Supervisor:
-        """The value the tree was made from."""
-        return self._root.spec
+    def __attrs_post_init__(self) -> None:
+        self._root = RunningSupervisor(self.spec, self.spec.name, self._hub, self._random)
+
+    async def run(
+        self,
+        *,
+        stopping: Stopping | None = None,
+        task_status: "trio.TaskStatus[Tree]" = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the tree, once; see `supervise`.
+
+        Raises:
+            GaveUp: The root has used up its restarts; it holds the history of failures.
+            BaseExceptionGroup: With a KeyboardInterrupt or SystemExit out of a child.
+            RuntimeError: It was run before.
+        """
+        if self._root.has_begun:
+            raise RuntimeError(f"the tree {self.spec.name!r} was run before; make a new one")
+        handing = _Handing(task_status, self)
+        try:
+            await self._root.run(handing, stopping)
+        finally:
+            self._hub.close()
+        handing.started()  # it may have stopped in peace before it was ready
 
     def snapshot(self) -> Snapshot:
         """Return the tree as it is now: names, states, incarnations, restarts, errors, uptimes, mailboxes."""
-        return root_snapshot(self._root, self._started_at)
+        return root_snapshot(self._root)
 
     def events(self, capacity: int = 1000) -> EventStream:
         """Return a stream of what happens from now on; see `EventStream`."""
-        return self._root.hub.open(capacity)
+        return self._hub.open(capacity)
 
     async def restart(self, path: str) -> None:
         """Stop a child, and what its supervisor's strategy restarts with it, and start them again.
@@ -53,8 +77,8 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        supervisor.begin_restart(cell)
-        await supervisor.wait_settled(cell)
+        begin_restart(supervisor, cell)
+        await wait_ready(cell)
 
     async def stop(self, path: str) -> None:
         """Stop one child, which then stays down until `start` or `restart`; its siblings are not touched.
@@ -66,7 +90,7 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        await supervisor.stop_child(cell)
+        await stop_child(supervisor, cell)
         await trio.lowlevel.checkpoint()
 
     async def start(self, path: str) -> None:
@@ -78,8 +102,8 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        supervisor.begin_start(cell)
-        await supervisor.wait_settled(cell)
+        begin_start(supervisor, cell)
+        await wait_ready(cell)
         await trio.lowlevel.checkpoint()
 
     async def resume(self, path: str) -> None:
@@ -94,8 +118,8 @@ class Tree:
         """
         supervisor, cell = self._find(path)
         if cell.state == "parked":
-            supervisor.begin_resume(cell)
-            await supervisor.wait_settled(cell)
+            begin_resume(supervisor, cell)
+            await wait_ready(cell)
         await trio.lowlevel.checkpoint()
 
     async def add(self, path: str, name: str, *args: object) -> None:
@@ -111,8 +135,8 @@ class Tree:
             UnknownChild: There is no such supervisor.
             ValueError: The supervisor is not dynamic, or the name is taken.
         """
-        supervisor, cell = self._add(path, name, args)
-        await supervisor.wait_settled(cell)
+        _, cell = self._add(path, name, args)
+        await wait_ready(cell)
 
     def add_nowait(self, path: str, name: str, *args: object) -> None:
         """Add a child to a dynamic supervisor without waiting for it; as `add` otherwise."""
@@ -123,7 +147,7 @@ class Tree:
         supervisor, cell = self._find(path)
         if supervisor.spec.template is None:
             raise ValueError(f"{supervisor.path!r} is not dynamic; use stop")
-        await supervisor.stop_child(cell)
+        await stop_child(supervisor, cell)
         supervisor.cells.pop(cell.name, None)
         await trio.lowlevel.checkpoint()
 
@@ -141,7 +165,7 @@ class Tree:
             raise ValueError(f"{supervisor.path!r} is not dynamic; give it a template")
         if name in supervisor.cells or not name or "/" in name:
             raise ValueError(f"{name!r} is taken, or no name, in {supervisor.path!r}; choose another")
-        return supervisor, supervisor.add(name, args)
+        return supervisor, begin_add(supervisor, name, args)
 
     def _find(self, path: str) -> tuple[RunningSupervisor, Cell]:
         above, _, name = path.rpartition("/")
@@ -162,7 +186,9 @@ class Tree:
             if cell.inner is None:
                 raise NotSupervising(f"supervisor {cell.path!r} is not running: it is {cell.state}")
             here = cell.inner
-        if here.over.is_set():
+        if not here.has_begun:
+            raise NotSupervising(f"supervisor {here.path!r} is not running yet")
+        if here.is_over:
             raise NotSupervising(f"supervisor {here.path!r} is stopping, or has stopped")
         return here
 
@@ -193,17 +219,15 @@ async def supervise(
         >>> async with trio.open_nursery() as nursery:
         ...     tree = await nursery.start(supervise, Supervisor("app", (Child("clock", tick),)))
     """
-    hub = EventHub()
-    root = RunningSupervisor(spec, spec.name, hub, random or Random())  # noqa: S311  # jitter is no secret
-    tree = Tree(root, trio.current_time())
-    try:
-        await root.run(_Handing(task_status, tree), stopping)
-    finally:
-        hub.close()
+    await _make(spec, random).run(stopping=stopping, task_status=task_status)
+
+
+def _make(spec: Supervisor, random: Random | None) -> Tree:
+    return Tree(spec) if random is None else Tree(spec, random=random)
 
 
 @asynccontextmanager
-async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> AsyncIterator[Tree]:
+async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> AsyncGenerator[Tree, None]:
     """Run a tree around the body of an `async with`.
 
     The body begins when all children are ready, or known to stay down.
@@ -222,15 +246,14 @@ async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> 
         ...     print(tree.snapshot())
     """
     async with trio.open_nursery() as nursery:
-        tree: Tree = await nursery.start(_supervise, spec, random)
+        tree = _make(spec, random)
+        await nursery.start(_run, tree)
         yield tree
         tree.request_stop()
 
 
-async def _supervise(
-    spec: Supervisor, random: Random | None, task_status: "trio.TaskStatus[Tree]" = trio.TASK_STATUS_IGNORED
-) -> None:
-    await supervise(spec, random=random, task_status=task_status)
+async def _run(tree: Tree, task_status: "trio.TaskStatus[Tree]" = trio.TASK_STATUS_IGNORED) -> None:
+    await tree.run(task_status=task_status)
 
 
 @attrs.define(eq=False)
@@ -239,6 +262,9 @@ class _Handing(trio.TaskStatus[object]):
 
     _task_status: "trio.TaskStatus[Tree]"
     _tree: Tree
+    _done: bool = False
 
     def started(self, value: object = None) -> None:
-        self._task_status.started(self._tree)
+        if not self._done:
+            self._done = True
+            self._task_status.started(self._tree)

@@ -9,14 +9,14 @@ from psycopg._conninfo_utils import get_param, get_param_def, is_ip_address, spl
 from psycopg.abc import ConnDict
 
 
-async def connection_attempts(params: ConnDict, *, timeout: float) -> list[ConnDict]:
+async def connection_attempts(params: ConnDict, *, lookup_seconds: float) -> list[ConnDict]:
     """List the attempts that `params` stand for, in the order to make them.
 
     libpq resolves names in a blocking call, so names are resolved here and handed to it as `hostaddr`.
 
     Args:
         params: connection parameters; `host`, `hostaddr` and `port` may be lists with commas.
-        timeout: seconds for the lookup of each name.
+        lookup_seconds: time for the lookup of each name.
 
     Raises:
         psycopg.OperationalError: no host could be resolved.
@@ -28,9 +28,9 @@ async def connection_attempts(params: ConnDict, *, timeout: float) -> list[ConnD
     failure: psycopg.OperationalError | None = None
     for attempt in split_attempts(params):
         try:
-            attempts += await _resolve(attempt, timeout)
+            attempts += await _resolve(attempt, lookup_seconds)
         except (OSError, trio.TooSlowError) as error:
-            reason = str(error) or f"no answer within {timeout:g} s"
+            reason = str(error) or f"no answer within {lookup_seconds:g} s"
             failure = psycopg.OperationalError(f"failed to resolve host {attempt.get('host')!r}: {reason}")
     if not attempts and failure is not None:
         raise failure
@@ -42,14 +42,14 @@ async def connection_attempts(params: ConnDict, *, timeout: float) -> list[ConnD
     return attempts
 
 
-async def _resolve(params: ConnDict, timeout: float) -> list[ConnDict]:
+async def _resolve(params: ConnDict, lookup_seconds: float) -> list[ConnDict]:
     """Make one attempt for each address of the one host in `params`."""
     host = get_param(params, "host")
     if not host or host.startswith(("/", "@")) or host[1:2] == ":" or get_param(params, "hostaddr"):
         return [params]  # a socket's folder, or nothing to look up
     if is_ip_address(host):
         return [{**params, "hostaddr": host}]
-    with trio.fail_after(timeout):
+    with trio.fail_after(lookup_seconds):
         found = await trio.socket.getaddrinfo(
             host, _port(params), type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )

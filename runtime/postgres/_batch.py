@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+import msgspec
 
 from .._finished import Finished
 from .._rows import EventRow, Rare, SendRow
@@ -89,7 +89,7 @@ def rare_document(parts: Sequence[Rare]) -> str | None:
         document.setdefault(part.kind, []).append(
             {name: _embedded(name, value) for name, value in part.row.items()}
         )
-    return orjson.dumps(document).decode()
+    return msgspec.json.encode(document).decode()
 
 
 _JSON = frozenset({"payload", "headers", "state", "outcome"})
@@ -97,4 +97,4 @@ _JSON = frozenset({"payload", "headers", "state", "outcome"})
 
 
 def _embedded(name: str, value: Any) -> Any:
-    return orjson.Fragment(value) if name in _JSON and value is not None else value
+    return msgspec.Raw(value.encode()) if name in _JSON and value is not None else value

@@ -26,7 +26,7 @@ async def connect_to_any(params: ConnDict, connect: Callable[[str], PQGenConn[_T
     """
     timeout = timeout_from_conninfo(params)
     failures: list[tuple[psycopg.Error, str]] = []
-    for attempt in await connection_attempts(params, timeout=timeout):
+    for attempt in await connection_attempts(params, lookup_seconds=timeout):
         where = ", ".join(f"{name}: {attempt.get(name)!r}" for name in ("host", "port", "hostaddr"))
         try:
             with trio.fail_after(timeout):

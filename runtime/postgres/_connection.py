@@ -1,8 +1,8 @@
 """psycopg's asynchronous connection, on Trio.
 
 psycopg keeps the protocol (cursors, COPY, pipeline, transactions, adapters) apart from the waiting: every
-operation is a generator handed to `AsyncConnection.wait`. So `Connection` replaces the waiting, the making of the
-connection and the lock, and leaves the rest to psycopg.
+operation is a generator handed to `AsyncConnection.wait`. So `Connection` replaces the waiting, the making of
+the connection and the lock, and leaves the rest to psycopg.
 
 The rules of cancellation, in order of what can happen:
 
@@ -12,13 +12,13 @@ The rules of cancellation, in order of what can happen:
    cancellation is delivered at the next checkpoint. A command that was cancelled raises `trio.Cancelled`.
 3. A server that does not answer in that time, or cannot be reached to be asked, loses the connection.
 
-A cancel request names a backend, not a command. It is over, at the latest, when the server closes the request's
-own connection, and that is awaited; a request whose end is unknown could hit the next command, so the
+A cancel request names a backend, not a command. The server has sent it on by the time it closes the request's
+own connection, and that is awaited. A request whose end is unknown could hit the next command, so the
 connection is closed rather than used again.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
@@ -26,23 +26,23 @@ import psycopg
 import trio
 from psycopg import capabilities
 from psycopg.abc import AdaptContext, ConnParam, PQGen
+from psycopg.adapt import AdaptersMap
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import AsyncRowFactory, Row, tuple_row
 
-from ._cleanup import Pipeline, ServerCursor, Transaction, bounded_shield
+from ._cleanup import Pipeline, ServerCursor, Transaction, shield_if_interrupted
 from ._connecting import connect_to_any
 from ._draining import drain
 from ._lock import ConnectionLock
+from ._patience import Patience
 from ._waiting import drive, drive_connecting, drive_until
 
 _T = TypeVar("_T")
 
-SETTLE_SECONDS: Final = 3.0
-"""How long an operation that was cancelled may take to come to rest before its connection is closed."""
-
 _ASK_AGAIN_SECONDS: Final = 0.5  # an operation of several commands needs a request for each that starts late
 _NOTHING: Final = object()
+_DEFAULT_ROW: Final = cast("AsyncRowFactory[Any]", tuple_row)
 
 
 class Connection(psycopg.AsyncConnection[Row]):
@@ -50,8 +50,8 @@ class Connection(psycopg.AsyncConnection[Row]):
 
     After a cancellation at any await the connection is either at rest (idle, or in the transaction that the
     caller had opened) or closed; it is never left with a command in progress. A transaction or pipeline block
-    that is cancelled is rolled back, respectively synchronised, before the block is left. Either takes a few
-    seconds at most (`SETTLE_SECONDS`) when the server does not answer; otherwise milliseconds.
+    that is cancelled is rolled back, respectively synchronised, before the block is left. That takes
+    milliseconds; if the server does not answer, it takes `patience.seconds` (3) and the connection is closed.
 
     `close()` may be called while another task waits for the connection: that task gets a
     `psycopg.OperationalError`.
@@ -71,11 +71,12 @@ class Connection(psycopg.AsyncConnection[Row]):
     def __init__(
         self,
         pgconn: PGconn,
-        row_factory: AsyncRowFactory[Row] = cast("AsyncRowFactory[Row]", tuple_row),
+        row_factory: AsyncRowFactory[Row] = _DEFAULT_ROW,
     ) -> None:
         super().__init__(pgconn, row_factory)
         self.lock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
-        self.server_cursor_factory = ServerCursor
+        self.patience = Patience()
+        self.server_cursor_factory = cast("type[psycopg.AsyncServerCursor[Row]]", ServerCursor)
 
     @classmethod
     async def connect(
@@ -115,7 +116,7 @@ class Connection(psycopg.AsyncConnection[Row]):
         if cursor_factory:
             self.cursor_factory = cursor_factory
         if context:
-            self._adapters = psycopg.adapt.AdaptersMap(context.adapters)
+            self._adapters = AdaptersMap(context.adapters)
         self.prepare_threshold = prepare_threshold
         return self
 
@@ -127,7 +128,7 @@ class Connection(psycopg.AsyncConnection[Row]):
     ) -> None:
         """Commit, or after an exception roll back; then close the connection in any case."""
         try:
-            with bounded_shield(exc_val):
+            with shield_if_interrupted(self, exc_val):
                 await super().__aexit__(exc_type, exc_val, exc_tb)
         finally:
             await self.close()
@@ -141,7 +142,12 @@ class Connection(psycopg.AsyncConnection[Row]):
             self._closed = True
             self._drop()
 
-    async def wait(self, gen: PQGen[_T], interval: float = 0.0, timeout: float | None = None) -> _T:
+    async def wait(
+        self,
+        gen: PQGen[_T],
+        interval: float = 0.0,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface is psycopg's
+    ) -> _T:
         """Run one of psycopg's generators on this connection, under the rules at the top of this module.
 
         Args:
@@ -204,8 +210,15 @@ class Connection(psycopg.AsyncConnection[Row]):
             and self.pgconn.pipeline_status == PipelineStatus.OFF
         )
 
-    def _settling(self) -> "_Settling":
-        return _Settling(self)
+    @contextmanager
+    def _settling(self) -> Generator[None]:
+        """Shield the way back to rest, for as long as there is patience; if it leads elsewhere, close."""
+        with self.patience.shield(), suppress(psycopg.Error):
+            try:
+                yield
+            except BaseException:
+                self._drop()
+                raise
 
     async def _request_cancel(self) -> None:
         """Ask the server to cancel what runs here; return when it has dealt with that.
@@ -224,7 +237,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             self._drop()
             raise
 
-    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg\'s
         """Ask the server to cancel the command that runs on this connection; another task is waiting for it.
 
         Args:
@@ -244,7 +257,7 @@ class Connection(psycopg.AsyncConnection[Row]):
         if scope.cancelled_caught:
             raise psycopg.errors.CancellationTimeout("cancellation timeout expired")
 
-    async def _try_cancel(self, *, timeout: float = 5.0) -> None:
+    async def _try_cancel(self, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - psycopg\'s
         """Cancel what runs here so that the connection can be used again, even in a cancelled task."""
         if not self.closed:
             with suppress(psycopg.Error), self._settling():
@@ -252,7 +265,9 @@ class Connection(psycopg.AsyncConnection[Row]):
 
     @asynccontextmanager
     async def transaction(
-        self, savepoint_name: str | None = None, force_rollback: bool = False
+        self,
+        savepoint_name: str | None = None,
+        force_rollback: bool = False,  # noqa: FBT001, FBT002 - psycopg's
     ) -> AsyncGenerator[Transaction]:
         """Open a transaction, or a savepoint inside one, for the length of a block.
 
@@ -306,26 +321,3 @@ class Connection(psycopg.AsyncConnection[Row]):
             with suppress(RuntimeError):  # Trio is gone, and with it all who could wait
                 trio.lowlevel.notify_closing(self.pgconn.socket)
             self.pgconn.finish()
-
-
-class _Settling:
-    """A shield of `SETTLE_SECONDS` around the way back to rest; the connection is closed if it was not reached."""
-
-    def __init__(self, connection: Connection[Any]) -> None:
-        self._connection = connection
-        self._scope = trio.CancelScope(shield=True)
-
-    def __enter__(self) -> None:
-        self._scope.deadline = trio.current_time() + SETTLE_SECONDS
-        self._scope.__enter__()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool:
-        if exc_val is not None:
-            self._connection._drop()  # noqa: SLF001 - one class in two parts
-        swallowed = self._scope.__exit__(exc_type, exc_val, exc_tb)
-        return swallowed or isinstance(exc_val, psycopg.Error)

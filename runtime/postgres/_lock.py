@@ -6,10 +6,10 @@ import trio
 class ConnectionLock:
     """A fair lock without an owner, as cheap as can be while nobody competes.
 
-    `trio.Lock` belongs to the task that took it. psycopg holds its lock across the `yield` of async generators
-    (`notifies()`, `stream()`), and Trio closes an abandoned generator from a task of its own, which
-    could not give a `trio.Lock` back. A free `ConnectionLock` is taken without a trip through the scheduler:
-    the operation that follows is going to wait for the socket anyway.
+    `trio.Lock` belongs to the task that took it. psycopg holds its lock across the `yield` of async
+    generators (`notifies()`, `stream()`), and Trio closes an abandoned generator from a task of its own,
+    which could not give a `trio.Lock` back. A free `ConnectionLock` is taken without a trip through the
+    scheduler: the operation that follows is going to wait for the socket anyway.
     """
 
     __slots__ = ("_held", "_waiting")

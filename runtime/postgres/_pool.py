@@ -8,7 +8,7 @@ in a `finally`, so a cancellation finds nothing half-done.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
 import attrs
 import psycopg
@@ -16,14 +16,11 @@ import trio
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.waiting import Wait
 
-from ._connection import SETTLE_SECONDS, Connection
+from ._connection import Connection
 from ._errors import Holder, PoolClosed, PoolExhausted
 from ._waiting import poll
 
 _C = TypeVar("_C", bound=Connection[Any])
-
-CHECK_SECONDS: Final = 3.0
-"""How long a connection may take to answer the health check before it is closed."""
 
 
 @attrs.frozen
@@ -73,12 +70,16 @@ class Pool(Generic[_C]):
         acquire_timeout: float,
         max_age: float,
         check_after: float,
+        check_timeout: float,
+        close_timeout: float,
     ) -> None:
         self._open_connection = open_connection
         self._size = size
         self._acquire_timeout = acquire_timeout
         self._max_age = max_age
         self._check_after = check_after
+        self._check_timeout = check_timeout
+        self._close_timeout = close_timeout
         self._free = size
         self._waiting = trio.lowlevel.ParkingLot()
         self._resting: list[_Member[_C]] = []
@@ -182,7 +183,7 @@ class Pool(Generic[_C]):
         if rested < self._check_after and not poll(connection.fileno(), Wait.R):
             return True
         try:
-            with trio.fail_after(CHECK_SECONDS):
+            with trio.fail_after(self._check_timeout):
                 await connection.execute("SELECT 1", prepare=False)
         except (psycopg.Error, trio.TooSlowError):
             return False
@@ -213,12 +214,15 @@ class Pool(Generic[_C]):
 
     # The end
 
-    async def _close(self, timeout: float) -> None:
-        """Let nobody in any more, wait for those inside, then close everything."""
+    async def aclose(self) -> None:
+        """Let nobody in any more, wait for those inside until `close_timeout`, then close everything.
+
+        Leaving the block of `open_pool` does this. Cancelled, it closes everything at once.
+        """
         self._closed = True
         self._waiting.unpark_all()
         try:
-            with trio.move_on_after(timeout):
+            with trio.move_on_after(self._close_timeout):
                 while self._held:
                     await self._returned.park()
         finally:
@@ -236,12 +240,13 @@ async def open_pool(
     acquire_timeout: float = 5.0,
     max_age: float = 3600.0,
     check_after: float = 5.0,
+    check_timeout: float = 3.0,
     close_timeout: float = 5.0,
 ) -> AsyncGenerator[Pool[_C]]:
     """Open a pool for the length of a block; connections are opened when they are first needed.
 
-    At the end of the block it waits for connections in use, for at most `close_timeout`, and closes them under
-    their users if need be; if the block was cancelled, at once.
+    At the end of the block it waits for connections in use, for at most `close_timeout`, and closes them
+    under their users if need be; if the block was cancelled, at once.
 
     Args:
         open_connection: opens one connection; cancelled, it leaves none behind.
@@ -249,6 +254,7 @@ async def open_pool(
         acquire_timeout: seconds a task waits for a free connection before `PoolExhausted`.
         max_age: seconds after which a connection is replaced; one in use is left alone until it is returned.
         check_after: seconds of rest after which a connection must answer before it is lent.
+        check_timeout: seconds it has for that.
         close_timeout: seconds.
 
     Example:
@@ -266,11 +272,13 @@ async def open_pool(
         acquire_timeout=acquire_timeout,
         max_age=max_age,
         check_after=check_after,
+        check_timeout=check_timeout,
+        close_timeout=close_timeout,
     )
     try:
         yield pool
     finally:
-        await pool._close(close_timeout)  # noqa: SLF001 - one class and its front door
+        await pool.aclose()
 
 
 def _is_idle(connection: Connection[Any]) -> bool:
@@ -288,7 +296,7 @@ async def _reset(connection: Connection[Any]) -> None:
     open_states = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
     if connection.pgconn.transaction_status not in open_states or connection.lock.locked():
         return
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_SECONDS):
+    with connection.patience.shield():
         try:
             await connection.rollback()
         except psycopg.Error:

@@ -29,7 +29,7 @@ _BUSY_SECONDS = 0.005
 
 
 # The class that `AsyncConnection.notifies()` catches.
-WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001 - part of the seam
+WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 class _Breath:

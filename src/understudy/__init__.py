@@ -27,3 +27,6 @@ from understudy.actors import apply as apply
 from understudy.actors import command as command
 from understudy.actors import decide as decide
 from understudy.actors import event as event
+from understudy.runtime import Runtime as Runtime
+from understudy.runtime import Settings as Settings
+from understudy.runtime import open_runtime as open_runtime

@@ -26,15 +26,17 @@ class Account:
     gid: int
     switch: bool
 
-    @property
-    def shared_mode(self) -> int:
-        """The mode of folders that we own and the server must be able to enter."""
-        return 0o755 if self.switch else 0o700
+    def own(self, folder: Path) -> None:
+        """Make sure that a folder is the account's: one that root just made is given to it.
 
-    def own(self, path: Path) -> None:
-        """Give a new file or folder to the server's account."""
-        if self.switch:
-            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+        Raises:
+            PermissionError: it belongs to somebody else.
+        """
+        owner = folder.lstat().st_uid
+        if self.switch and owner == 0:
+            os.chown(folder, self.uid, self.gid, follow_symlinks=False)
+        elif owner != self.uid:
+            raise PermissionError(f"{folder} belongs to user id {owner}, not {self.uid}")
 
     def run(
         self, command: Sequence[str | Path], *, cwd: Path, pass_fds: Sequence[int] = ()

@@ -14,13 +14,15 @@ import attrs
 from ._account import Account
 from ._binaries import Binaries
 from ._errors import EmbeddedError
-from ._folders import Layout
+from ._folders import SOCKET_NAME, Layout
 from ._locks import FileLock, wait_until
 from ._postmaster import postmaster_pid, postmaster_status, remove_stale_pid_file
 from ._programs import readable_binaries
 
 START_SECONDS: Final = 60
 """How long a server may take to become ready."""
+
+_STAGING: Final = "data.tmp"
 
 _INITDB_OPTIONS: Final = ("-U", "postgres", "-A", "trust", "--no-locale", "-E", "UTF8")
 
@@ -41,6 +43,8 @@ class Cluster:
             return
         programs = readable_binaries(self.binaries, self.account, self.layout)
         remove_stale_pid_file(self.layout.data, check)
+        for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
+            (self.layout.socket / name).unlink(missing_ok=True)  # the folder is this server's alone
         if not self.layout.data.exists():
             self._initialise(programs, start_lock)
         check()
@@ -66,20 +70,31 @@ class Cluster:
         The start lock is lent to `initdb`, so if we are killed nobody else starts before it has ended.
         """
         here = self.layout.server
-        staging = here / "data.tmp"
-        self.account.run(["/bin/rm", "-rf", staging], cwd=here)
-        command: list[str | Path] = [programs.folder / "initdb", "-D", staging, *_INITDB_OPTIONS]
+        self.account.run(["/bin/rm", "-rf", _STAGING], cwd=here)
+        command: list[str | Path] = [programs.folder / "initdb", "-D", _STAGING, *_INITDB_OPTIONS]
         done = self.account.run(command, cwd=here, pass_fds=[start_lock.descriptor])
         if done.returncode != 0:
             raise EmbeddedError(f"initdb failed in {here}:\n{done.stdout.strip()}")
-        staging.rename(self.layout.data)
+        (here / _STAGING).rename(self.layout.data)
 
     def _launch(self, programs: Binaries) -> None:
-        """Start the server and wait until it is ready."""
+        """Start the server and wait until it is ready.
+
+        The paths are relative: pg_ctl writes them into a shell command without quoting what is in them.
+        """
         log = self.layout.log
         log.unlink(missing_ok=True)
         command: list[str | Path] = [programs.folder / "pg_ctl", "start", "-w", "-s"]
-        command += ["-t", str(START_SECONDS), "-D", self.layout.data, "-l", log, "-o", self._options()]
+        command += [
+            "-t",
+            str(START_SECONDS),
+            "-D",
+            self.layout.data.name,
+            "-l",
+            log.name,
+            "-o",
+            self._options(),
+        ]
         done = self.account.run(command, cwd=self.layout.server)
         if done.returncode != 0:
             raise EmbeddedError(

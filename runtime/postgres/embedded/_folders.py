@@ -9,6 +9,8 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, final
 
@@ -17,7 +19,8 @@ import attrs
 from ._account import Account
 from ._errors import EmbeddedError, refuse_windows
 
-_SOCKET_NAME: Final = ".s.PGSQL.5432"
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+"""What PostgreSQL calls its socket; it keeps a lock file of that name beside it."""
 
 _SOCKET_LIMIT: Final = 103
 """The longest path of a Unix socket in bytes that works everywhere (Linux takes 107, macOS 103)."""
@@ -89,27 +92,34 @@ class Layout:
     @property
     def socket(self) -> Path:
         """The folder of the server's socket: its own, or one below /tmp if that path would be too long."""
-        if len(os.fsencode(self.server / _SOCKET_NAME)) <= _SOCKET_LIMIT:
+        if len(os.fsencode(self.server / SOCKET_NAME)) <= _SOCKET_LIMIT:
             return self.server
         digest = hashlib.sha256(os.fsencode(self.server.resolve())).hexdigest()[:16]
         return Path("/tmp") / f"understudy-{digest}"  # noqa: S108 -- 0700 and its owner is checked
 
-    def prepare(self, account: Account) -> None:
-        """Make the folders; those that exist keep their mode.
+    def make_base(self) -> None:
+        """Make the folder of the locks, with its parents; those that exist keep their mode.
 
         Raises:
-            EmbeddedError: a folder cannot be made, or belongs to somebody else.
+            EmbeddedError: it cannot be made.
         """
-        try:
-            make_folder(self.base, account, mode=account.shared_mode)
-            make_folder(self.server, account, mode=0o700, owned=True)
-            if self.socket != self.server:
-                make_folder(self.socket, account, mode=0o700, owned=True)
-        except OSError as error:
-            raise EmbeddedError(
-                f"The embedded PostgreSQL cannot use the folder {self.base}: {error}. "
-                "Choose another with UNDERSTUDY_DATA, or give a database with --database-url"
-            ) from error
+        mode = 0o755 if os.geteuid() == 0 else 0o700  # root's server runs as somebody who must pass through
+        with _named(self.base):
+            for folder in reversed([self.base, *self.base.parents]):
+                if not folder.is_dir():
+                    folder.mkdir(exist_ok=True)
+                    folder.chmod(mode)
+
+    def make_server_folders(self, account: Account) -> None:
+        """Make what belongs to the server; the start lock is held.
+
+        Raises:
+            EmbeddedError: a folder cannot be made, belongs to somebody else, or cannot be reached.
+        """
+        with _named(self.base):
+            for folder in {self.server, self.socket}:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                account.own(folder)
         if not account.can_use(self.server):
             raise EmbeddedError(
                 f"PostgreSQL may not run as root and runs as user id {account.uid}, which cannot enter "
@@ -117,16 +127,16 @@ class Layout:
             )
 
 
-def make_folder(folder: Path, account: Account, *, mode: int, owned: bool = False) -> None:
-    """Make `folder` with its parents; with `owned`, give it to the account and insist on that."""
-    for parent in reversed([folder, *folder.parents]):
-        if not parent.is_dir():
-            parent.mkdir(exist_ok=True)
-            parent.chmod(mode if parent == folder else account.shared_mode)
-            if owned and parent == folder:
-                account.own(parent)
-    if owned and folder.lstat().st_uid != account.uid:
-        raise PermissionError(f"{folder} belongs to user id {folder.lstat().st_uid}, not {account.uid}")
+@contextmanager
+def _named(base: Path) -> Generator[None]:
+    """Say what cannot be used, and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedError(
+            f"The embedded PostgreSQL cannot use the folder {base}: {error}. "
+            "Choose another with UNDERSTUDY_DATA, or give a database with --database-url"
+        ) from error
 
 
 def throw_away_folder() -> Path:

@@ -24,6 +24,9 @@ from ._locks import FileLock, wait_until
 from ._postmaster import kill_postmaster, postmaster_pid, socket_folder, stop_postmaster
 from ._reaper import start_reaper
 
+_LONGEST_NAME: Final = 63
+"""Bytes; PostgreSQL cuts off what is longer without a word."""
+
 _LOCK_SECONDS: Final = 150
 """How long another process may take to start or stop the server before we give up."""
 
@@ -100,9 +103,10 @@ class PostgresServer:
             EmbeddedError: the server did not start; the message has the end of its log.
         """
         layout = self._layout
-        account = server_account(layout.server)
-        layout.prepare(account)
+        layout.make_base()
         with _locked(layout, check) as start_lock:
+            account = server_account(layout.server)
+            layout.make_server_folders(account)
             newcomer = self._take_lease()
             try:
                 # The reaper comes first: if we are killed in the middle of a start, it is there to tidy up.
@@ -124,7 +128,15 @@ class PostgresServer:
                 raise
 
     def ensure_database(self, name: str) -> None:
-        """Create a database of this name unless it exists; the server must run."""
+        """Create a database of this name unless it exists; the server must run.
+
+        Raises:
+            EmbeddedError: PostgreSQL cannot have a database of this name.
+        """
+        if not 0 < len(name.encode()) <= _LONGEST_NAME or "\0" in name:
+            raise EmbeddedError(
+                f"A database cannot be called {name!r}: 1 to {_LONGEST_NAME} bytes, without NUL"
+            )
         with _locked(self._layout, _nothing), psycopg.connect(self.url, autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known is None:

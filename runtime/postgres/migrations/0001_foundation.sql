@@ -158,6 +158,7 @@ language sql immutable parallel safe as $$
     select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
 $$;
 
+-- Wake whoever listens: the name of a queue, `@` for the scheduler, `!name` for one asker, `*` for all.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
@@ -184,7 +185,7 @@ begin
                 enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
         returning id into message_id;
     end if;
-    perform {schema}.ring(enqueue.queue);
+    perform {schema}.ring(case when wanted is null or wanted <= clock_timestamp() then enqueue.queue else '@' end);
     return message_id;
 end $$;
 
@@ -328,6 +329,7 @@ begin
         from json_to_recordset(rare -> 'scheduled') as s (
             delay double precision, at timestamptz, queue text, partition smallint, priority smallint,
             key text, type text, version smallint, payload json, headers json);
+        perform {schema}.ring('@');
     end if;
 
     -- A failed message that keeps its place at the head of its key.
@@ -372,6 +374,7 @@ begin
         select json_agg(r.id) into failed
         from json_to_recordset(rare -> 'later') as r (id bigint)
         where r.id not in (select id from moved);
+        perform {schema}.ring('@');
         if failed is not null then
             raise exception 'messages were handled already' using errcode = 'US001',
                 detail = json_build_object('missing', failed);
@@ -423,7 +426,7 @@ begin
         select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
         from json_to_recordset(rare -> 'outcomes') as o (
             id text, outcome json, retention double precision);
-        perform pg_notify({channel}, '!' || o.asker)
+        perform {schema}.ring('!' || o.asker)
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
     end if;

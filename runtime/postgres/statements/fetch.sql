@@ -11,7 +11,8 @@ from seen
 union all
 select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.version,
        m.payload::text, m.headers::text, m.attempts,
-       case when m.not_before > clock_timestamp()
+       case when m.not_before = 'infinity' then 'infinity'::double precision
+            when m.not_before > clock_timestamp()
             then extract(epoch from m.not_before - clock_timestamp())::double precision end
 from unnest(%s::text[], %s::smallint[], %s::text[], %s::text[], %s::xid8[], %s::text[], %s::text[], %s::xid8[],
             %s::xid8[], %s::bigint[], %s::int[])

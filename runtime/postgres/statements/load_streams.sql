@@ -1,6 +1,6 @@
 -- load_streams: of each actor its newest sequence number, its newest usable snapshot, and the events after it.
 -- params: actor text, state_version int, key text[], after bigint[] (null: start at the snapshot), most int
-select wanted.key, coalesce(newest.seq, 0), snapshot.seq, snapshot.state::text,
+select wanted.key, coalesce(newest.seq, 0), snapshot.seq, snapshot.state_version, snapshot.state::text,
        e.seq, e.type, e.version, e.payload::text
 from (select %s::text as actor, %s::int as state_version) as given
 cross join unnest(%s::text[], %s::bigint[]) as wanted (key, after)
@@ -9,9 +9,9 @@ left join lateral (
     order by seq desc limit 1
 ) as newest on true
 left join lateral (
-    select s.seq, s.state from {schema}.snapshots s
+    select s.seq, s.state_version, s.state from {schema}.snapshots s
     where wanted.after is null and s.actor = given.actor and s.key = wanted.key
-      and s.state_version = given.state_version and s.seq <= newest.seq
+      and s.state_version <= given.state_version and s.seq <= newest.seq
     order by s.seq desc limit 1
 ) as snapshot on true
 left join lateral (

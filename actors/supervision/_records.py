@@ -1,0 +1,129 @@
+"""What a supervisor remembers and tells: failures, windows, attempts, events and log lines."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import attrs
+import trio
+
+from ._cell import Cell
+from ._errors import ChildFailed, GaveUp
+from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
+from ._policy import History
+from ._spec import Supervisor
+from ._stack import stack_of
+
+log = logging.getLogger("understudy.supervision")
+
+_REMEMBERED = 16  # failures that are kept when restarts are not limited
+
+
+@attrs.define(eq=False)
+class Records:
+    """The memory of a running supervisor.
+
+    Under `one_for_one` attempts are counted per child, else for the group: there all suffer from one failure.
+    """
+
+    spec: Supervisor
+    path: str
+    hub: EventHub
+    whole_since: float | None = attrs.field(default=None, init=False)
+    _failures: deque[ChildFailed] = attrs.field(init=False)
+    _window: tuple[float, ...] = attrs.field(default=(), init=False)
+    _attempts: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        limit = self.spec.max_restarts
+        self._failures = deque(maxlen=_REMEMBERED if limit is None else limit + 1)
+
+    # History, for decisions
+
+    @property
+    def _is_group(self) -> bool:
+        return self.spec.strategy != "one_for_one"
+
+    @property
+    def _counts_alone(self) -> bool:
+        # Parking is a judgement on one child: it must not fall on the one that happens to fail last.
+        return not self._is_group and self.spec.on_exhausted == "park"
+
+    def history(self, cell: Cell, siblings: Iterable[Cell]) -> History:
+        """Return what a decision about this child needs to know."""
+        attempts = self._attempts if self._is_group else cell.attempts
+        window = cell.window if self._counts_alone else self._window
+        return History(window, attempts, self._significant_left(cell, siblings))
+
+    def _significant_left(self, ended: Cell, siblings: Iterable[Cell]) -> int:
+        if self.spec.auto_shutdown != "all_significant":
+            return 0
+        others = (cell for cell in siblings if cell is not ended and cell.spec.significant)
+        return sum(cell.state not in ("finished", "failed") for cell in others)
+
+    def healthy_for(self, ready_at: float | None, now: float) -> float | None:
+        """Return for how long the child, or the group, had been healthy, in seconds."""
+        since = self.whole_since if self._is_group else ready_at
+        return None if since is None else now - since
+
+    def remember(self, cell: Cell, history: History) -> None:
+        """Keep the history after a decision to restart."""
+        if self._is_group:
+            self._attempts = history.attempts
+        else:
+            cell.attempts = history.attempts
+        if self._counts_alone:
+            cell.window = history.restarts
+        else:
+            self._window = history.restarts
+
+    def forget(self, cells: Iterable[Cell]) -> None:
+        """Give these children, and their group, a clean record."""
+        for cell in cells:
+            cell.attempts, cell.window = 0, ()
+        if self._is_group:
+            self._attempts, self._window = 0, ()
+
+    # Events, for people
+
+    def emit(self, event: SupervisionEvent) -> None:
+        """Tell everybody who listens."""
+        self.hub.emit(event)
+
+    def note_failure(self, cell: Cell, error: Exception, attempt: int) -> None:
+        """Keep and tell a failure; `attempt` is 0 for an error during the stop, which counts for nothing."""
+        now = trio.current_time()
+        failure = cell.failure = ChildFailed(cell.path, attempt, now, datetime.now(UTC), [error])
+        if attempt > 0:
+            self._failures.append(failure)
+        log.error("%s", failure.message, exc_info=error)
+        self.emit(ChildCrashed(cell.path, now, error, attempt))
+
+    def note_parked(self, cell: Cell) -> None:
+        """Tell that a child stays down until it is resumed."""
+        log.error("child %s is parked: %s; resume it by name", cell.path, self.exhaustion)
+        self.emit(ChildParked(cell.path, trio.current_time()))
+
+    def note_gave_up(self) -> None:
+        """Tell that this supervisor gives up."""
+        log.error("supervisor %s gave up: %s", self.path, self.exhaustion)
+        self.emit(SupervisorGaveUp(self.path, trio.current_time(), self.exhaustion))
+
+    def note_stuck(self, cell: Cell) -> None:
+        """Tell, once per incarnation, where a child stands that was cancelled and does not end."""
+        if cell.reported or cell.task is None:
+            return
+        cell.reported = True
+        stack = stack_of(cell.task)
+        log.warning("child %s was cancelled and does not end; it stands at\n%s", cell.path, stack)
+        self.emit(ChildStuck(cell.path, trio.current_time(), stack))
+
+    @property
+    def exhaustion(self) -> str:
+        """What was used up, in words."""
+        return f"more than {self.spec.max_restarts} restarts within {self.spec.within:g} s"
+
+    def gave_up(self) -> GaveUp:
+        """Return the error that holds the history of failures."""
+        return GaveUp(self.path, self.exhaustion, list(self._failures))

@@ -1,0 +1,270 @@
+"""The handler of one kind of actor: takes their messages, loads who is cold, lets the turns be computed.
+
+Deciders are pure and quick, so one task computes all turns of a kind, one
+after the other, without a switch in between. See `Turns` for what becomes of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+from attrs import define, field, frozen
+
+from understudy.actors import ActorDefinition, Stopping, UnderstudyError
+
+from ._finished import NotOwner, Settled
+from ._partition import partition_of_key
+from ._recovering import Recovered, Recovery
+from ._resident import Phase, Resident, Spill
+from ._residents import Residents
+from ._rows import Message
+from ._signals import Attach, Detach, HandlerSignal, LocalAsk, Page
+from ._tools import Tools
+from ._turns import Turns
+
+_log = logging.getLogger("understudy.handler")
+
+SLICE = 0.005
+"""Seconds of computing after which other tasks get their turn."""
+
+
+class ActorUnavailable(UnderstudyError):
+    """The actor cannot handle anything now: its journal cannot be replayed."""
+
+
+@frozen
+class ActorStatistics:
+    """What a handler of actors holds and has done.
+
+    Attributes:
+        residents: Actors in memory.
+        blocked: Keys that wait for a retry.
+        parked: Keys whose journal cannot be replayed.
+        turns: Turns computed.
+        recovered: Actors loaded.
+    """
+
+    residents: int
+    blocked: int
+    parked: int
+    turns: int
+    recovered: int
+
+
+@define(eq=False)
+class ActorHandler:
+    """Runs the actors of one kind whose partitions this process owns."""
+
+    definition: ActorDefinition
+    tools: Tools
+    register: Callable[[str, trio.MemorySendChannel[HandlerSignal] | None], None]
+    recovered: int = 0
+    _asks: list[LocalAsk] = field(factory=list[LocalAsk])
+    _covers: int = 0
+    _residents: Residents = field(init=False)
+    _turns: Turns = field(init=False)
+    _recovery: Recovery = field(init=False)
+    _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
+    _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tools = self.tools
+        # Unbounded, because what comes in is bounded by the credit given to the fetcher.
+        self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
+        self._residents = Residents(tools.store.partitions)
+        self._turns = Turns(self.definition, tools, self._residents, self._send)
+        self._recovery = Recovery(self.definition, tools.app.codec, tools.store)
+
+    def statistics(self) -> ActorStatistics:
+        """Return what it holds and has done."""
+        phases = [resident.phase for resident in self._residents]
+        return ActorStatistics(
+            len(phases),
+            phases.count(Phase.BLOCKED),
+            phases.count(Phase.PARKED),
+            self._turns.count,
+            self.recovered,
+        )
+
+    def parked(self) -> dict[str, Exception]:
+        """Return the keys whose journal cannot be replayed, with the reason."""
+        return {
+            resident.key: resident.problem
+            for resident in self._residents
+            if resident.phase is Phase.PARKED and resident.problem is not None
+        }
+
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Handle messages until asked to stop; then settle what has begun, and give the rest back."""
+        name = self.definition.name
+        self.register(name, self._send)
+        self.tools.fetcher.send_nowait(Attach(name, self._send, self.tools.settings.mailbox_capacity))
+        task_status.started()
+        try:
+            while not stopping.is_set():
+                with stopping.interrupts():
+                    await self._round()
+            self.register(name, None)
+            await self._drain()
+        finally:
+            self.register(name, None)
+            self._turn_away()
+            self._inbox.close()
+            self.tools.fetcher.send_nowait(Detach(name, self._send))
+
+    async def _round(self) -> None:
+        signal: HandlerSignal | None = None
+        with trio.move_on_at(self._residents.next_due):
+            signal = await self._inbox.receive()
+        # From here to the next await nothing can be cancelled half-way.
+        if signal is not None:
+            self._take_in(signal)
+        self._residents.wake_due()
+        await self._work()
+
+    async def _work(self) -> None:
+        """Compute what can be computed, loading what is cold, until only the inbox can bring more."""
+        settings = self.tools.settings
+        slice_end = trio.current_time() + SLICE
+        while True:
+            try:
+                self._take_in(self._inbox.receive_nowait())
+            except trio.WouldBlock:
+                if not await self._load_cold():
+                    break
+            if len(self._turns.out) >= settings.batch // 2 or trio.current_time() > slice_end:
+                self._turns.hand_over()
+                await trio.lowlevel.checkpoint()
+                slice_end = trio.current_time() + SLICE
+        self._turns.hand_over()
+        self._residents.passivate(
+            settings.residents, min(self.definition.passivate_after, settings.passivate_after)
+        )
+
+    async def _drain(self) -> None:
+        """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""
+        self._turns.hand_over()
+        while any(resident.pending for resident in self._residents):
+            signal = await self._inbox.receive()
+            if isinstance(signal, Settled):
+                self._turns.settle(signal)
+            elif isinstance(signal, LocalAsk):
+                self._asks.append(signal)
+
+    def _turn_away(self) -> None:
+        """Tell those who asked, and whose turn has not begun, to take another way."""
+        asks = list(self._asks)
+        for resident in self._residents:
+            asks += [work for work in (*resident.waiting, *resident.redo) if isinstance(work, LocalAsk)]
+        try:
+            while True:
+                if isinstance(signal := self._inbox.receive_nowait(), LocalAsk):
+                    asks.append(signal)
+        except trio.WouldBlock:
+            pass
+        for ask in asks:
+            ask.promise.fail(NotOwner("the handler stopped before the turn began"))
+
+    # ---- taking in ----
+
+    def _take_in(self, signal: HandlerSignal) -> None:
+        if isinstance(signal, Page):
+            self._take_page(signal)
+        elif isinstance(signal, Settled):
+            self._turns.settle(signal)
+        elif isinstance(signal, LocalAsk):
+            self._take_ask(signal)
+        else:
+            self._turns.fences = signal.fences
+
+    def _take_page(self, page: Page) -> None:
+        for message in page.messages:
+            self._take_message(message, reread=page.key is not None)
+        if page.last and page.key is not None:
+            self._end_reread(page.key)
+        if page.covers is not None:
+            self._covers = page.covers
+            held, self._asks = self._asks, []
+            for ask in held:
+                self._take_ask(ask)
+
+    def _take_message(self, message: Message, *, reread: bool) -> None:
+        if message.key is None:
+            self._turns.bury_keyless(message)
+            return
+        resident = self._residents.need(message.key)
+        if resident.phase is Phase.PARKED:
+            self._turns.credit += 1
+        elif resident.spill is not Spill.NONE and not reread:
+            self._turns.credit += 1  # it comes again when the key is read again
+        elif resident.phase is Phase.BLOCKED and self._is_full(resident):
+            resident.spill = Spill.ASIDE
+            self._turns.credit += 1
+        else:
+            self._turns.accept(resident, message)
+
+    def _is_full(self, resident: Resident) -> bool:
+        return len(resident.waiting) >= self.tools.settings.blocked_capacity
+
+    def _end_reread(self, key: str) -> None:
+        resident = self._residents.find(key)
+        if resident is not None and resident.spill is Spill.REREADING:
+            resident.spill = Spill.NONE
+
+    def _take_ask(self, ask: LocalAsk) -> None:
+        partition = partition_of_key(ask.key, self.tools.store.partitions)
+        if ask.promise.given_up:
+            return
+        if partition not in self._turns.fences:
+            ask.promise.fail(NotOwner("this process does not own the partition"))
+        elif ask.after > self._covers:
+            self._asks.append(ask)
+        else:
+            resident = self._residents.need(ask.key)
+            if resident.phase is Phase.PARKED:
+                ask.promise.fail(self._unavailable(resident))
+            else:
+                self._turns.accept(resident, ask)
+
+    # ---- loading ----
+
+    async def _load_cold(self) -> bool:
+        """Load the cold actors that have work and nothing uncommitted; say whether there were any."""
+        wanted = self._residents.loadable()
+        if not wanted:
+            return False
+        self._turns.hand_over()
+        found = await self._recovery.recover([resident.key for resident in wanted])
+        for resident in wanted:
+            self._residents.cold.pop(resident.key, None)
+            if resident.phase is Phase.COLD:
+                self._loaded(resident, found[resident.key])
+        return True
+
+    def _loaded(self, resident: Resident, recovered: Recovered) -> None:
+        self.recovered += 1
+        if recovered.problem is not None:
+            self._park(resident, recovered.problem)
+            return
+        resident.phase = Phase.LOADED
+        resident.state, resident.seq, resident.snapshot = recovered.state, recovered.seq, recovered.snapshot
+        self._turns.go_on(resident)
+
+    def _park(self, resident: Resident, problem: Exception) -> None:
+        """Leave an actor alone whose journal cannot be replayed; its messages stay in the mailbox."""
+        _log.error("actor %s/%s is parked: %s", self.definition.name, resident.key, problem)
+        resident.phase, resident.problem = Phase.PARKED, problem
+        for work in resident.waiting:
+            if isinstance(work, LocalAsk):
+                work.promise.fail(self._unavailable(resident))
+            else:
+                self._turns.credit += 1
+        resident.waiting.clear()
+
+    def _unavailable(self, resident: Resident) -> ActorUnavailable:
+        name = f"{self.definition.name}/{resident.key}"
+        return ActorUnavailable(f"actor {name} is parked: {resident.problem}")

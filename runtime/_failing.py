@@ -1,0 +1,46 @@
+"""How a failed turn is stored: as a retry in place, a retry as a new arrival, or a dead letter."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from ._rows import Message, Rare
+
+_LONGEST = 4000
+
+
+def retry_part(kind: str, message: Message, error: BaseException, delay: float | None) -> Rare:
+    """Return the part that records a failed attempt.
+
+    Args:
+        kind: "retries": the message keeps its place; "later": it comes back as a new arrival.
+        message: Which one.
+        error: What its turn raised.
+        delay: Seconds until the next attempt, on the store's clock; None: when it is resumed.
+    """
+    return Rare(kind, {**_identity(message), "error": describe(error), "delay": delay})
+
+
+def dead_part(message: Message, error: BaseException) -> Rare:
+    """Return the part that makes a message a dead letter."""
+    return Rare("dead", {**_identity(message), "error": describe(error)})
+
+
+def _identity(message: Message) -> dict[str, Any]:
+    return {
+        "queue": message.queue,
+        "priority": message.priority,
+        "tx": str(message.tx),
+        "id": message.id,
+        "attempts": message.attempts + 1,
+    }
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type, text and the end of its traceback, as can be stored."""
+    lines = "".join(traceback.format_exception(error, limit=-4)).strip()
+    text = f"{type(error).__name__}: {error}"
+    whole = text if error.__traceback__ is None else f"{text}\n\n{lines}"
+    # A text column takes neither NUL nor half of a surrogate pair.
+    return whole[:_LONGEST].replace("\0", "\\0").encode(errors="backslashreplace").decode()

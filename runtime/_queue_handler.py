@@ -1,0 +1,333 @@
+"""The handler of one queue: runs an async function for each message, several at a time.
+
+User code runs with no transaction open, unless it asks for one with
+`turn.connection()`; then its SQL, its sends and the acknowledgement commit on
+that connection together. Messages of one key are handled one at a time, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+from attrs import define, field, frozen
+
+from understudy.actors import (
+    Dead,
+    Enqueue,
+    HandlerDefinition,
+    Refused,
+    Stopping,
+    Tell,
+    Turn,
+    UnderstudyError,
+    judge,
+)
+
+from ._failing import dead_part, retry_part
+from ._finished import Finished, Settled, Verdict
+from ._headers import parse, trail
+from ._rows import Message, Rare
+from ._sending import Sender
+from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Page
+from ._store import TurnConflict, TurnTransaction
+from ._tools import Tools
+
+_log = logging.getLogger("understudy.handler")
+
+SLICE = 0.005
+"""Seconds of work without a wait after which other tasks get their turn."""
+
+
+@frozen
+class QueueStatistics:
+    """What a queue's handler holds and has done.
+
+    Attributes:
+        ready: Messages in memory that have not begun.
+        running: Messages in work.
+        handled: Messages whose handler has returned or raised.
+    """
+
+    ready: int
+    running: int
+    handled: int
+
+
+class QueueTurn(Turn):
+    """The turn of a queue's handler: it can send, and have a transaction of its own."""
+
+    __slots__ = ("_lease", "_stack", "_store_transaction", "effects")
+
+    effects: list[Tell | Enqueue]
+    _lease: TurnTransaction | None
+    _stack: AsyncExitStack | None
+
+    def begin(self, tools: Tools, stack: AsyncExitStack) -> None:
+        """Make the turn ready for one run of the handler."""
+        self.effects = []
+        self._lease = None
+        self._stack = stack
+        self._store_transaction = tools.store.open_turn_transaction
+
+    @property
+    def lease(self) -> TurnTransaction | None:
+        """The transaction the handler asked for."""
+        return self._lease
+
+    def send(self, *effects: Tell | Enqueue) -> None:
+        """Send messages when this turn commits; not at all if it fails."""
+        self.effects.extend(effects)
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Give a connection inside a transaction that commits with this turn.
+
+        Leaving the block commits nothing; the transaction ends when the handler returns.
+        """
+        return self._connected()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Any]:
+        if self._stack is None:
+            raise UnderstudyError("this turn is over: turn.connection() was kept beyond the handler")
+        if self._lease is None:
+            self._lease = await self._stack.enter_async_context(self._store_transaction())
+        yield self._lease.connection
+
+    def end(self) -> None:
+        """The handler has returned: nothing can be asked of this turn any more."""
+        self._stack = None
+
+
+@define(eq=False)
+class QueueHandler:
+    """Runs the handler of one queue for the partitions this process owns."""
+
+    definition: HandlerDefinition
+    tools: Tools
+    handled: int = 0
+    _ready: deque[Message] = field(factory=deque[Message])
+    _keys: dict[str, deque[Message]] = field(factory=dict[str, deque[Message]])
+    _running: int = 0
+    _uncommitted: int = 0
+    _closing: bool = False
+    _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+    _sender: Sender = field(init=False)
+    _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
+    _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tools = self.tools
+        self._sender = Sender(tools.app, tools.store.partitions, tools.app.limits.payload)
+        # Unbounded, because what comes in is bounded by the credit given to the fetcher.
+        self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
+
+    def statistics(self) -> QueueStatistics:
+        """Return what it holds and has done."""
+        waiting = sum(map(len, self._keys.values()))
+        return QueueStatistics(len(self._ready) + waiting, self._running, self.handled)
+
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Handle messages until asked to stop; then finish what runs, and give the rest back."""
+        queue = self.definition.queue
+        self.tools.fetcher.send_nowait(Attach(queue, self._send, self.tools.settings.mailbox_capacity))
+        task_status.started()
+        try:
+            async with trio.open_nursery() as workers:
+                for _ in range(self.definition.concurrency):
+                    workers.start_soon(self._worker)
+                while not stopping.is_set():
+                    with stopping.interrupts():
+                        self._take_in(await self._inbox.receive())
+                await self._drain()
+                workers.cancel_scope.cancel()
+        finally:
+            self._inbox.close()
+            self.tools.fetcher.send_nowait(Detach(queue, self._send))
+
+    async def _drain(self) -> None:
+        """Let the workers finish, and wait for the verdicts on what they did."""
+        self._closing = True
+        self._ready.clear()
+        self._keys.clear()
+        self._lot.unpark_all()
+        while self._running or self._uncommitted:
+            self._take_in(await self._inbox.receive())
+
+    # ---- taking in ----
+
+    def _take_in(self, signal: HandlerSignal) -> None:
+        if isinstance(signal, Page):
+            if not self._closing:
+                for message in signal.messages:
+                    self._accept(message)
+        elif isinstance(signal, Settled):
+            self._settle(signal)
+        elif isinstance(signal, LocalAsk):
+            signal.promise.fail(UnderstudyError(f"{signal!r} was asked of a queue"))
+
+    def _accept(self, message: Message) -> None:
+        if message.key is not None:
+            line = self._keys.get(message.key)
+            if line is not None:
+                line.append(message)
+                return
+            self._keys[message.key] = deque()
+        self._make_ready(message)
+
+    def _make_ready(self, message: Message) -> None:
+        self._ready.append(message)
+        self._lot.unpark()
+
+    def _settle(self, settled: Settled) -> None:
+        released = 0
+        for finished in settled.turns:
+            self._uncommitted -= 1
+            message: Message | None = finished.subject
+            if message is None:
+                continue
+            if settled.verdict is Verdict.FAILED and settled.error is not None:
+                self._failed(message, settled.error)
+            else:
+                released += 1
+        if released:
+            self.tools.fetcher.send_nowait(Credit(self.definition.queue, released))
+
+    # ---- working ----
+
+    async def _worker(self) -> None:
+        slice_end = trio.current_time() + SLICE
+        while not self._closing:
+            if not self._ready:
+                await self._lot.park()
+                slice_end = trio.current_time() + SLICE
+                continue
+            message = self._ready.popleft()
+            self._running += 1
+            try:
+                await self._handle(message)
+            finally:
+                self._running -= 1
+                self.handled += 1
+            self._next_of(message)
+            if trio.current_time() > slice_end:
+                await trio.lowlevel.checkpoint()
+                slice_end = trio.current_time() + SLICE
+        if not self._running:
+            self._send.send_nowait(Page())  # the drain may be waiting for this
+
+    def _next_of(self, message: Message) -> None:
+        """Let the next message of a key begin."""
+        if message.key is None:
+            return
+        line = self._keys.get(message.key)
+        if not line:
+            self._keys.pop(message.key, None)
+        else:
+            self._make_ready(line.popleft())
+
+    async def _handle(self, message: Message) -> None:
+        if message.wait is not None:
+            await trio.sleep(message.wait)
+            message.wait = None
+        while True:
+            try:
+                finished = await self._turn(message)
+            except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
+                delay = self._failed(message, error)
+                if delay is None:
+                    return
+                await trio.sleep(delay)  # a key that blocks: its next message waits for this one
+            else:
+                if finished is not None:
+                    self._hand_over(finished)
+                return
+
+    async def _turn(self, message: Message) -> Finished | None:
+        """Run the handler once; None if it was committed on a connection of its own."""
+        definition = self.definition
+        command = self.tools.app.codec.decode_command(message.type, message.version, message.payload)
+        if not definition.takes_turn:
+            await self._run(definition.function(command))
+            return Finished(self._send, message.fence, message, subject=message)
+        headers = parse(message.headers)
+        turn = QueueTurn(
+            message.queue,
+            message.key or "",
+            str(message.id),
+            self.tools.clock.now(),
+            message.attempts + 1,
+            headers,
+        )
+        async with AsyncExitStack() as stack:
+            turn.begin(self.tools, stack)
+            try:
+                await self._run(definition.function(command, turn))
+            finally:
+                turn.end()
+            sends, later = self._sender.rows(turn.effects, trail(str(message.id), headers))
+            finished = Finished(self._send, message.fence, message, (), sends, later, subject=message)
+            if turn.lease is None:
+                return finished
+            verdict = await self._commit_own(turn.lease, finished)
+        self._uncommitted += 1
+        self._send.send_nowait(Settled(verdict, (finished,)))
+        return None
+
+    async def _commit_own(self, lease: TurnTransaction, finished: Finished) -> Verdict:
+        try:
+            await lease.commit(finished)
+        except TurnConflict as conflict:
+            _log.warning("%s was handled elsewhere: %s", _name(finished.subject), conflict)
+            return Verdict.LOST
+        self.tools.fetcher.send_nowait(Look())
+        return Verdict.COMMITTED
+
+    async def _run(self, running: Any) -> None:
+        limit = self.tools.app.limits.turn_seconds
+        if limit is None:
+            await running
+            return
+        with trio.fail_after(limit):
+            await running
+
+    def _failed(self, message: Message, error: Exception) -> float | None:
+        """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""
+        definition = self.definition
+        outcome = judge(error, message.attempts + 1, definition.retry, self.tools.random)
+        if isinstance(outcome, Refused):
+            _log.info("%s refused: %s", _name(message), error)
+            self._hand_over(Finished(self._send, message.fence, message, subject=message))
+            return None
+        if isinstance(outcome, Dead):
+            _log.error("%s is a dead letter: %s", _name(message), error, exc_info=error)
+            self._note(message, dead_part(message, error))
+            return None
+        blocks = message.key is not None and definition.on_failure != "skip"
+        _log.warning("%s failed, retry in %.1f s: %s", _name(message), outcome.delay_seconds, error)
+        if not blocks:
+            self._note(message, retry_part("later", message, error, outcome.delay_seconds))
+            return None
+        delay = None if definition.on_failure == "park" else outcome.delay_seconds
+        self._note(message, retry_part("retries", message, error, delay), keeps=True)
+        message.attempts += 1
+        return float("inf") if delay is None else delay
+
+    def _note(self, message: Message, part: Rare, *, keeps: bool = False) -> None:
+        subject = None if keeps else message
+        self._hand_over(Finished(self._send, message.fence, rare=(part,), subject=subject))
+
+    def _hand_over(self, finished: Finished) -> None:
+        self._uncommitted += 1
+        self.tools.outbox.send_nowait((finished,))
+
+
+def _name(message: Message) -> str:
+    key = "" if message.key is None else f"/{message.key}"
+    return f"message {message.id} ({message.type} to {message.queue}{key}, attempt {message.attempts + 1})"

@@ -1,0 +1,138 @@
+"""Recovery: many actors rebuilt from their journals at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, frozen
+
+from understudy.actors import ActorDefinition, Codec, UnderstudyError, fold
+
+from ._rows import Stream
+from ._store import Store
+
+_log = logging.getLogger("understudy.recovery")
+
+KEYS = 200
+"""Actors in one query."""
+PAGE = 5000
+"""Events of one actor in one query."""
+LONG = 20_000
+"""Events after which a recovery says how far it is."""
+
+
+class BrokenStream(UnderstudyError):
+    """A journal that cannot be replayed: it has a hole, or an event that this app cannot read or apply."""
+
+
+@frozen
+class Recovered:
+    """An actor as its journal says.
+
+    Attributes:
+        seq: The sequence number of its last event.
+        snapshot: The sequence number of the snapshot it was built from, 0 if from none.
+        problem: Why it could not be rebuilt; the rest means nothing then.
+    """
+
+    state: Any
+    seq: int
+    snapshot: int
+    problem: Exception | None = None
+
+
+@define(eq=False)
+class _Rebuilding:
+    """One actor on its way."""
+
+    state: Any
+    seq: int = 0
+    snapshot: int = 0
+
+
+@define(eq=False)
+class Recovery:
+    """Rebuilds actors of one kind: a page of many actors in one query, long streams in several."""
+
+    definition: ActorDefinition
+    codec: Codec
+    store: Store
+
+    async def recover(self, keys: Sequence[str]) -> dict[str, Recovered]:
+        """Rebuild some actors. One that cannot be is reported, and does not stop the others.
+
+        Cancellation: nothing is changed by a recovery, so nothing is half done.
+        """
+        found: dict[str, Recovered] = {}
+        for start in range(0, len(keys), KEYS):
+            found.update(await self._recover_some(keys[start : start + KEYS]))
+        return found
+
+    async def _recover_some(self, keys: Sequence[str]) -> dict[str, Recovered]:
+        found: dict[str, Recovered] = {}
+        under_way: dict[str, _Rebuilding] = {}
+        after: dict[str, int | None] = dict.fromkeys(keys)
+        while after:
+            streams = await self.store.load(self.definition.name, self.definition.state_version, after, PAGE)
+            after = {}
+            for key, stream in streams.items():
+                result = self._take(key, stream, under_way)
+                if result is None:
+                    after[key] = under_way[key].seq
+                else:
+                    found[key] = result
+        return found
+
+    def _take(self, key: str, stream: Stream, under_way: dict[str, _Rebuilding]) -> Recovered | None:
+        """Fold one page into an actor; None if more is to come."""
+        try:
+            actor = under_way.get(key)
+            if actor is None:
+                actor = under_way[key] = self._begin(key, stream)
+                if actor.seq == 0 and stream.snapshot is not None:
+                    return None  # the snapshot was of no use: read from the first event
+            self._fold(key, actor, stream)
+        except Exception as error:  # noqa: BLE001 - appliers are user code; one bad stream parks one actor
+            return Recovered(None, 0, 0, error)
+        if actor.seq < stream.newest and stream.events:
+            if actor.seq >= LONG:
+                _log.info(
+                    "replaying %s/%s: %d of %d events", self.definition.name, key, actor.seq, stream.newest
+                )
+            return None
+        if actor.seq != stream.newest:
+            return Recovered(None, 0, 0, _hole(self.definition.name, key, actor.seq + 1))
+        return Recovered(actor.state, actor.seq, actor.snapshot)
+
+    def _begin(self, key: str, stream: Stream) -> _Rebuilding:
+        """Start at the snapshot, if it is of use. It is a cache: if anything is wrong with it, replay."""
+        if stream.snapshot is not None:
+            try:
+                state = self.codec.decode_state(
+                    self.definition, stream.snapshot.version, stream.snapshot.state
+                )
+            except UnderstudyError as error:
+                _log.warning("snapshot of %s/%s passed over: %s", self.definition.name, key, error)
+            else:
+                return _Rebuilding(state, stream.snapshot.seq, stream.snapshot.seq)
+        return _Rebuilding(self.definition.initial())
+
+    def _fold(self, key: str, actor: _Rebuilding, stream: Stream) -> None:
+        decode = self.codec.decode_event
+        for event in stream.events:
+            if event.seq != actor.seq + 1:
+                raise _hole(self.definition.name, key, actor.seq + 1)
+            try:
+                fold(self.definition, actor.state, (decode(event.type, event.version, event.payload),))
+            except Exception as error:
+                where = f"event {event.seq} of {self.definition.name}/{key} ({event.type} v{event.version})"
+                raise BrokenStream(f"{where} cannot be replayed: {type(error).__name__}: {error}") from error
+            actor.seq = event.seq
+
+
+def _hole(actor: str, key: str, seq: int) -> BrokenStream:
+    return BrokenStream(
+        f"the journal of {actor}/{key} has no event {seq}: restore it from a backup; its state is not guessed"
+    )

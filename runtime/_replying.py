@@ -1,0 +1,54 @@
+"""Replies that travel through the database: how they are stored and read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from understudy.actors import Codec, Rejected, UnderstudyError
+
+from ._rows import Rare
+
+RETENTION = 3600.0
+"""Seconds a reply is kept for an asker that does not come back for it."""
+
+
+class AskFailed(UnderstudyError):
+    """The turn of an ask raised in another process; the text is what it raised there."""
+
+
+def reply_part(ask: str, asker: str, payload: str) -> Rare:
+    """Return the part that stores a reply."""
+    return _part(ask, asker, f'{{"reply":{payload}}}')
+
+
+def error_part(ask: str, asker: str, error: BaseException) -> Rare:
+    """Return the part that stores a refusal or a failure."""
+    if isinstance(error, Rejected):
+        return _part(ask, asker, _object("rejected", error.reason))
+    return _part(ask, asker, _object("failed", f"{type(error).__name__}: {error}"))
+
+
+def read_outcome(codec: Codec, command: type, outcome: str) -> Any:
+    """Return the stored reply, or raise the stored error.
+
+    Raises:
+        Rejected: The actor refused.
+        AskFailed: Its turn raised.
+    """
+    found = msgspec.json.decode(outcome, type=dict[str, msgspec.Raw])
+    if "reply" in found:
+        return codec.decode_reply(command, bytes(found["reply"]).decode())
+    if "rejected" in found:
+        raise Rejected(msgspec.json.decode(found["rejected"], type=str))
+    raise AskFailed(msgspec.json.decode(found["failed"], type=str))
+
+
+def _part(ask: str, asker: str, outcome: str) -> Rare:
+    return Rare("outcomes", {"id": ask, "asker": asker, "outcome": outcome, "retention": RETENTION})
+
+
+def _object(name: str, text: str) -> str:
+    safe = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    return msgspec.json.encode({name: safe}).decode()

@@ -1,0 +1,453 @@
+"""The runtime: an app at work, and the way to talk to its actors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+from attrs import frozen
+
+from understudy.actors import (
+    App,
+    Command,
+    Enqueue,
+    OutcomeUnknown,
+    Tell,
+    Tree,
+    UnderstudyError,
+    actor_name,
+    check_key,
+    open_supervisor,
+)
+
+from ._finished import Finished, Lineage, NotOwner, Promise, Settled, Verdict
+from ._headers import ASK, ASKER, around, parse
+from ._listener import ListenerState
+from ._parts import Parts
+from ._recovering import Recovery
+from ._replying import read_outcome
+from ._rows import Rare, SendRow
+from ._sending import Sender
+from ._settings import Settings
+from ._signals import LocalAsk
+from ._store import DeadLetter, Store
+from ._tree import default_tree
+from .postgres import choose_database, open_database
+from .postgres import open_store as open_postgres_store
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+_log = logging.getLogger("understudy")
+
+PAGE = 1000
+"""Events read from the journal at a time."""
+
+
+class NotRunning(UnderstudyError):
+    """The runtime was used before it was opened, or after it was closed."""
+
+
+@frozen
+class Recorded:
+    """An event of an actor's journal.
+
+    Attributes:
+        seq: Counts the actor's events from 1, without a gap.
+        event: The event, decoded.
+        metadata: What caused it: the ids of the message and of the first message of its trail.
+        recorded_at: The time of its commit's transaction.
+    """
+
+    seq: int
+    event: Any
+    metadata: Mapping[str, str]
+    recorded_at: datetime
+
+
+class Runtime:
+    """An app at work.
+
+    Open one with `open_runtime`, or start `Runtime(app).run` in a nursery.
+
+    Args:
+        app: What to run.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        direct_url: Past the pooler, for the sessions that a pooler in between would break.
+        settings: How it behaves.
+        folder: Where the embedded server keeps its data.
+        process: This process's name in the database; must differ between processes.
+        migrate: Whether to bring the schema up to date at the start.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        database: str | None = None,
+        direct_url: str | None = None,
+        settings: Settings | None = None,
+        folder: Path | None = None,
+        process: str | None = None,
+        migrate: bool = True,
+    ) -> None:
+        app.check()
+        self.app = app
+        self.settings = settings or Settings()
+        self.process = (
+            process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
+        )
+        self._database = database
+        self._direct_url = direct_url
+        self._folder = folder
+        self._migrate = migrate
+        self._ids = count(1)
+        self._parts: Parts | None = None
+        self._tree: Tree | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[Runtime] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled, or until its tree gives up; for `nursery.start`.
+
+        Example:
+            ```python
+            runtime = await nursery.start(us.Runtime(app).run)
+            ```
+        """
+        async with self.opened():
+            task_status.started(self)
+            assert self._tree is not None
+            await self._tree.wait_stopped()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Run for the length of a block, as `open_runtime` does."""
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(self._open_store())
+            self._parts = Parts(self.app, store, self.settings, self.process)
+            try:
+                async with open_supervisor(default_tree(self._parts)) as self._tree:
+                    yield
+            finally:
+                self._parts = None
+
+    @asynccontextmanager
+    async def _open_store(self) -> AsyncGenerator[Store]:
+        choice = choose_database(self._database)
+        async with open_database(choice, folder=self._folder, database=self.app.name) as url:
+            _log.info("%s", choice)
+            async with open_postgres_store(
+                url, self.settings, self.process, direct_url=self._direct_url, migrating=self._migrate
+            ) as store:
+                yield store
+
+    # ---- sending ----
+
+    async def tell(
+        self,
+        actor: type | str,
+        key: str,
+        command: object,
+        *,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        headers: Mapping[str, str] | None = None,
+        priority: int = 0,
+        connection: Any = None,
+    ) -> None:
+        """Send a command to one actor. It is durable once this returns.
+
+        Order: commands of one sender to one actor are handled in the order they were sent.
+        Cancellation: what the writer has not begun to commit is not sent; what it has, may be.
+
+        Args:
+            actor: The actor's class, or its name.
+            key: Which one.
+            command: What it is told.
+            delay: Not before so many seconds (or a timedelta).
+            at: Not before this moment; a datetime with a zone.
+            headers: Travels with the message.
+            priority: -1 (low), 0, or 1 (high).
+            connection: A psycopg connection of the caller's: the message is then part of the
+                caller's transaction, and durable when that commits.
+
+        Raises:
+            InvalidKey: The key cannot be stored.
+            PayloadTooLarge: The command is over the app's limit.
+            Unencodable: The command would not come back as it was.
+        """
+        effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
+        await self.send(effect, connection=connection)
+
+    async def enqueue(
+        self,
+        queue: str,
+        command: object,
+        *,
+        key: str | None = None,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        headers: Mapping[str, str] | None = None,
+        priority: int = 0,
+        connection: Any = None,
+    ) -> None:
+        """Send a command to a queue; as `tell` otherwise.
+
+        Args:
+            queue: The name of the queue.
+            command: What its handler gets.
+            key: Messages of one key are handled one at a time, in order.
+            delay: Not before so many seconds (or a timedelta).
+            at: Not before this moment; a datetime with a zone.
+            headers: Travels with the message.
+            priority: -1 (low), 0, or 1 (high).
+            connection: A psycopg connection of the caller's, to be part of its transaction.
+        """
+        effect = Enqueue(
+            queue, command, key=key, delay=delay, at=at, headers=headers or {}, priority=priority
+        )
+        await self.send(effect, connection=connection)
+
+    async def send(self, *effects: Tell | Enqueue, connection: Any = None) -> None:
+        """Send several messages in one transaction: all of them, or none.
+
+        Args:
+            effects: `Tell` and `Enqueue` values; those to one actor arrive in this order.
+            connection: A psycopg connection of the caller's, to be part of its transaction.
+        """
+        parts = self._running()
+        now, later = self._sender(parts).rows(effects, None)
+        if connection is not None:
+            rings = sorted({row.queue for row in now})
+            await parts.store.send(connection, now, later, rings)
+        else:
+            await self._commit(parts, now, later)
+
+    async def _commit(self, parts: Parts, sends: Sequence[SendRow], rare: Sequence[Rare]) -> None:
+        origin, verdicts = trio.open_memory_channel[Settled](1)
+        lineage = Lineage()
+        parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        try:
+            settled = await verdicts.receive()
+        except trio.Cancelled:
+            lineage.void = True  # the writer passes over it, if it has not begun
+            raise
+        if settled.verdict is not Verdict.COMMITTED:
+            raise settled.error or OutcomeUnknown(f"the send ended as {settled.verdict.value}")
+
+    # ---- asking ----
+
+    async def ask(
+        self,
+        actor: type | str,
+        key: str,
+        command: Command[R],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> R:
+        """Send a command to one actor and wait for its reply.
+
+        The reply comes after the turn is committed. What this runtime told the
+        actor before the ask is handled before it. Use `trio.fail_after` for a deadline.
+
+        Cancellation: the turn has then either not begun, and never will, or it runs and
+        commits whole; it never half-happens.
+
+        Args:
+            actor: The actor's class, or its name.
+            key: Which one.
+            command: What it is asked.
+            headers: Travels with the command.
+
+        Returns:
+            What the decider returned.
+
+        Raises:
+            Rejected: The actor refused.
+            ActorUnavailable: Its journal cannot be replayed.
+            Exception: What the decider raised; as `AskFailed` if it ran in another process.
+        """
+        name = actor_name(actor)
+        parts = self._running()
+        check_key(key)
+        if name in parts.asks:
+            try:
+                return await self._ask_here(parts, name, key, command, headers)
+            except NotOwner:
+                pass  # its turn has not begun, or was void: the mailbox knows the way
+        return await self._ask_elsewhere(parts, name, key, command, headers)
+
+    async def _ask_here(
+        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    ) -> R:
+        promise = Promise()
+        ask_id = f"{self.process}/{next(self._ids)}"
+        text = None if not headers else around(headers, {})
+        after = parts.count.by_queue.get(name, 0)
+        parts.asks[name].send_nowait(LocalAsk(key, command, promise, ask_id, text, after))
+        reply: R = await promise.wait()
+        return reply
+
+    async def _ask_elsewhere(
+        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    ) -> R:
+        ask_id = f"{self.process}/{uuid.uuid4().hex}"
+        now, _ = self._sender(parts).rows([Tell(name, key, command)], None)
+        text = around(headers or {}, {ASK: ask_id, ASKER: self.process})
+        await self._commit(parts, [now[0]._replace(headers=text)], ())
+        while True:
+            replied = parts.replied
+            outcome = await parts.store.outcome(ask_id)
+            if outcome is not None:
+                reply: R = read_outcome(parts.app.codec, type(command), outcome)
+                return reply
+            with trio.move_on_after(self.settings.poll_interval):
+                await replied.wait()
+
+    # ---- reading ----
+
+    async def read(self, actor: type[S], key: str) -> S:
+        """Return an actor's state as its committed events say: a value of the caller's own.
+
+        Raises:
+            BrokenStream: Its journal cannot be replayed.
+        """
+        parts = self._running()
+        definition = parts.app.actors[actor_name(actor)]
+        found = await Recovery(definition, parts.app.codec, parts.store).recover([check_key(key)])
+        recovered = found[key]
+        if recovered.problem is not None:
+            raise recovered.problem
+        state: S = recovered.state
+        return state
+
+    async def events(self, actor: type | str, key: str, *, after: int = 0) -> AsyncGenerator[Recorded]:
+        """Give an actor's committed events, in order, page by page.
+
+        Args:
+            actor: The actor's class, or its name.
+            key: Which one.
+            after: The sequence number to start after.
+        """
+        parts = self._running()
+        name, decode = actor_name(actor), parts.app.codec.decode_event
+        while True:
+            page = await parts.store.read_events(name, check_key(key), after, PAGE)
+            for row in page:
+                event = decode(row.type, row.version, row.payload)
+                yield Recorded(row.seq, event, parse(row.metadata), row.recorded_at)
+            if len(page) < PAGE:
+                return
+            after = page[-1].seq
+
+    async def wait_idle(self) -> None:
+        """Wait until no message for this app is due, and none is in work, in any process.
+
+        A message that waits for a later time, or for a retry, is not due.
+        """
+        parts = self._running()
+        while True:
+            committed = parts.writer.committed
+            if not await parts.store.pending(parts.app.queues):
+                return
+            with trio.move_on_after(min(0.2, self.settings.poll_interval)):
+                await committed.wait()
+
+    async def dead_letters(self, queue: str | None = None, *, most: int = 100) -> list[DeadLetter]:
+        """Return the newest dead letters, of one queue or of all."""
+        return await self._running().store.dead_letters(queue, most)
+
+    async def redrive(self, letters: Sequence[int] | None = None, *, queue: str | None = None) -> int:
+        """Put dead letters back into their mailboxes, with no attempts counted; return how many.
+
+        Args:
+            letters: Their ids; None for all.
+            queue: Only those of this queue; None for all.
+        """
+        return await self._running().store.redrive(letters, queue)
+
+    # ---- looking in ----
+
+    @property
+    def tree(self) -> Tree:
+        """The running supervision tree."""
+        if self._tree is None:
+            raise NotRunning("the runtime is not open")
+        return self._tree
+
+    @property
+    def listening(self) -> ListenerState:
+        """Whether notifications arrive: "listening", "polling", or "degraded" while the session is down."""
+        return self._running().listener.state
+
+    @property
+    def store(self) -> Store:
+        """The store it works on."""
+        return self._running().store
+
+    def _running(self) -> Parts:
+        if self._parts is None:
+            raise NotRunning("the runtime is not open: use it inside `async with open_runtime(...)`")
+        return self._parts
+
+    def _sender(self, parts: Parts) -> Sender:
+        return Sender(parts.app, parts.store.partitions, parts.app.limits.payload)
+
+
+@asynccontextmanager
+async def open_runtime(
+    app: App,
+    *,
+    database: str | None = None,
+    direct_url: str | None = None,
+    settings: Settings | None = None,
+    folder: Path | None = None,
+    process: str | None = None,
+    migrate: bool = True,
+) -> AsyncGenerator[Runtime]:
+    """Run an app for the length of a block.
+
+    At the end of the block the runtime stops in order: no new message is begun,
+    what has begun is finished and committed, partitions are given back,
+    connections are closed. If the block is cancelled, what has not been
+    committed is void and will be handled again by whoever owns it next.
+
+    Args:
+        app: What to run.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        direct_url: Past the pooler, for the sessions that a pooler in between would break.
+        settings: How it behaves.
+        folder: Where the embedded server keeps its data.
+        process: This process's name in the database; must differ between processes.
+        migrate: Whether to bring the schema up to date at the start.
+
+    Raises:
+        DatabaseError: The database cannot be reached, or refuses.
+        SchemaError: Its schema does not fit, or may not be created.
+        BudgetExceeded: It has too few connections left.
+
+    Example:
+        ```python
+        async with us.open_runtime(app) as runtime:
+            await runtime.tell(Account, "alice", Deposit(5))
+        ```
+    """
+    runtime = Runtime(
+        app,
+        database=database,
+        direct_url=direct_url,
+        settings=settings,
+        folder=folder,
+        process=process,
+        migrate=migrate,
+    )
+    async with runtime.opened():
+        yield runtime

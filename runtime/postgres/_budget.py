@@ -1,0 +1,38 @@
+"""Whether the server has room for the connections of this process."""
+
+from __future__ import annotations
+
+from understudy.actors import UnderstudyError
+
+from ._connection import Connection
+
+FIXED = 3
+"""Listener, fetcher, writer."""
+
+
+class BudgetExceeded(UnderstudyError):
+    """The server has fewer free connections than this process needs."""
+
+
+async def check_budget(connection: Connection, pool_size: int) -> None:
+    """Refuse to start into a server that cannot hold this process's connections.
+
+    Raises:
+        BudgetExceeded: With the arithmetic.
+    """
+    answer = await connection.execute(
+        "select current_setting('max_connections')::int,"
+        " current_setting('superuser_reserved_connections')::int,"
+        " (select count(*) from pg_stat_activity"
+        "  where backend_type = 'client backend' and pid <> pg_backend_pid())"
+    )
+    row = await answer.fetchone()
+    assert row is not None
+    most, reserved, used = row
+    free, needed = most - reserved - used, FIXED + pool_size
+    if needed > free:
+        raise BudgetExceeded(
+            f"this process needs {needed} connections (listener, fetcher, writer and a pool of {pool_size}),"
+            f" but the server has {free} free: max_connections {most} - {reserved} reserved - {used} in use."
+            " Lower Settings(pool_size=…), raise max_connections, or put a pooler in between."
+        )

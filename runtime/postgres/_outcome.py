@@ -1,0 +1,102 @@
+"""Whether a commit whose answer was lost has happened. Asked of the server, never guessed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from random import Random
+
+import psycopg
+import trio
+from attrs import frozen
+
+from understudy.actors import Backoff
+
+from .._rows import CommitResult, Conflict, Refused
+from ._connection import Connection
+from ._errors import DatabaseError
+from ._statements import Statements
+
+_log = logging.getLogger("understudy.writer")
+
+LOST_LINK = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError)
+"""What a statement may end with when the server, or the way to it, is gone."""
+
+_CONFLICT = "US001"
+_REFUSED_CLASSES = frozenset({"22", "23", "54"})
+"""Errors of the data: what it says, what it collides with, how large it is."""
+_PROGRAM_CLASS = "42"
+
+
+@frozen
+class Marker:
+    """The unique row that a batch inserts in its own transaction.
+
+    After a break somebody tries to insert it on a new connection. If the lost
+    commit is still under way, that waits for it. If it committed, the marker is
+    there. If it did not, it never can any more: the marker is taken.
+    """
+
+    writer: uuid.UUID
+    batch: int
+
+
+async def look_up(
+    marker: Marker,
+    open_connection: Callable[[], AbstractAsyncContextManager[Connection]],
+    statements: Statements,
+    *,
+    deadline: float,
+    backoff: Backoff,
+) -> bool:
+    """Say whether the marker's batch committed; wait for the database as long as it takes.
+
+    Args:
+        marker: Of the batch in question.
+        open_connection: Gives a connection that is not the broken one.
+        statements: Of the schema.
+        deadline: Seconds for one try.
+        backoff: Between tries.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        await trio.sleep(backoff.delay(attempt, Random()))  # noqa: S311 - jitter
+        try:
+            with trio.fail_after(deadline):
+                async with open_connection() as connection:
+                    answer = await connection.execute(
+                        statements["settle_batch"], (marker.writer, marker.batch)
+                    )
+                    void = await answer.fetchone()
+        except LOST_LINK as error:
+            _log.warning("the outcome of a commit is still unknown (%s); trying again", brief(error))
+        else:
+            committed = void == (False,)
+            _log.info("the commit %s", "had succeeded" if committed else "had not happened")
+            return committed
+
+
+def read_refusal(error: Exception) -> CommitResult | None:
+    """Read the server's answer to a commit; None when it gave none, or one that may pass."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        return None
+    if error.sqlstate == _CONFLICT:
+        detail = json.loads(error.diag.message_detail or "{}")
+        return Conflict(
+            frozenset((queue, partition) for queue, partition in detail.get("stale", ())),
+            frozenset(detail.get("missing", ())),
+        )
+    if error.sqlstate[:2] in _REFUSED_CLASSES:
+        return Refused(error)
+    if error.sqlstate[:2] == _PROGRAM_CLASS:
+        raise error  # the schema lacks what this version needs: no retry helps
+    return None
+
+
+def brief(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

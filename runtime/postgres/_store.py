@@ -1,0 +1,191 @@
+"""The store over PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from attrs import define
+from psycopg import sql
+
+from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
+from .._settings import Settings
+from .._store import DeadLetter, Promoted, RecordedEvent
+from ._arrays import numbers, texts
+from ._batch import rare_document, send_columns
+from ._budget import check_budget
+from ._connection import Connection
+from ._fetching import PostgresFetchSession
+from ._listening import PostgresEar
+from ._migrating import check_schema, migrate
+from ._pool import Pool, open_pool
+from ._session import connect_session
+from ._statements import Statements
+from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
+from ._writing import PostgresWriteSession
+
+
+@define(eq=False)
+class PostgresStore:
+    """A journal, a mailbox and a referee in one schema of one database.
+
+    Attributes:
+        direct_url: Where session locks and notifications work: the same as `url`
+            unless a pooler is in between.
+    """
+
+    url: str
+    direct_url: str
+    settings: Settings
+    process: str
+    pool: Pool[Connection]
+    statements: Statements
+    partitions: int
+
+    @asynccontextmanager
+    async def open_fetch_session(self, owner: str) -> AsyncGenerator[PostgresFetchSession]:
+        """Open the session that owns partitions. They are free again when it ends."""
+        connection = await connect_session(
+            self.direct_url,
+            role="fetcher",
+            process=self.process,
+            idle_session_timeout=self.settings.idle_session_timeout,
+            prepare_threshold=0,
+        )
+        async with connection:
+            yield PostgresFetchSession(connection, self.statements, owner)
+
+    @asynccontextmanager
+    async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
+        """Open the writer's session."""
+        connect = partial(connect_session, self.url, role="writer", process=self.process, prepare_threshold=0)
+        session = PostgresWriteSession(
+            connect, self.statements, self.settings.command_deadline, self.settings.backoff
+        )
+        try:
+            yield session
+        finally:
+            await session.close()
+
+    @asynccontextmanager
+    async def open_ear(self) -> AsyncGenerator[PostgresEar]:
+        """Open the listening session."""
+        connection = await connect_session(self.direct_url, role="listener", process=self.process)
+        async with connection:
+            yield PostgresEar(connection, self.settings.schema, self.settings.health_deadline)
+
+    def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
+        """Begin a transaction for one turn; leaving without `commit` rolls back."""
+        return open_turn_transaction(
+            self.pool,
+            self.statements,
+            deadline=self.settings.command_deadline,
+            backoff=self.settings.backoff,
+        )
+
+    async def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
+        """Load some actors' streams in one query."""
+        positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
+        rows = await self._rows("load_streams", (actor, state_version, texts(list(after)), positions, most))
+        streams: dict[str, Stream] = {}
+        events: dict[str, list[StoredEvent]] = {}
+        for key, newest, snapshot_seq, snapshot_version, state, seq, type_, version, payload in rows:
+            if key not in streams:
+                snapshot = (
+                    None if snapshot_seq is None else StoredSnapshot(snapshot_seq, snapshot_version, state)
+                )
+                events[key] = []
+                streams[key] = Stream(newest, snapshot, events[key])
+            if seq is not None:
+                events[key].append(StoredEvent(seq, type_, version, payload))
+        return streams
+
+    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+        """Read one page of an actor's journal."""
+        return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
+
+    async def pending(self, queues: Sequence[str]) -> bool:
+        """Whether any of these queues has a message that is due."""
+        names = texts(list(queues))
+        return bool((await self._rows("pending", (names, names)))[0][0])
+
+    async def promote_due(self, most: int) -> Promoted:
+        """Move what is due into the mailbox."""
+        queues, next_due = (await self._rows("promote_due", (most,)))[0]
+        return Promoted(queues or (), next_due)
+
+    async def outcome(self, ask: str) -> str | None:
+        """The stored outcome of a remote ask, if there is one."""
+        rows = await self._rows("take_outcome", (ask,))
+        return rows[0][0] if rows else None
+
+    async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
+        """The newest dead letters, of one queue or of all."""
+        return [DeadLetter(*row) for row in await self._rows("dead_letters", (queue, queue, most))]
+
+    async def redrive(self, letters: Sequence[int] | None, queue: str | None) -> int:
+        """Put dead letters back into their mailboxes; returns how many."""
+        wanted = None if letters is None else numbers(letters)
+        return int((await self._rows("redrive", (wanted, queue)))[0][0])
+
+    async def send(
+        self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
+    ) -> None:
+        """Send messages inside the caller's own transaction."""
+        await connection.execute(
+            self.statements["send"],
+            (*send_columns(sends), rare_document(rare), texts(rings) if rings else None),
+        )
+
+    async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        async with self.pool.connection() as connection:
+            answer = await connection.execute(self.statements[statement], parameters)
+            return await answer.fetchall()
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, settings: Settings, process: str, *, direct_url: str | None = None, migrating: bool = True
+) -> AsyncGenerator[PostgresStore]:
+    """Open the store of one database, bringing its schema up to date first.
+
+    Args:
+        url: The database, as psycopg takes it.
+        settings: Of the runtime.
+        process: This process's name, for `application_name` and the owner of partitions.
+        direct_url: Past the pooler, for the sessions that a pooler would break.
+        migrating: Whether to migrate; otherwise an older schema is an error.
+
+    Raises:
+        DatabaseError: The database cannot be reached, or refuses.
+        SchemaError: Its schema does not fit, or may not be created.
+        BudgetExceeded: It has too few connections left.
+    """
+    direct = direct_url or url
+    setup = await connect_session(direct, role="setup", process=process)
+    async with setup:
+        if migrating:
+            await migrate(setup, schema=settings.schema, partitions=settings.partitions)
+        else:
+            await check_schema(setup, schema=settings.schema)
+        await check_budget(setup, settings.pool_size)
+        partitions = await _partitions(setup, settings.schema)
+    connect = partial(connect_session, url, role="pool", process=process)
+    pool = open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout)
+    async with pool as connections:
+        yield PostgresStore(
+            url, direct, settings, process, connections, Statements(settings.schema), partitions
+        )
+
+
+async def _partitions(connection: Connection, schema: str) -> int:
+    answer = await connection.execute(
+        sql.SQL("select partitions from {}.meta").format(sql.Identifier(schema))
+    )
+    row = await answer.fetchone()
+    assert row is not None
+    return int(row[0])

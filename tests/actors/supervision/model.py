@@ -1,0 +1,473 @@
+"""What a tree of supervisors must do, as a simulation: no Trio, no tasks, one list of timers.
+
+It knows nothing of the supervisor's code.
+After each thing that happens, every plan of every supervisor is looked at and taken as far as it goes.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import attrs
+
+from .schedules import Command, GridRandom, Group, Leaf, Life, Schedule
+
+Line = tuple[float, str, str, int]
+ALIVE = ("starting", "running", "stopping")
+PENDING = ("waiting", "starting", "stopping", "backing_off")
+
+
+@attrs.define(eq=False)
+class World:
+    """The clock, the timers, the trace and the dice."""
+
+    random: GridRandom
+    now: float = 0.0
+    dirty: bool = True
+    numbers: dict[str, int] = attrs.field(factory=dict[str, int])
+    trace: list[Line] = attrs.field(factory=list[Line])
+    _timers: list[tuple[float, int, Callable[[], None]]] = attrs.field(
+        factory=list[tuple[float, int, Callable[[], None]]]
+    )
+    _count: Iterator[int] = attrs.field(factory=itertools.count)
+
+    def at(self, when: float, do: Callable[[], None]) -> None:
+        if when < math.inf:
+            heapq.heappush(self._timers, (when, next(self._count), do))
+
+    def step(self) -> bool:
+        if not self._timers:
+            return False
+        self.now, _, do = heapq.heappop(self._timers)
+        self.dirty = True
+        do()
+        return True
+
+    def write(self, path: str, what: str, number: int) -> None:
+        self.trace.append((self.now, path, what, number))
+
+
+@attrs.define(eq=False)
+class Plan:
+    """Members that go down, wait, and come up."""
+
+    members: "list[Member]"
+    delay: float = 0.0
+    restarts: bool = False
+    forced: "set[Member]" = attrs.field(factory=set["Member"])
+    parks: bool = False
+    first: bool = False
+    phase: Literal["down", "wait", "up"] = "down"
+    rising: "Member | None" = None
+
+
+@attrs.define(eq=False)
+class Member:
+    """A member of a supervisor."""
+
+    world: World
+    above: "Boss"
+    spec: Leaf | Group
+    path: str
+    _state: str = "waiting"
+    number: int = 0
+    life_number: int = 0
+    attempts: int = 0
+    window: list[float] = attrs.field(factory=list[float])
+    ready_at: float | None = None
+    plan: Plan | None = None
+    asked: bool = False
+    cancelled: bool = False
+    boss: "Boss | None" = None
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self.world.dirty = self.world.dirty or state != self._state
+        self._state = state
+
+    @property
+    def life(self) -> Life:
+        assert isinstance(self.spec, Leaf)
+        lives = self.spec.lives
+        return lives[self.life_number - 1] if self.life_number <= len(lives) else Life()
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do it in this incarnation, unless it has been cancelled by then."""
+        number, cancelled = self.number, self.cancelled
+
+        def if_still() -> None:
+            if self.number == number and self.state in ALIVE and self.cancelled == cancelled:
+                do()
+
+        self.world.at(self.world.now + seconds, if_still)
+
+    def spawn(self) -> None:
+        assert self.state not in ALIVE
+        self.number += 1
+        self.state, self.asked, self.cancelled, self.ready_at = "starting", False, False, None
+        if isinstance(self.spec, Group):
+            self.boss = Boss(self.world, self.spec, self.path, self)
+            return
+        self.life_number = self.world.numbers[self.path] = self.world.numbers.get(self.path, 0) + 1
+        self.world.write(self.path, "start", self.life_number)
+        if not self.spec.reports:
+            self.ready()
+            self._live()
+            return
+        self.later(self.life.start, self._started)
+        self.later(self.spec.start_timeout, self._start_timeout)
+
+    def _started(self) -> None:
+        if self.life.outcome == "fail_to_start":
+            self.end(failed=True)
+            return
+        self.ready()
+        self._live()
+
+    def _start_timeout(self) -> None:
+        if self.state == "starting":
+            self.cancel()
+
+    def _live(self) -> None:
+        if self.asked:
+            self._leave()
+        else:
+            self.later(self.life.after, self._end_by_itself)
+
+    def _end_by_itself(self) -> None:
+        if not self.asked:
+            self.end(failed=self.life.outcome == "crash")
+
+    def _leave(self) -> None:
+        self.later(self.life.polite, lambda: self.end(failed=False))
+
+    def ready(self) -> None:
+        if self.state == "starting" and not self.cancelled:
+            self.state, self.ready_at, self.plan = "running", self.world.now, None
+
+    def ask(self, *, politely: bool) -> None:
+        """Ask it to stop, or cancel it."""
+        if self.state == "stopping" and (politely or self.cancelled):
+            return
+        was, self.state = self.state, "stopping"
+        listens = isinstance(self.spec, Group) or self.spec.listens
+        if not politely or not listens or self.spec.shutdown == "brutal" or self.cancelled:
+            self.cancel()
+            return
+        self.asked = True
+        if isinstance(self.spec.shutdown, float):
+            self.later(self.spec.shutdown, self.cancel)
+        if isinstance(self.spec, Group):
+            assert self.boss is not None
+            self.boss.finish("stopped")
+        elif was == "running":
+            self._leave()
+
+    def cancel(self) -> None:
+        if self.cancelled:
+            return
+        self.cancelled = True
+        if isinstance(self.spec, Leaf):
+            self.later(self.life.cleanup, lambda: self.end(failed=False))
+        else:
+            assert self.boss is not None
+            self.boss.finish("stopped")
+            self.boss.hurry()
+
+    def end(self, *, failed: bool) -> None:
+        if isinstance(self.spec, Leaf):
+            self.world.write(self.path, "end", self.life_number)
+        was, self.boss = self.state, None
+        if was == "stopping" or self.above.verdict:
+            self.state = "stopped"
+            return
+        self.state = "ended"
+        self.above.note_end(self, failed=failed or (was == "starting" and self.cancelled))
+
+
+@attrs.define(eq=False)
+class Boss:
+    """A supervisor."""
+
+    world: World
+    spec: Group
+    path: str
+    member: Member | None
+    members: list[Member] = attrs.field(init=False)
+    plans: list[Plan] = attrs.field(factory=list[Plan])
+    verdict: str = ""
+    ended: bool = False
+    hurried: bool = False
+    is_ready: bool = False
+    window: list[float] = attrs.field(factory=list[float])
+    attempts: int = 0
+    whole_since: float | None = None
+    newest: Plan | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.members = [
+            Member(self.world, self, spec, f"{self.path}/{spec.name}") for spec in self.spec.members
+        ]
+        self.begin(Plan(list(self.members), first=True))
+
+    # What it decides
+
+    @property
+    def alone(self) -> bool:
+        return self.spec.strategy == "one_for_one"
+
+    def together_with(self, member: Member) -> list[Member]:
+        if self.alone:
+            return [member]
+        return (
+            self.members
+            if self.spec.strategy == "one_for_all"
+            else self.members[self.members.index(member) :]
+        )
+
+    def startable(self, member: Member) -> list[Member]:
+        def is_left_out(each: Member) -> bool:
+            gone = each.spec.restart == "temporary" and each.state in ("finished", "failed")
+            return gone or each.state in ("stopped", "parked")
+
+        return [each for each in self.together_with(member) if not is_left_out(each)]
+
+    def note_end(self, member: Member, *, failed: bool) -> None:
+        restart = member.spec.restart
+        if restart == "temporary" or (restart == "transient" and not failed):
+            self._leave_down(member, "failed" if failed else "finished")
+            return
+        since = member.ready_at if self.alone else self.whole_since
+        healthy = since is not None and self.world.now - since >= self.spec.backoff.healthy_after
+        attempt = 1 if healthy else 1 + (member.attempts if self.alone else self.attempts)
+        window = member.window if self.alone and self.spec.parks else self.window
+        window[:] = [at for at in window if self.world.now - at <= self.spec.within]
+        if self.spec.max_restarts is not None and len(window) + 1 > self.spec.max_restarts:
+            self._exhausted(member)
+            return
+        window.append(self.world.now)
+        if self.alone:
+            member.attempts = attempt
+        else:
+            self.attempts = attempt
+        member.state = "backing_off"
+        bound = min(
+            self.spec.backoff.first * self.spec.backoff.factor ** (attempt - 1), self.spec.backoff.cap
+        )
+        self.begin(Plan(self.startable(member), self.world.random.uniform(0.0, bound), restarts=True))
+
+    def _exhausted(self, member: Member) -> None:
+        if not self.spec.parks:
+            member.state = "failed"
+            self.finish("gave up")
+        elif self.alone:
+            member.state, member.plan = "parked", None
+        else:
+            member.state = "backing_off"
+            self.begin(Plan(self.startable(member), parks=True))
+
+    def _leave_down(self, member: Member, state: str) -> None:
+        member.state, member.plan = state, None
+        if not member.spec.significant:
+            return
+        left = [
+            each
+            for each in self.members
+            if each.spec.significant and each.state not in ("finished", "failed")
+        ]
+        if self.spec.auto_shutdown == "any_significant" or not left:
+            self.finish("shut down")
+
+    def finish(self, verdict: str) -> None:
+        if self.verdict:
+            return
+        self.verdict, self.is_ready = verdict, True
+        self.world.dirty = True
+        for member in self.members:
+            member.plan = None
+            if member.state in ("waiting", "backing_off"):
+                member.state = "stopped"
+        self.plans.clear()
+
+    def hurry(self) -> None:
+        self.hurried = True
+        for member in self.members:
+            if member.state == "stopping":
+                member.cancel()
+
+    # What it does about it
+
+    def begin(self, plan: Plan) -> None:
+        olds = [member.plan for member in plan.members if member.plan is not None]
+        plan.members = [each for each in self.members if each in plan.members or each.plan in olds]
+        for old in olds:
+            plan.first = plan.first or old.first
+            if old in self.plans:
+                self.plans.remove(old)
+        for member in plan.members:
+            member.plan = plan
+        self.plans.append(plan)
+        self.newest, self.whole_since = plan, None
+        self.world.dirty = True
+
+    def advance(self) -> None:
+        """Take everything as far as it goes."""
+        for member in self.members:
+            if member.boss is not None:
+                member.boss.advance()
+        for plan in list(self.plans):
+            if plan in self.plans:
+                self._advance(plan)
+        if self.verdict and not self.ended:
+            self._go_down()
+
+    def _advance(self, plan: Plan) -> None:
+        if plan.phase == "down" and self._down(plan):
+            if plan.parks:
+                self._park(plan)
+            else:
+                plan.phase = "wait"
+                self.world.at(self.world.now + plan.delay, lambda: self._wake(plan))
+        if plan.phase == "up" and self._up(plan):
+            self._done(plan)
+
+    def _wake(self, plan: Plan) -> None:
+        if plan in self.plans:
+            plan.phase = "up"
+
+    def _down(self, plan: Plan) -> bool:
+        for member in reversed(plan.members):
+            if member.plan is not plan and member.state != "stopping":
+                continue
+            if member.state in ALIVE:
+                member.ask(politely=not self.hurried)
+                return False
+            if member.spec.restart == "temporary" and member.number > 0 and member not in plan.forced:
+                member.plan = None
+            elif member.number > 0:
+                member.state = "backing_off"
+        return True
+
+    def _park(self, plan: Plan) -> None:
+        for member in plan.members:
+            if member.plan is plan:
+                member.state, member.plan = "parked", None
+        self._done(plan)
+
+    def _up(self, plan: Plan) -> bool:
+        while plan.rising is None or plan.rising.state not in PENDING:
+            mine = [member for member in self.members if member.plan is plan]
+            if not mine:
+                return True
+            plan.rising = mine[0]
+            mine[0].spawn()
+        return False
+
+    def _done(self, plan: Plan) -> None:
+        self.plans.remove(plan)
+        self.world.dirty = True
+        if self.newest is plan:
+            self.whole_since = self.world.now
+        if plan.first and not self.is_ready:
+            self.is_ready = True
+            if self.member is not None:
+                self.member.ready()
+
+    def _go_down(self) -> None:
+        for member in reversed(self.members):
+            if member.state in ALIVE:
+                member.ask(politely=not self.hurried)
+                return
+        self.ended = self.world.dirty = True
+        if self.member is not None:
+            self.member.end(failed=self.verdict == "gave up")
+
+
+@attrs.frozen
+class Result:
+    """What came of a schedule."""
+
+    trace: tuple[Line, ...]
+    ended_at: float
+    verdict: str
+
+
+def simulate(schedule: Schedule) -> Result:
+    """Return what a correct supervisor makes of a schedule."""
+    world = World(GridRandom(schedule.seed))
+    root = Boss(world, schedule.tree, "root", None)
+    for command in schedule.commands:
+        world.at(command.at, lambda command=command: _obey(root, command))  # type: ignore[misc]
+    world.at(schedule.stop_at, lambda: _stop(root, cancelled=schedule.cancelled))
+    while not root.ended:
+        while world.dirty and not root.ended:
+            world.dirty = False
+            root.advance()
+        if not root.ended and not world.step():
+            raise AssertionError("the model is stuck")
+    return Result(
+        tuple(sorted(world.trace)), world.now, "gave up" if root.verdict == "gave up" else "stopped"
+    )
+
+
+def _stop(root: Boss, *, cancelled: bool) -> None:
+    root.finish("stopped")
+    if cancelled:
+        root.hurry()
+
+
+def _obey(root: Boss, command: Command) -> None:
+    boss = root
+    *above, name = command.path.split("/")
+    for each in above:
+        inner = next(member for member in boss.members if member.spec.name == each).boss
+        if inner is None:
+            return
+        boss = inner
+    if boss.verdict:
+        return
+    member = next(member for member in boss.members if member.spec.name == name)
+    {"stop": _stop_member, "start": _start, "restart": _restart, "resume": _resume}[command.operation](
+        boss, member
+    )
+
+
+def _stop_member(boss: Boss, member: Member) -> None:
+    member.plan = None
+    if member.state in ALIVE:
+        member.ask(politely=True)
+    elif member.state in ("waiting", "backing_off", "parked"):
+        member.state = "stopped"
+
+
+def _start(boss: Boss, member: Member) -> None:
+    if member.state in ALIVE or member.state in PENDING:
+        return
+    if not boss.alone and boss.newest in boss.plans and not boss.newest.parks:
+        member.plan, member.state = boss.newest, "waiting"
+        boss.newest.forced.add(member)
+    else:
+        boss.begin(Plan([member], forced={member}))
+
+
+def _restart(boss: Boss, member: Member) -> None:
+    others = boss.startable(member)
+    members = [each for each in boss.together_with(member) if each is member or each in others]
+    boss.begin(Plan(members, forced={member}))
+
+
+def _resume(boss: Boss, member: Member) -> None:
+    if member.state != "parked":
+        return
+    parked = [member] if boss.alone else [each for each in boss.members if each.state == "parked"]
+    for each in parked:
+        each.attempts, each.window = 0, []
+    if not boss.alone:
+        boss.attempts, boss.window = 0, []
+    boss.begin(Plan(parked, forced={member}))

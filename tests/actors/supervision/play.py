@@ -1,0 +1,163 @@
+"""A schedule played with the real supervisor, in virtual time."""
+
+from contextlib import suppress
+
+import attrs
+import trio
+from trio.testing import MockClock
+
+from understudy.actors import Child, GaveUp, Stopping, Supervisor, Tree
+from understudy.actors.supervision import ChildDown, NotSupervising, Start
+
+from .model import Line, Result
+from .schedules import Command, GridRandom, Group, Leaf, Life, Schedule
+
+
+class Boom(Exception):
+    """What the children of a schedule fail with."""
+
+
+@attrs.define(eq=False)
+class Theatre:
+    """Where it is played: keeps the trace, and sees to it that no child is there twice."""
+
+    trace: list[Line] = attrs.field(factory=list[Line])
+    numbers: dict[str, int] = attrs.field(factory=dict[str, int])
+    alive: set[str] = attrs.field(factory=set[str])
+
+    def enter(self, path: str) -> int:
+        assert path not in self.alive, f"two incarnations of {path}"
+        self.alive.add(path)
+        number = self.numbers[path] = self.numbers.get(path, 0) + 1
+        self.trace.append((trio.current_time(), path, "start", number))
+        return number
+
+    def leave(self, path: str) -> None:
+        self.alive.remove(path)
+        self.trace.append((trio.current_time(), path, "end", self.numbers[path]))
+
+
+def play(schedule: Schedule) -> Result:
+    """Return what the supervisor makes of a schedule."""
+    return trio.run(_play, schedule, clock=MockClock(autojump_threshold=0))
+
+
+async def _play(schedule: Schedule) -> Result:
+    theatre = Theatre()
+    tree = Tree(_build(schedule.tree, "root", theatre), random=GridRandom(schedule.seed))
+    async with trio.open_nursery() as director:
+        verdict = await _perform(tree, schedule, director)
+        ended_at = trio.current_time()
+        director.cancel_scope.cancel()
+    assert not theatre.alive
+    return Result(tuple(sorted(theatre.trace)), ended_at, verdict)
+
+
+async def _perform(tree: Tree, schedule: Schedule, director: trio.Nursery) -> str:
+    stopping = Stopping()
+    with trio.CancelScope() as scope:
+        director.start_soon(_direct, tree, schedule, director)
+        director.start_soon(_end, schedule, scope, stopping)
+        try:
+            await tree.run(stopping=stopping)
+        except GaveUp:
+            return "gave up"
+    return "stopped"
+
+
+async def _direct(tree: Tree, schedule: Schedule, director: trio.Nursery) -> None:
+    for command in schedule.commands:
+        await trio.sleep_until(command.at)
+        director.start_soon(_obey, tree, command)
+
+
+async def _obey(tree: Tree, command: Command) -> None:
+    with suppress(ChildDown, NotSupervising):
+        await getattr(tree, command.operation)(command.path)
+
+
+async def _end(schedule: Schedule, scope: trio.CancelScope, stopping: Stopping) -> None:
+    await trio.sleep_until(schedule.stop_at)
+    if schedule.cancelled:
+        scope.cancel()
+    else:
+        stopping.set()
+
+
+def _build(group: Group, path: str, theatre: Theatre) -> Supervisor:
+    return Supervisor(
+        group.name,
+        tuple(
+            _build(member, f"{path}/{member.name}", theatre)
+            if isinstance(member, Group)
+            else _child(member, f"{path}/{member.name}", theatre)
+            for member in group.members
+        ),
+        strategy=group.strategy,
+        max_restarts=group.max_restarts,
+        within=group.within,
+        backoff=group.backoff,
+        on_exhausted="park" if group.parks else "escalate",
+        auto_shutdown=group.auto_shutdown,
+        restart=group.restart,
+        shutdown=group.shutdown,
+        significant=group.significant,
+    )
+
+
+def _child(leaf: Leaf, path: str, theatre: Theatre) -> Child:
+    return Child(
+        leaf.name,
+        _start_function(leaf, path, theatre),
+        leaf.restart,
+        leaf.shutdown,
+        leaf.start_timeout,
+        leaf.significant,
+    )
+
+
+def _start_function(leaf: Leaf, path: str, theatre: Theatre) -> Start:
+    async def live(stopping: Stopping, task_status: "trio.TaskStatus[None]") -> None:
+        number = theatre.enter(path)
+        life = leaf.lives[number - 1] if number <= len(leaf.lives) else Life()
+        try:
+            await _live(life, stopping, task_status, reports=leaf.reports)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(life.cleanup)
+            raise
+        finally:
+            theatre.leave(path)
+
+    async def both(*, stopping: Stopping, task_status: "trio.TaskStatus[None]") -> None:
+        await live(stopping, task_status)
+
+    async def listens(*, stopping: Stopping) -> None:
+        await live(stopping, trio.TASK_STATUS_IGNORED)
+
+    async def reports(*, task_status: "trio.TaskStatus[None]") -> None:
+        await live(Stopping(), task_status)
+
+    async def neither() -> None:
+        await live(Stopping(), trio.TASK_STATUS_IGNORED)
+
+    if leaf.reports:
+        return both if leaf.listens else reports
+    return listens if leaf.listens else neither
+
+
+async def _live(
+    life: Life, stopping: Stopping, task_status: "trio.TaskStatus[None]", *, reports: bool
+) -> None:
+    if reports:
+        await trio.sleep(life.start)
+        if life.outcome == "fail_to_start":
+            raise Boom
+        task_status.started()
+    if not stopping.is_set():
+        with trio.move_on_after(life.after):
+            await stopping.wait()
+    if stopping.is_set():
+        await trio.sleep(life.polite)
+    elif life.outcome == "crash":
+        raise Boom

@@ -1,0 +1,197 @@
+"""Random trees, random lives of their children, random commands: what both the model and the supervisor run.
+
+All times are multiples of a power of two, so that sums are exact and two runs can be compared with `==`.
+The grid is fine enough that two unrelated things never happen at once.
+"""
+
+import math
+from random import Random
+from typing import Literal
+
+import attrs
+
+from understudy.actors import Backoff
+
+GRID = 2**36
+
+Outcome = Literal["run", "crash", "return", "fail_to_start"]
+Restart = Literal["permanent", "transient", "temporary"]
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+Operation = Literal["restart", "stop", "start", "resume"]
+
+
+class GridRandom(Random):
+    """Draws on the grid."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return math.floor((a + (b - a) * self.random()) * GRID) / GRID
+
+
+@attrs.frozen
+class Life:
+    """What one incarnation does if it is left alone.
+
+    Args:
+        start: Seconds until it reports that it is ready.
+        outcome: How it ends.
+        after: Seconds from ready to its end.
+        polite: Seconds it goes on after it was asked to stop.
+        cleanup: Seconds its clean-up takes once it was cancelled.
+    """
+
+    start: float = 0.0
+    outcome: Outcome = "run"
+    after: float = math.inf
+    polite: float = 0.0
+    cleanup: float = 0.0
+
+
+@attrs.frozen
+class Leaf:
+    """A child, and the lives of its incarnations; after the last it runs for ever."""
+
+    name: str
+    lives: tuple[Life, ...]
+    restart: Restart
+    shutdown: float | Literal["forever", "brutal"]
+    reports: bool
+    listens: bool
+    start_timeout: float
+    significant: bool
+
+
+@attrs.frozen
+class Group:
+    """A supervisor."""
+
+    name: str
+    members: "tuple[Leaf | Group, ...]"
+    strategy: Strategy
+    max_restarts: int | None
+    within: float
+    backoff: Backoff
+    parks: bool
+    auto_shutdown: Literal["never", "any_significant", "all_significant"]
+    restart: Restart
+    shutdown: float | Literal["forever"]
+    significant: bool = False
+
+
+@attrs.frozen
+class Command:
+    """Something people ask of the tree."""
+
+    at: float
+    operation: Operation
+    path: str
+
+
+@attrs.frozen
+class Schedule:
+    """A tree and what happens to it; at `stop_at` it is asked to stop, or cancelled."""
+
+    seed: int
+    tree: Group
+    commands: tuple[Command, ...]
+    stop_at: float
+    cancelled: bool
+
+
+def draw(seed: int) -> Schedule:
+    """Return the schedule of that seed."""
+    random = GridRandom(seed)
+    tree = _group(random, "root", depth=2)
+    stop_at = random.uniform(0.0, 40.0)
+    paths = list(_paths(tree))
+    commands = tuple(
+        Command(
+            random.uniform(0.0, stop_at),
+            random.choice(("restart", "stop", "start", "resume")),
+            random.choice(paths),
+        )
+        for _ in range(random.choice((0, 0, 1, 3, 6)))
+    )
+    return Schedule(
+        seed, tree, tuple(sorted(commands, key=lambda each: each.at)), stop_at, random.random() < 0.3
+    )
+
+
+def _paths(group: Group, above: str = "") -> "list[str]":
+    found: list[str] = []
+    for member in group.members:
+        found.append(above + member.name)
+        if isinstance(member, Group):
+            found += _paths(member, f"{above}{member.name}/")
+    return found
+
+
+def _group(random: GridRandom, name: str, depth: int, *, significant: bool = False) -> Group:
+    auto: Literal["never", "any_significant", "all_significant"] = random.choice(
+        ("never", "never", "never", "any_significant", "all_significant")
+    )
+    count = random.randint(1, 4)
+    chosen = {random.randrange(count)} | {index for index in range(count) if random.random() < 0.3}
+    members = tuple(
+        _member(random, f"{name[0]}{index}", depth, significant=auto != "never" and index in chosen)
+        for index in range(count)
+    )
+    parks = random.random() < 0.3
+    limit = random.choice((0, 1, 2, 3, 5) if parks else (None, 0, 1, 2, 3, 5, 8))
+    return Group(
+        name,
+        members,
+        random.choice(("one_for_one", "one_for_all", "rest_for_one")),
+        limit,
+        random.uniform(1.0, 20.0),
+        _backoff(random),
+        parks,
+        auto,
+        random.choice(("transient", "temporary") if significant else ("permanent", "permanent", "transient")),
+        random.choice(("forever", "forever", random.uniform(0.1, 3.0))),
+        significant,
+    )
+
+
+def _backoff(random: GridRandom) -> Backoff:
+    # Full jitter, so that no intensity is out of reach.
+    return Backoff(
+        first=random.choice((0.0, 0.5, 1.0)),
+        factor=random.choice((1.0, 2.0)),
+        cap=4.0,
+        healthy_after=random.choice((0.0, 2.0, 5.0)),
+    )
+
+
+def _member(random: GridRandom, name: str, depth: int, *, significant: bool) -> Leaf | Group:
+    if depth > 0 and random.random() < 0.3:
+        return _group(random, name[::-1], depth - 1, significant=significant)
+    reports = random.random() < 0.6
+    lives = tuple(_life(random, reports=reports) for _ in range(random.randint(0, 5)))
+    return Leaf(
+        name,
+        lives,
+        random.choice(
+            ("transient", "temporary")
+            if significant
+            else ("permanent", "permanent", "transient", "temporary")
+        ),
+        random.choice((random.uniform(0.1, 2.0), random.uniform(0.1, 2.0), "forever", "brutal")),
+        reports,
+        random.random() < 0.5,
+        random.uniform(0.5, 3.0),
+        significant,
+    )
+
+
+def _life(random: GridRandom, *, reports: bool) -> Life:
+    outcomes: tuple[Outcome, ...] = ("run", "crash", "crash", "crash", "return")
+    if reports:
+        outcomes += ("fail_to_start",)
+    outcome = random.choice(outcomes)
+    return Life(
+        start=random.uniform(0.01, 1.5) if reports else 0.0,
+        outcome=outcome,
+        after=math.inf if outcome == "run" else random.uniform(0.01, 8.0),
+        polite=random.uniform(0.01, 2.0),
+        cleanup=random.choice((0.0, random.uniform(0.01, 1.0))),
+    )

@@ -1,0 +1,102 @@
+"""What the tests of the embedded server share: real processes, and a look at what they left."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import final
+
+import attrs
+
+from understudy.runtime.postgres.embedded import PostgresServer, find_binaries
+from understudy.runtime.postgres.embedded._locks import wait_until
+
+ROOT = Path(__file__).parents[4]
+
+
+@final
+@attrs.frozen
+class User:
+    """A process of its own that uses the server of a folder."""
+
+    process: subprocess.Popen[str]
+
+    def go(self) -> None:
+        """Let it do its next step."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> str:
+        """Its next line; empty if it ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def open(self) -> int:
+        """Let it open the server; returns the server's process id."""
+        self.go()
+        return int(self.hear())
+
+    def close(self) -> None:
+        """Let it give the server back, and wait until it has ended."""
+        self.go()
+        assert self.process.wait(timeout=60) == 0
+
+    def kill(self) -> None:
+        """Kill it and every process of its group, as a terminal or a container does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=60)
+
+
+@contextmanager
+def user_of(folder: Path) -> Generator[User]:
+    """A process that is about to use the server of `folder`."""
+    command = [sys.executable, "-m", "tests.runtime.postgres.embedded.user", os.fspath(folder)]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            user = User(process)
+            assert user.hear() == "up"
+            yield user
+        finally:
+            process.kill()
+
+
+def server_in(folder: Path, **settings: str) -> PostgresServer:
+    """A server object for a folder; not started."""
+    return PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")), settings)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until a condition holds; fails after a while."""
+    assert wait_until(condition, seconds, lambda: None), "the condition did not come true"
+
+
+def cluster_state(server: PostgresServer) -> str:
+    """What the data folder says of its last shutdown."""
+    program = server.binaries.folder / "pg_controldata"
+    done = subprocess.run([program, "-D", server.data], capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("Database cluster state:"))
+    return line.partition(":")[2].strip()
+
+
+def reapers_of(folder: Path) -> list[int]:
+    """The process ids of the reapers on duty for a folder."""
+    done = subprocess.run(["ps", "-wweo", "pid=,args="], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if os.fspath(folder) in line and "reaper.lock" in line]
+    return [int(line.split()[0]) for line in lines]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this id still runs; one that only waits to be reaped does not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] not in ("", "Z")
