@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 import understudy as us
 from understudy.actors import definition_of
 
+from . import bank
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
 
 
@@ -194,6 +195,49 @@ def _too_many_parameters() -> type:
     return A
 
 
+def _event_without_applier() -> type:
+    @us.actor("a")
+    @define
+    class A:
+        busy: bool = False
+
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            if self.busy:
+                yield Deposited(1)
+            return 1
+
+    return A
+
+
+def _plain_class_yielded() -> type:
+    @frozen
+    class Plain:
+        pass
+
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            yield Plain()
+            return 1
+
+    return A
+
+
+def _command_yielded() -> type:
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            yield bank.Look()
+            return 1
+
+    return A
+
+
 def _field_without_default() -> type:
     @us.actor("a")
     @define
@@ -217,6 +261,9 @@ def _field_without_default() -> type:
         (_annotation_is_no_class, r"annotate it with a class"),
         (_applier_of_a_plain_class, r"takes int, which is no event; write @event"),
         (_too_many_parameters, r"a decider takes \(self, command\) or \(self, command, turn\)"),
+        (_event_without_applier, r"A\.one yields Deposited, but there is no @apply for it"),
+        (_plain_class_yielded, r"A\.one yields .*Plain, which is no event and no effect; write @event"),
+        (_command_yielded, r"A\.one yields Look itself, a command; yield Tell"),
         (_field_without_default, r"A\.balance has no default"),
     ],
 )
@@ -266,6 +313,28 @@ def test_plain_and_data_classes_are_refused() -> None:
             us.event("thing")(cls)
         with pytest.raises(us.DefinitionError, match=r"is no attrs class; write @actor\(...\) above"):
             us.actor("thing")(cls)
+
+
+def test_inner_generators_are_not_taken_for_the_decider() -> None:
+    """What they yield is the decider's own business; events of other actors may be named."""
+
+    @us.event("elsewhere.done")
+    @frozen
+    class Elsewhere:
+        pass
+
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            def inner() -> us.Effects[None]:
+                yield Elsewhere()
+
+            yield us.Stop()
+            return len(list(inner()))
+
+    assert definition_of(A).appliers == {}
 
 
 def test_one_class_has_one_name() -> None:
