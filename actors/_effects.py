@@ -144,4 +144,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _seconds(delay: float | timedelta | None) -> float | None:
-    return delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if delay is None:
+        return None
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
