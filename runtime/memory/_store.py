@@ -66,10 +66,14 @@ class MemoryStore:
             if session.owner == owner:
                 session.end()
 
+    def begin(self) -> MemoryTransaction:
+        """Begin a transaction that the caller commits or rolls back."""
+        return MemoryTransaction(self._tables)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[MemoryTransaction]:
         """Open a transaction to send in: it commits at the end of the block, and is rolled back by an error."""
-        transaction = MemoryTransaction(self._tables)
+        transaction = self.begin()
         try:
             yield transaction
             await trio.lowlevel.checkpoint()
@@ -112,7 +116,7 @@ class MemoryStore:
     async def open_turn_transaction(self) -> AsyncGenerator[MemoryTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         await trio.lowlevel.checkpoint()
-        transaction = MemoryTransaction(self._tables)
+        transaction = self.begin()
         try:
             yield MemoryTurnTransaction(transaction)
         finally:

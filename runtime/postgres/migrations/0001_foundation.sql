@@ -144,8 +144,9 @@ create table {schema}.commits (
 );
 
 -- The partition of a key, computed alike by every sender in every language.
+-- Volatile: without a key it is a random one.
 create function {schema}.partition_of(key text) returns smallint
-language sql stable parallel safe as $$
+language sql volatile as $$
     select case when $1 is null then floor(random() * meta.partitions)::smallint
            else ((get_byte(digest, 0) * 65536 + get_byte(digest, 1) * 256 + get_byte(digest, 2))
                  % meta.partitions)::smallint end
