@@ -18,7 +18,7 @@ from understudy.runtime._cursor import Cursor, Lane
 from understudy.runtime._finished import Finished, Settled
 from understudy.runtime._partition import partition_of_key
 from understudy.runtime._rows import EventRow, Fence, Message, Rare, SendRow
-from understudy.runtime._store import FetchSession, Row, Store
+from understudy.runtime._store import Ear, FetchSession, Row, Store
 from understudy.runtime.memory import MemoryTransaction
 from understudy.runtime.postgres import Connection, connect_session, migrate, open_store
 from understudy.runtime.postgres._store import PostgresStore
@@ -295,6 +295,15 @@ async def open_process(store: Store, name: str = "one", queue: str = QUEUE) -> A
         await session.prepare([queue])
         fences = await session.take([queue], [])
         yield Process(store, session, writer, {fence.partition: fence for fence in fences})
+
+
+async def hear(ear: Ear, last: str) -> list[str]:
+    """Everything that rings up to a hint; in short rounds, each listened to until its end."""
+    heard: list[str] = []
+    with trio.fail_after(10):
+        while last not in heard:
+            heard += [hint async for hint in ear.hints(0.02)]
+    return heard
 
 
 class OpenBench(Protocol):
