@@ -114,7 +114,7 @@ class PostgresBench:
 
     store: PostgresStore
     stack: AsyncExitStack
-    free: list[Connection] = field(factory=list)
+    free: list[Connection] = field(factory=list[Connection])
 
     async def begin(self) -> PostgresClient:
         connection = self.free.pop() if self.free else await self.connect("client")
@@ -150,7 +150,17 @@ async def open_postgres_bench(url: str, settings: Settings = SETTINGS) -> AsyncG
         yield PostgresBench(store, stack)
 
 
-TABLES = "messages scheduled events snapshots partitions dead_letters checkpoints outcomes commits".split()
+TABLES = [
+    "messages",
+    "scheduled",
+    "events",
+    "snapshots",
+    "partitions",
+    "dead_letters",
+    "checkpoints",
+    "outcomes",
+    "commits",
+]
 
 
 def empty(url: str) -> None:
@@ -277,7 +287,10 @@ class Process:
 
     async def messages(self, queue: str = QUEUE) -> list[Message]:
         """Everything in the mailbox, read from the beginning."""
-        return [self.message(row, queue) for row in await Reader(self.session, Lane(queue, 0, EVERYWHERE)).catch_up()]
+        return [
+            self.message(row, queue)
+            for row in await Reader(self.session, Lane(queue, 0, EVERYWHERE)).catch_up()
+        ]
 
     def message(self, row: Row, queue: str = QUEUE, priority: int = 0) -> Message:
         """A row as a handler gets it."""
@@ -316,5 +329,5 @@ class OpenBench(Protocol):
 
 async def execute(connection: Connection, query: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a query of the test's own."""
-    cursor = await connection.execute(sql.SQL(query), params)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    cursor = await connection.execute(query.encode(), params or None)
     return await cursor.fetchall() if cursor.description else []

@@ -17,7 +17,7 @@ class Bell:
     """
 
     muted: bool = False
-    _ears: set[trio.MemorySendChannel[str]] = field(factory=set)
+    _ears: set[trio.MemorySendChannel[str]] = field(factory=set[trio.MemorySendChannel[str]])
 
     def ring(self, hints: Iterable[str]) -> None:
         """Give some hints, equal ones once, as one transaction's notifications are."""

@@ -18,9 +18,9 @@ Name = tuple[str, str]
 
 @define(eq=False)
 class _Entry:
-    seqs: list[int] = field(factory=list)
-    events: dict[int, RecordedEvent] = field(factory=dict)
-    snapshots: dict[int, StoredSnapshot] = field(factory=dict)
+    seqs: list[int] = field(factory=list[int])
+    events: dict[int, RecordedEvent] = field(factory=dict[int, RecordedEvent])
+    snapshots: dict[int, StoredSnapshot] = field(factory=dict[int, StoredSnapshot])
 
     @property
     def newest(self) -> int:
@@ -35,7 +35,7 @@ class _Entry:
 class Journal:
     """Append-only: no method changes an event."""
 
-    _entries: dict[Name, _Entry] = field(factory=dict)
+    _entries: dict[Name, _Entry] = field(factory=dict[Name, _Entry])
 
     def has(self, event: EventRow) -> bool:
         """Whether an event's place in its stream is taken."""
@@ -59,9 +59,13 @@ class Journal:
         for seq in sorted(entry.snapshots, reverse=True)[snapshot["keep"] :]:
             del entry.snapshots[seq]
 
-    def load(self, actor: str, state_version: int, after: Mapping[str, int | None], most: int) -> dict[str, Stream]:
+    def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
-        return {key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()}
+        return {
+            key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
+        }
 
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Return one page of a stream."""
@@ -71,7 +75,8 @@ class Journal:
         snapshot = None if after is not None else _usable(entry, state_version)
         start = after if after is not None else 0 if snapshot is None else snapshot.seq
         events = [
-            StoredEvent(event.seq, event.type, event.version, event.payload) for event in entry.after(start, most)
+            StoredEvent(event.seq, event.type, event.version, event.payload)
+            for event in entry.after(start, most)
         ]
         return Stream(entry.newest, snapshot, events)
 

@@ -57,15 +57,15 @@ class Stored:
 class _Lane:
     """The messages of one queue and priority, by (tx, id)."""
 
-    order: list[tuple[int, int]] = field(factory=list)
-    messages: dict[tuple[int, int], Stored] = field(factory=dict)
+    order: list[tuple[int, int]] = field(factory=list[tuple[int, int]])
+    messages: dict[tuple[int, int], Stored] = field(factory=dict[tuple[int, int], Stored])
 
 
 @define(eq=False)
 class Mailbox:
     """Every committed message that has not been handled."""
 
-    _lanes: dict[tuple[str, int], _Lane] = field(factory=dict)
+    _lanes: dict[tuple[str, int], _Lane] = field(factory=dict[tuple[str, int], _Lane])
 
     def add(self, message: Stored) -> None:
         """Put a message into its place."""

@@ -105,9 +105,10 @@ class MemoryEar:
         """Give the hints that arrive within `rest` seconds, to the last one."""
         deadline = trio.current_time() + rest
         while True:
-            with trio.move_on_at(deadline) as scope:
+            hint: str | None = None
+            with trio.move_on_at(deadline):
                 hint = await self.inbox.receive()
-            if scope.cancelled_caught:
+            if hint is None:
                 return
             yield hint
 

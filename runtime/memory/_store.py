@@ -34,8 +34,9 @@ class MemoryStore:
     Example:
         ```python
         store = MemoryStore()
-        async with us.open_runtime(app, database=store) as one, us.open_runtime(app, database=store) as two:
-            ...
+        async with us.open_runtime(app, database=store) as one:
+            async with us.open_runtime(app, database=store) as two:
+                ...
         ```
     """
 
@@ -58,7 +59,7 @@ class MemoryStore:
         self._tables.bell.muted = muted
 
     def end_session(self, owner: str) -> None:
-        """End the fetch session of a process, as a server does when the process is frozen or its link is dead.
+        """End the fetch session of a process, as a server does to one that is frozen.
 
         What it owned is free at once; the process finds out when it next uses the session.
         """
@@ -72,7 +73,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[MemoryTransaction]:
-        """Open a transaction to send in: it commits at the end of the block, and is rolled back by an error."""
+        """Open a transaction to send in: the end of the block commits it, an error rolls it back."""
         transaction = self.begin()
         try:
             yield transaction

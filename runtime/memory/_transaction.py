@@ -39,11 +39,11 @@ class MemoryTransaction:
     _tables: Tables
     _tx: int | None = None
     _over: bool = False
-    _sends: list[Stored] = field(factory=list)
-    _events: list[EventRow] = field(factory=list)
-    _rare: list[Rare] = field(factory=list)
-    _turns: list[Finished] = field(factory=list)
-    _hints: list[str] = field(factory=list)
+    _sends: list[Stored] = field(factory=list[Stored])
+    _events: list[EventRow] = field(factory=list[EventRow])
+    _rare: list[Rare] = field(factory=list[Rare])
+    _turns: list[Finished] = field(factory=list[Finished])
+    _hints: list[str] = field(factory=list[str])
 
     def send(self, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]) -> None:
         """Add messages.
@@ -64,7 +64,7 @@ class MemoryTransaction:
             self._tx = self._tables.begin()
         now = self._tables.time.now()
         self._sends += [
-            Stored(next(self._tables.message_ids), self._tx, *_columns(send), sent_at=now) for send in sends
+            Stored(next(self._tables.message_ids), self._tx, *send, sent_at=now) for send in sends
         ]
         self._rare += rare
         self._hints += rings
@@ -148,10 +148,6 @@ class MemoryTransaction:
             tables.mailbox.add(message)
         for part in self._rare:
             EFFECTS[part.kind](tables, part)
-
-
-def _columns(send: SendRow) -> tuple[str, int, int, str | None, str, int, str, str | None]:
-    return tuple(send)
 
 
 def _check_json(*texts: str | None) -> None:

@@ -34,10 +34,10 @@ async def test_a_turn_commits_whole(bench: Bench) -> None:
             rare=[snapshot_part(2)],
         )
         assert Committed() == await one.commit(turn)
-        assert [3] == [int(left.payload) for left in await one.messages()]
-        assert [2] == [int(sent.payload) for sent in await one.messages("other")]
+        assert [int(left.payload) for left in await one.messages()] == [3]
+        assert [int(sent.payload) for sent in await one.messages("other")] == [2]
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
-        assert 2 == stream.newest
+        assert stream.newest == 2
         assert stream.snapshot is not None
 
 
@@ -45,7 +45,7 @@ async def test_a_batch_keeps_its_order(bench: Bench) -> None:
     """What earlier turns send comes before what later ones send."""
     async with open_process(bench.store) as one:
         await one.commit(finished(sends=[send_row(1), send_row(2)]), finished(sends=[send_row(3)]))
-        assert [1, 2, 3] == [int(message.payload) for message in await one.messages()]
+        assert [int(message.payload) for message in await one.messages()] == [1, 2, 3]
 
 
 async def test_an_empty_batch_commits(bench: Bench) -> None:
@@ -63,8 +63,8 @@ async def test_a_handled_message_cannot_be_handled_again(bench: Bench) -> None:
         again = finished(fence=first.fence, consumed=first, events=[event_row(1)], sends=[send_row(9)])
         other = finished(fence=second.fence, consumed=second)
         assert Conflict(missing=frozenset({first.id})) == await one.commit(again, other)
-        assert [2] == [int(message.payload) for message in await one.messages()]
-        assert [] == await bench.store.read_events("account", "a", 0, 10)
+        assert [int(message.payload) for message in await one.messages()] == [2]
+        assert await bench.store.read_events("account", "a", 0, 10) == []
 
 
 @pytest.mark.parametrize("kind", ["retries", "later", "dead"])
@@ -77,8 +77,8 @@ async def test_a_failure_of_a_handled_message_is_void(bench: Bench, kind: str) -
         more: dict[str, Any] = {} if kind == "dead" else {"delay": 0.0}
         answer = await one.commit(finished(sends=[send_row(2)], rare=[retry_part(kind, message, **more)]))
         assert Conflict(missing=frozenset({message.id})) == answer
-        assert [] == await one.messages()
-        assert [] == await bench.store.dead_letters(None, 10)
+        assert await one.messages() == []
+        assert await bench.store.dead_letters(None, 10) == []
 
 
 async def test_an_unknown_epoch_is_stale(bench: Bench) -> None:
@@ -86,7 +86,9 @@ async def test_an_unknown_epoch_is_stale(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         ahead = one.fences[1]._replace(epoch=7)
         unknown = one.fences[1]._replace(queue="nowhere")
-        answer = await one.commit(finished(fence=ahead), finished(fence=unknown), finished(fence=one.fences[0]))
+        answer = await one.commit(
+            finished(fence=ahead), finished(fence=unknown), finished(fence=one.fences[0])
+        )
         assert Conflict(stale=frozenset({(QUEUE, 1), ("nowhere", 1)})) == answer
 
 
@@ -106,15 +108,17 @@ async def test_the_journal_has_one_event_for_each_place(bench: Bench) -> None:
         assert Committed() == await one.commit(finished(events=[event_row(1), event_row(2)]))
         answer = await one.commit(finished(events=[event_row(2), event_row(3)], sends=[send_row(1)]))
         assert isinstance(answer, Refused)
-        assert [1, 2] == [event.seq for event in await bench.store.read_events("account", "a", 0, 10)]
-        assert [] == await one.messages()
+        assert [event.seq for event in await bench.store.read_events("account", "a", 0, 10)] == [1, 2]
+        assert await one.messages() == []
 
 
 async def test_one_batch_cannot_hold_a_place_twice(bench: Bench) -> None:
     """Two turns of a batch that append at one place fall together."""
     async with open_process(bench.store) as one:
-        assert isinstance(await one.commit(finished(events=[event_row(1)]), finished(events=[event_row(1)])), Refused)
-        assert [] == await bench.store.read_events("account", "a", 0, 10)
+        assert isinstance(
+            await one.commit(finished(events=[event_row(1)]), finished(events=[event_row(1)])), Refused
+        )
+        assert await bench.store.read_events("account", "a", 0, 10) == []
 
 
 def _bad_turns() -> dict[str, Finished]:
@@ -135,7 +139,7 @@ async def test_what_cannot_be_stored_is_refused_with_its_batch(bench: Bench, wha
         answer = await one.commit(finished(sends=[send_row(5)]), _bad_turns()[what])
         assert isinstance(answer, Refused)
         assert str(answer.error)
-        assert [] == await one.messages()
+        assert await one.messages() == []
         assert Committed() == await one.commit(finished(sends=[send_row(5)]))
 
 
@@ -144,12 +148,21 @@ async def test_any_text_comes_back_as_it_was(bench: Bench) -> None:
     awkward = ['"', "\\", "{a,b}", "NULL", "", " ", "'", "ключ 🔑", "a\nb\t", "\\N", "%s", "$1"]
     async with open_process(bench.store) as one:
         for text in awkward:
-            json = '{"v": "' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t") + '"}'
+            json = (
+                '{"v": "'
+                + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+                + '"}'
+            )
             row = send_row(0, text)._replace(type=text or "t", payload=json, headers=json)
             event = event_row(1, text)._replace(payload=json, metadata=json)
             assert Committed() == await one.commit(finished(sends=[row], events=[event]))
             message = (await one.messages())[-1]
-            assert (text, text or "t", json, json) == (message.key, message.type, message.payload, message.headers)
+            assert (text, text or "t", json, json) == (
+                message.key,
+                message.type,
+                message.payload,
+                message.headers,
+            )
             (recorded,) = await bench.store.read_events("account", text, 0, 10)
             assert (json, json) == (recorded.payload, recorded.metadata)
 
@@ -161,7 +174,7 @@ async def test_several_queues_and_priorities_are_acknowledged_in_one_batch(bench
         (here,), (there,) = await one.messages(), await two.messages("other")
         turns = [finished(fence=m.fence, consumed=m) for m in (here, there)]
         assert Committed() == await one.commit(*turns)
-        assert [] == [*await one.messages(), *await two.messages("other")]
+        assert [*await one.messages(), *await two.messages("other")] == []
 
 
 async def test_a_commit_appears_at_once(bench: Bench) -> None:
@@ -181,8 +194,8 @@ async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
         async with bench.store.open_ear() as ear:
             await ear.retry()
             assert Committed() == await one.commit(finished(rare=[Rare("outcomes", row)]))
-            assert ["!two"] == await hear(ear, "!two")
-        assert '{"reply":5}' == await bench.store.outcome("x/1")
+            assert await hear(ear, "!two") == ["!two"]
+        assert await bench.store.outcome("x/1") == '{"reply":5}'
         assert isinstance(await one.commit(finished(rare=[Rare("outcomes", row)])), Refused)
 
 
@@ -197,9 +210,9 @@ async def test_only_the_newest_snapshots_are_kept(bench: Bench) -> None:
         older = (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot
         assert newest is not None
         assert older is not None
-        assert [(6, 2), (4, 1)] == [(kept.seq, kept.version) for kept in (newest, older)]
+        assert [(kept.seq, kept.version) for kept in (newest, older)] == [(6, 2), (4, 1)]
         await one.commit(finished(rare=[snapshot_part(8, keep=1)]))
-        assert 8 == _seq((await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot)
+        assert _seq((await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot) == 8
         await one.commit(finished(rare=[snapshot_part(8, keep=1, version=5)]))
         assert (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot is None
 

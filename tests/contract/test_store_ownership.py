@@ -15,7 +15,7 @@ async def test_the_first_owns_everything(bench: Bench) -> None:
 async def test_nothing_to_take_before_the_queue_is_known(bench: Bench) -> None:
     """Partitions exist once a handler's queue was prepared; preparing twice changes nothing."""
     async with bench.store.open_fetch_session("one") as session:
-        assert [] == await session.take([QUEUE], [])
+        assert await session.take([QUEUE], []) == []
         await session.prepare([QUEUE, "other"])
         await session.prepare([QUEUE])
         assert {QUEUE, "other"} == {fence.queue for fence in await session.take([QUEUE, "other"], [])}
@@ -24,13 +24,13 @@ async def test_nothing_to_take_before_the_queue_is_known(bench: Bench) -> None:
 async def test_a_partition_has_one_owner(bench: Bench) -> None:
     """What one process owns another does not get."""
     async with open_process(bench.store), open_process(bench.store, "two") as two:
-        assert {} == two.fences
+        assert two.fences == {}
 
 
 async def test_what_is_held_is_not_taken_again(bench: Bench) -> None:
     """A second look for free partitions leaves the ones we have as they are."""
     async with open_process(bench.store) as one:
-        assert [] == await one.session.take([QUEUE], list(one.fences.values()))
+        assert await one.session.take([QUEUE], list(one.fences.values())) == []
 
 
 async def test_released_partitions_change_hands(bench: Bench) -> None:
@@ -38,7 +38,7 @@ async def test_released_partitions_change_hands(bench: Bench) -> None:
     async with open_process(bench.store) as one, open_process(bench.store, "two") as two:
         await one.session.release([one.fences[2]])
         assert [Fence(QUEUE, 2, 2)] == await two.session.take([QUEUE], [])
-        assert [] == await one.session.take([QUEUE], [one.fences[p] for p in (0, 1, 3)])
+        assert await one.session.take([QUEUE], [one.fences[p] for p in (0, 1, 3)]) == []
 
 
 async def test_a_closed_session_owns_nothing(bench: Bench) -> None:
@@ -50,13 +50,13 @@ async def test_a_closed_session_owns_nothing(bench: Bench) -> None:
 
 
 async def test_an_owner_whose_session_was_ended_is_replaced(bench: Bench) -> None:
-    """When the server ends a session its partitions are free, and its next use of them is an error."""
+    """When the server ends a session what it owned is free, and using it is an error."""
     async with bench.store.open_fetch_session("frozen") as session:
         await session.prepare([QUEUE])
         await session.take([QUEUE], [])
         await bench.end_session("frozen")
         async with open_process(bench.store, "two") as two:
-            assert PARTITIONS == len(two.fences)
+            assert len(two.fences) == PARTITIONS
             try:
                 await session.take([QUEUE], [])
             except Exception:  # noqa: BLE001 - each store has an error of its own for a lost session
@@ -65,7 +65,7 @@ async def test_an_owner_whose_session_was_ended_is_replaced(bench: Bench) -> Non
 
 
 async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
-    """Once another has taken the partition, what the old owner computed is refused whole, naming the partition."""
+    """Once another has taken the partition, what the old owner computed is refused whole."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1, "a"), send_row(2, "b"))
         first, second = await one.messages()
@@ -77,12 +77,12 @@ async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
             current = finished(fence=second.fence, consumed=second, sends=[send_row(3)])
             answer = await one.commit(stale, current)
             assert Conflict(stale=frozenset({(QUEUE, first.partition)})) == answer
-            assert [1, 2] == [int(message.payload) for message in await two.messages()]
+            assert [int(message.payload) for message in await two.messages()] == [1, 2]
             assert Committed() == await one.commit(current)
 
 
 async def test_releasing_alone_does_not_void(bench: Bench) -> None:
-    """As long as nobody has taken a partition, its last owner may commit: there is no one to conflict with."""
+    """As long as nobody has taken a partition, its last owner may commit."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1))
         (message,) = await one.messages()

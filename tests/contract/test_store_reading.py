@@ -33,7 +33,7 @@ async def test_a_row_is_what_was_sent(bench: Bench) -> None:
         (keyed, keyless) = await Reader(one.session).read()
         partition = partition_of_key("k", 4)
         assert (partition, "k", "count", 1, "7", '{"a": "b"}', 0, None) == keyed[2:]
-        assert (0, None, "count", 1, "8", None, 0, None) == keyless[2:]
+        assert keyless[2:] == (0, None, "count", 1, "8", None, 0, None)
 
 
 async def test_rows_come_in_the_order_they_were_sent(bench: Bench) -> None:
@@ -41,19 +41,19 @@ async def test_rows_come_in_the_order_they_were_sent(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.send(send_row(1), send_row(2), send_row(3))
         await one.send(send_row(4), send_row(5))
-        assert [1, 2, 3, 4, 5] == numbers(await Reader(one.session).read())
+        assert numbers(await Reader(one.session).read()) == [1, 2, 3, 4, 5]
 
 
 async def test_each_look_brings_what_is_new(bench: Bench) -> None:
     """A row that was read does not come again; a row committed since does."""
     async with open_process(bench.store) as one:
         reader = Reader(one.session)
-        assert [] == await reader.read()
+        assert await reader.read() == []
         await one.send(send_row(1))
-        assert [1] == numbers(await reader.read())
-        assert [] == await reader.read()
+        assert numbers(await reader.read()) == [1]
+        assert await reader.read() == []
         await one.send(send_row(2))
-        assert [2] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [2]
 
 
 async def test_an_open_transaction_hides_its_rows(bench: Bench) -> None:
@@ -63,11 +63,11 @@ async def test_an_open_transaction_hides_its_rows(bench: Bench) -> None:
         kept, undone = await bench.begin(), await bench.begin()
         await send(bench, kept, 1)
         await send(bench, undone, 2)
-        assert [] == await reader.read()
+        assert await reader.read() == []
         await kept.commit()
         await undone.roll_back()
-        assert [1] == numbers(await reader.read())
-        assert [] == await reader.read()
+        assert numbers(await reader.read()) == [1]
+        assert await reader.read() == []
 
 
 async def test_a_transaction_that_commits_late_is_not_missed(bench: Bench) -> None:
@@ -78,12 +78,12 @@ async def test_a_transaction_that_commits_late_is_not_missed(bench: Bench) -> No
         await send(bench, late, 1)
         await send(bench, early, 2)
         await early.commit()
-        assert [2] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [2]
         await one.send(send_row(3))
-        assert [3] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [3]
         await late.commit()
-        assert [1] == numbers(await reader.read())
-        assert [] == await reader.read()
+        assert numbers(await reader.read()) == [1]
+        assert await reader.read() == []
 
 
 async def test_a_transaction_that_began_before_the_reader_is_not_missed(bench: Bench) -> None:
@@ -92,9 +92,9 @@ async def test_a_transaction_that_began_before_the_reader_is_not_missed(bench: B
         client = await bench.begin()
         await send(bench, client, 1)
         reader = Reader(one.session)
-        assert [] == await reader.read()
+        assert await reader.read() == []
         await client.commit()
-        assert [1] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [1]
 
 
 async def test_a_backlog_is_read_in_pages(bench: Bench) -> None:
@@ -104,8 +104,8 @@ async def test_a_backlog_is_read_in_pages(bench: Bench) -> None:
             await one.send(*(send_row(number) for number in range(start, start + 4)))
         reader = Reader(one.session)
         pages = [numbers(await reader.read(7)) for _ in range(4)]
-        assert [7, 7, 6, 0] == [len(page) for page in pages]
-        assert list(range(20)) == sum(pages, [])
+        assert [len(page) for page in pages] == [7, 7, 6, 0]
+        assert list(range(20)) == [number for page in pages for number in page]
         assert reader.cursors[0].caught_up
 
 
@@ -116,12 +116,12 @@ async def test_what_arrives_during_a_backlog_belongs_to_the_next_window(bench: B
         await send(bench, late, 100)
         await one.send(*(send_row(number) for number in range(5)))
         reader = Reader(one.session)
-        assert [0, 1, 2] == numbers(await reader.read(3))
+        assert numbers(await reader.read(3)) == [0, 1, 2]
         await late.commit()
         await one.send(send_row(200))
-        assert [3, 4] == numbers(await reader.read(3))
-        assert [100, 200] == numbers(await reader.read(3))
-        assert [] == await reader.read(3)
+        assert numbers(await reader.read(3)) == [3, 4]
+        assert numbers(await reader.read(3)) == [100, 200]
+        assert await reader.read(3) == []
 
 
 async def test_a_page_that_ends_with_the_window_needs_one_more_look(bench: Bench) -> None:
@@ -129,9 +129,9 @@ async def test_a_page_that_ends_with_the_window_needs_one_more_look(bench: Bench
     async with open_process(bench.store) as one:
         await one.send(send_row(1), send_row(2))
         reader = Reader(one.session)
-        assert [1, 2] == numbers(await reader.read(2))
+        assert numbers(await reader.read(2)) == [1, 2]
         assert not reader.cursors[0].caught_up
-        assert [] == await reader.read(2)
+        assert await reader.read(2) == []
         assert reader.cursors[0].caught_up
 
 
@@ -161,10 +161,13 @@ async def test_lanes_are_apart(bench: Bench) -> None:
 async def test_each_lane_has_its_own_room(bench: Bench) -> None:
     """The room of one lane does not limit the others, and no room reads nothing."""
     async with open_process(bench.store) as one:
-        await one.send(*(send_row(number) for number in range(5)), *(send_row(number, queue="other") for number in range(5)))
+        await one.send(
+            *(send_row(number) for number in range(5)),
+            *(send_row(number, queue="other") for number in range(5)),
+        )
         reader = Reader(one.session, Lane(QUEUE, 0, EVERYWHERE), Lane("other", 0, EVERYWHERE))
         look = await one.session.read(reader.cursors, [1, 3])
-        assert [[0], [0, 1, 2]] == [numbers(rows) for rows in look.rows]
+        assert [numbers(rows) for rows in look.rows] == [[0], [0, 1, 2]]
 
 
 async def test_a_key_can_be_read_by_itself(bench: Bench) -> None:
@@ -172,9 +175,9 @@ async def test_a_key_can_be_read_by_itself(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.send(send_row(1, "a"), send_row(2, "b"), send_row(3, "a"), send_row(4, None))
         reader = Reader(one.session, Lane(QUEUE, 0, EVERYWHERE, "a"))
-        assert [1, 3] == numbers(await reader.catch_up(1))
+        assert numbers(await reader.catch_up(1)) == [1, 3]
         await one.send(send_row(5, "b"), send_row(6, "a"))
-        assert [6] == numbers(await reader.catch_up(1))
+        assert numbers(await reader.catch_up(1)) == [6]
 
 
 async def test_a_new_partition_is_read_whole_and_then_joins(bench: Bench) -> None:
@@ -182,13 +185,13 @@ async def test_a_new_partition_is_read_whole_and_then_joins(bench: Bench) -> Non
     async with open_process(bench.store) as one:
         await one.send(*(send_row(number, None) for number in range(8)))
         reader = Reader(one.session, Lane(QUEUE, 0, frozenset({0, 1})))
-        assert [0, 1, 4, 5] == numbers(await reader.catch_up())
+        assert numbers(await reader.catch_up()) == [0, 1, 4, 5]
         reader.cursors.append(Reader(one.session, Lane(QUEUE, 0, frozenset({2, 3}))).cursors[0])
-        assert [2, 3, 6, 7] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [2, 3, 6, 7]
         reader.cursors = merge(reader.cursors)
         assert [Lane(QUEUE, 0, EVERYWHERE)] == [cursor.lane for cursor in reader.cursors]
         await one.send(send_row(8, None), send_row(11, None))
-        assert [8, 11] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [8, 11]
 
 
 async def test_a_handled_message_is_gone(bench: Bench) -> None:
@@ -197,20 +200,20 @@ async def test_a_handled_message_is_gone(bench: Bench) -> None:
         await one.send(send_row(1), send_row(2))
         first, _ = await one.messages()
         await one.commit(finished(fence=first.fence, consumed=first))
-        assert [2] == numbers(await Reader(one.session).read())
+        assert numbers(await Reader(one.session).read()) == [2]
 
 
 async def test_a_retry_stays_with_its_owner(bench: Bench) -> None:
-    """Marking a message as failed does not make it new: its owner has it in memory. A new owner sees the wait."""
+    """Marking a message as failed does not make it new to its owner. A new owner sees the wait."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1))
         reader = Reader(one.session)
         (row,) = await reader.read()
         await one.commit(finished(rare=[retry_part("retries", one.message(row), delay=100.0)]))
-        assert [] == await reader.read()
+        assert await reader.read() == []
         (again,) = await Reader(one.session).read()
         assert row[:8] == again[:8]
-        assert 1 == again[8]
+        assert again[8] == 1
         assert 90 < again[9] <= 100
 
 
@@ -242,7 +245,7 @@ class Schedule:
             await client.commit()
             self.committed += sent
         for reader, seen in self.readers:
-            seen += numbers(await reader.catch_up(3))
+            seen.extend(numbers(await reader.catch_up(3)))
 
     async def begin(self) -> None:
         if len(self.open) < 5:

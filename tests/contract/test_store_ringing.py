@@ -18,8 +18,8 @@ async def test_every_ear_hears_a_commit(bench: Bench) -> None:
         assert one.listening
         await process.commit(finished(sends=[send_row(1), send_row(2)]), rings=[QUEUE, QUEUE])
         await process.commit(rings=["end"])
-        assert [QUEUE, "end"] == await hear(one, "end")
-        assert [QUEUE, "end"] == await hear(two, "end")
+        assert await hear(one, "end") == [QUEUE, "end"]
+        assert await hear(two, "end") == [QUEUE, "end"]
 
 
 async def test_nobody_is_woken_unasked(bench: Bench) -> None:
@@ -29,7 +29,7 @@ async def test_nobody_is_woken_unasked(bench: Bench) -> None:
         await process.send(send_row(1))
         await process.commit(finished(sends=[send_row(1)._replace(payload="{")]), rings=["refused"])
         await process.commit(rings=["end"])
-        assert ["end"] == await hear(ear, "end")
+        assert await hear(ear, "end") == ["end"]
 
 
 async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
@@ -38,11 +38,11 @@ async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
         await ear.retry()
         row = {**send_row(1)._asdict(), "delay": 50.0, "at": None}
         await process.commit(finished(rare=[Rare("scheduled", row)]))
-        assert ["@"] == await hear(ear, "@")
+        assert await hear(ear, "@") == ["@"]
         await process.send(send_row(2))
         (message,) = await process.messages()
         await process.commit(finished(rare=[retry_part("later", message, delay=50.0)]))
-        assert ["@"] == await hear(ear, "@")
+        assert await hear(ear, "@") == ["@"]
 
 
 async def test_promoting_and_redriving_ring(bench: Bench) -> None:
@@ -58,7 +58,7 @@ async def test_promoting_and_redriving_ring(bench: Bench) -> None:
         (message,) = await process.messages()
         await process.commit(finished(rare=[retry_part("dead", message)]))
         await bench.store.redrive(None, QUEUE)
-        assert [QUEUE] == await hear(ear, QUEUE)
+        assert await hear(ear, QUEUE) == [QUEUE]
 
 
 async def test_silence_ends_in_time(bench: Bench) -> None:
@@ -66,6 +66,6 @@ async def test_silence_ends_in_time(bench: Bench) -> None:
     async with bench.store.open_ear() as ear:
         await ear.retry()
         with trio.fail_after(10):
-            assert [] == [hint async for hint in ear.hints(0.01)]
-            assert [] == [hint async for hint in ear.hints(0.01)]
+            assert [hint async for hint in ear.hints(0.01)] == []
+            assert [hint async for hint in ear.hints(0.01)] == []
         await ear.check()

@@ -23,9 +23,9 @@ async def test_a_send_belongs_to_the_callers_transaction(bench: Bench) -> None:
         client = await bench.begin()
         await bench.store.send(client.connection, [send_row(1), send_row(2)], [], [QUEUE])
         await bench.store.send(client.connection, [send_row(3)], [], [QUEUE])
-        assert [] == await reader.read()
+        assert await reader.read() == []
         await client.commit()
-        assert [1, 2, 3] == numbers(await reader.read())
+        assert numbers(await reader.read()) == [1, 2, 3]
 
 
 async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
@@ -35,7 +35,7 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
         scheduled = Rare("scheduled", {**send_row(2)._asdict(), "delay": 0.0, "at": None})
         await bench.store.send(client.connection, [send_row(1)], [scheduled], [QUEUE])
         await client.roll_back()
-        assert [] == await one.messages()
+        assert await one.messages() == []
         assert not (await bench.store.promote_due(10)).queues
         assert not await bench.store.pending([QUEUE])
 
@@ -60,7 +60,7 @@ async def test_the_bell_rings_at_the_commit(bench: Bench) -> None:
         await undone.roll_back()
         await kept.commit()
         await one.commit(rings=["end"])
-        assert ["kept", "end"] == await hear(ear, "end")
+        assert await hear(ear, "end") == ["kept", "end"]
 
 
 async def test_a_turn_commits_with_its_own_transaction(bench: Bench) -> None:
@@ -72,10 +72,10 @@ async def test_a_turn_commits_with_its_own_transaction(bench: Bench) -> None:
         message = one.message(row)
         async with bench.store.open_turn_transaction() as transaction:
             await bench.store.send(transaction.connection, [send_row(2)], [], [])
-            assert [] == await reader.read()
+            assert await reader.read() == []
             await transaction.commit(finished(fence=message.fence, consumed=message, sends=[send_row(3)]))
-        assert [2, 3] == numbers(await reader.read())
-        assert [2, 3] == [int(left.payload) for left in await one.messages()]
+        assert numbers(await reader.read()) == [2, 3]
+        assert [int(left.payload) for left in await one.messages()] == [2, 3]
 
 
 async def test_a_turn_transaction_left_without_commit_is_undone(bench: Bench) -> None:
@@ -84,11 +84,15 @@ async def test_a_turn_transaction_left_without_commit_is_undone(bench: Bench) ->
         await one.send(send_row(1))
         async with bench.store.open_turn_transaction() as transaction:
             await bench.store.send(transaction.connection, [send_row(2)], [], [])
-        with pytest.raises(ZeroDivisionError):
+
+        async def fail() -> None:
             async with bench.store.open_turn_transaction() as transaction:
                 await bench.store.send(transaction.connection, [send_row(3)], [], [])
                 raise ZeroDivisionError
-        assert [1] == [int(left.payload) for left in await one.messages()]
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        assert [int(left.payload) for left in await one.messages()] == [1]
 
 
 async def test_a_turn_transaction_of_a_handled_message_is_void(bench: Bench) -> None:
@@ -101,7 +105,7 @@ async def test_a_turn_transaction_of_a_handled_message_is_void(bench: Bench) -> 
             await bench.store.send(transaction.connection, [send_row(2)], [], [])
             with pytest.raises(TurnConflict):
                 await transaction.commit(finished(fence=message.fence, consumed=message))
-        assert [] == await one.messages()
+        assert await one.messages() == []
 
 
 async def test_a_turn_transaction_of_a_former_owner_is_void(bench: Bench) -> None:
@@ -115,7 +119,7 @@ async def test_a_turn_transaction_of_a_former_owner_is_void(bench: Bench) -> Non
                 assert [message.partition] == list(two.fences)
                 with pytest.raises(TurnConflict):
                     await transaction.commit(finished(fence=message.fence, consumed=message))
-        assert [1] == [int(left.payload) for left in await one.messages()]
+        assert [int(left.payload) for left in await one.messages()] == [1]
 
 
 async def test_what_cannot_be_stored_fails_the_turn(bench: Bench) -> None:
@@ -125,6 +129,6 @@ async def test_what_cannot_be_stored_fails_the_turn(bench: Bench) -> None:
         (message,) = await one.messages()
         turn = finished(fence=message.fence, consumed=message, sends=[send_row(1)._replace(payload="{")])
         async with bench.store.open_turn_transaction() as transaction:
-            with pytest.raises(Exception, match="JSON|json"):
+            with pytest.raises(Exception, match=r"JSON|json"):
                 await transaction.commit(turn)
-        assert [1] == [int(left.payload) for left in await one.messages()]
+        assert [int(left.payload) for left in await one.messages()] == [1]

@@ -40,9 +40,9 @@ async def test_a_delayed_message_waits_outside_the_mailbox(bench: Bench) -> None
     """It is not read, not pending and not promoted before its time; the scheduler learns when that is."""
     async with open_process(bench.store) as one:
         idle = await bench.store.promote_due(10)
-        assert ([], None) == (list(idle.queues), idle.next_due)
+        assert (list(idle.queues), idle.next_due) == ([], None)
         await one.commit(finished(rare=[later(1, delay=100.0)]))
-        assert [] == await one.messages()
+        assert await one.messages() == []
         assert not await bench.store.pending([QUEUE])
         promoted = await bench.store.promote_due(10)
         assert not promoted.queues
@@ -54,17 +54,17 @@ async def test_a_due_message_moves_into_the_mailbox(bench: Bench) -> None:
     """Once due it is pending, is promoted with all its columns, and is new to a running reader."""
     async with open_process(bench.store) as one:
         reader = Reader(one.session)
-        assert [] == await reader.read()
+        assert await reader.read() == []
         await one.commit(finished(rare=[later(7, delay=0.0, key="a", headers='{"h": 1}', priority=0)]))
         with trio.fail_after(10):
             while not await bench.store.pending([QUEUE]):
                 await trio.lowlevel.checkpoint()
         assert not await bench.store.pending(["other"])
         promoted = await promote_until(bench)
-        assert ([QUEUE], None) == (list(promoted.queues), promoted.next_due)
+        assert (list(promoted.queues), promoted.next_due) == ([QUEUE], None)
         (row,) = await reader.read()
-        assert ("a", "count", 1, "7", '{"h": 1}', 0, None) == row[3:]
-        assert [] == await reader.read()
+        assert row[3:] == ("a", "count", 1, "7", '{"h": 1}', 0, None)
+        assert await reader.read() == []
 
 
 async def test_at_is_a_moment(bench: Bench) -> None:
@@ -74,7 +74,7 @@ async def test_at_is_a_moment(bench: Bench) -> None:
         past, future = now - timedelta(days=1), now + timedelta(hours=1)
         await one.commit(finished(rare=[later(1, at=past), later(2, at=future)]))
         promoted = await promote_until(bench)
-        assert [1] == [int(message.payload) for message in await one.messages()]
+        assert [int(message.payload) for message in await one.messages()] == [1]
         assert promoted.next_due is not None
         assert 3500 < promoted.next_due <= 3600
 
@@ -92,11 +92,11 @@ async def test_due_messages_come_in_the_order_of_their_times(bench: Bench) -> No
         assert first.next_due < 0
         second = await bench.store.promote_due(2)
         assert second.next_due is None
-        assert [2, 3, 1] == [int(message.payload) for message in await one.messages()]
+        assert [int(message.payload) for message in await one.messages()] == [2, 3, 1]
 
 
 async def test_a_message_keeps_its_id_while_it_waits(bench: Bench) -> None:
-    """A retry that lets others pass comes back with the same id, its attempts counted: the handler's key to it."""
+    """A retry that lets others pass comes back with the same id, its attempts counted."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1), send_row(2))
         reader = Reader(one.session)
@@ -142,7 +142,7 @@ async def test_a_parked_message_waits_for_ever(bench: Bench) -> None:
 
 
 async def test_pending_means_due(bench: Bench) -> None:
-    """A message in the mailbox is pending, one that waits for its retry is not, one that was handled is not."""
+    """A message in the mailbox is pending, one that waits for its retry or was handled is not."""
     async with open_process(bench.store) as one:
         assert not await bench.store.pending([QUEUE, "other"])
         await one.send(send_row(1))
@@ -168,12 +168,14 @@ async def test_a_dead_letter_is_the_message_with_its_error(bench: Bench) -> None
     async with open_process(bench.store) as one:
         await one.send(send_row(1, "a", headers='{"h": 1}'))
         (message,) = await one.messages()
-        assert Committed() == await one.commit(finished(fence=message.fence, rare=[retry_part("dead", message)]))
-        assert [] == await one.messages()
+        assert Committed() == await one.commit(
+            finished(fence=message.fence, rare=[retry_part("dead", message)])
+        )
+        assert await one.messages() == []
         (letter,) = await bench.store.dead_letters(QUEUE, 10)
         kept = (letter.message_id, letter.queue, letter.key, letter.type, letter.version, letter.payload)
         assert (message.id, QUEUE, "a", "count", 1, "1") == kept
-        assert ('{"h": 1}', 1, "it failed") == (letter.headers, letter.attempts, letter.error)
+        assert (letter.headers, letter.attempts, letter.error) == ('{"h": 1}', 1, "it failed")
         assert letter.sent_at <= letter.died_at
 
 
@@ -182,9 +184,9 @@ async def test_dead_letters_are_listed_newest_first(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await bury(one, 1, 2)
         await bury(one, 3, queue="other")
-        assert ["3", "2", "1"] == [letter.payload for letter in await bench.store.dead_letters(None, 10)]
-        assert ["3", "2"] == [letter.payload for letter in await bench.store.dead_letters(None, 2)]
-        assert ["2", "1"] == [letter.payload for letter in await bench.store.dead_letters(QUEUE, 10)]
+        assert [letter.payload for letter in await bench.store.dead_letters(None, 10)] == ["3", "2", "1"]
+        assert [letter.payload for letter in await bench.store.dead_letters(None, 2)] == ["3", "2"]
+        assert [letter.payload for letter in await bench.store.dead_letters(QUEUE, 10)] == ["2", "1"]
 
 
 async def test_a_redriven_letter_arrives_anew(bench: Bench) -> None:
@@ -192,10 +194,10 @@ async def test_a_redriven_letter_arrives_anew(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await bury(one, 1, 2)
         reader = Reader(one.session)
-        assert [] == await reader.read()
+        assert await reader.read() == []
         newest, oldest = await bench.store.dead_letters(None, 10)
-        assert 1 == await bench.store.redrive([oldest.id], None)
-        assert 0 == await bench.store.redrive([oldest.id], None)
+        assert await bench.store.redrive([oldest.id], None) == 1
+        assert await bench.store.redrive([oldest.id], None) == 0
         (row,) = await reader.read()
         message = one.message(row)
         assert (oldest.message_id, "a", "1", '{"h":1}', 0, None) == (
@@ -215,8 +217,8 @@ async def test_redriving_a_queue_leaves_the_others(bench: Bench) -> None:
         await bury(one, 1, 2)
         await bury(one, 3, queue="other")
         other, *_ = await bench.store.dead_letters(None, 10)
-        assert 0 == await bench.store.redrive([other.id], QUEUE)
-        assert 2 == await bench.store.redrive(None, QUEUE)
-        assert [1, 2] == numbers(await Reader(one.session).read())
-        assert 1 == await bench.store.redrive(None, None)
-        assert [3] == [int(message.payload) for message in await one.messages("other")]
+        assert await bench.store.redrive([other.id], QUEUE) == 0
+        assert await bench.store.redrive(None, QUEUE) == 2
+        assert numbers(await Reader(one.session).read()) == [1, 2]
+        assert await bench.store.redrive(None, None) == 1
+        assert [int(message.payload) for message in await one.messages("other")] == [3]

@@ -17,8 +17,8 @@ class Database:
 
     next_tx: int = 1
     next_id: int = 1
-    running: dict[int, list[tuple[int, int]]] = field(factory=dict)
-    rows: list[tuple[int, int]] = field(factory=list)
+    running: dict[int, list[tuple[int, int]]] = field(factory=dict[int, list[tuple[int, int]]])
+    rows: list[tuple[int, int]] = field(factory=list[tuple[int, int]])
 
     def begin(self) -> None:
         self.running[self.next_tx] = []
@@ -58,7 +58,7 @@ class Looker:
 
     database: Database
     cursor: Cursor = field(factory=lambda: Cursor(LANE))
-    seen: list[tuple[int, int]] = field(factory=list)
+    seen: list[tuple[int, int]] = field(factory=list[tuple[int, int]])
 
     def look(self, room: int) -> None:
         rows = self.database.read(self.cursor, room)
@@ -93,7 +93,7 @@ def play(database: Database, looker: Looker, steps: list[tuple[object, ...]]) ->
 
 @given(st.lists(step, max_size=60), st.integers(1, 5))
 def test_every_committed_row_is_read_exactly_once(steps: list[tuple[object, ...]], room: int) -> None:
-    """However transactions overlap and looks fall between them, each committed row is read once, no other ever."""
+    """However transactions overlap and looks fall between them, each committed row is read once."""
     database = Database()
     looker = Looker(database)
     play(database, looker, steps)
@@ -150,7 +150,7 @@ def test_a_snapshot_reads_back_as_postgresql_writes_it(xmax: int, running: set[i
 def test_a_snapshot_sees_what_had_finished() -> None:
     """Below xmin all, at xmax and above nothing, in between all but the running ones."""
     snapshot = Snapshot.parse("3:7:3,5")
-    assert [1, 2, 4, 6] == [tx for tx in range(1, 10) if snapshot.sees(tx)]
+    assert [tx for tx in range(1, 10) if snapshot.sees(tx)] == [1, 2, 4, 6]
 
 
 def at(xmax: int, *partitions: int, queue: str = "mail", priority: int = 0, key: str | None = None) -> Cursor:

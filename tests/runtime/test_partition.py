@@ -37,9 +37,9 @@ def test_a_message_without_a_key_goes_anywhere() -> None:
 
 def test_keys_spread(migrated_url: str) -> None:
     """A thousand keys fill 32 partitions without a hole, and SQL spreads messages without a key."""
-    assert 32 == len({partition_of_key(f"key-{number}", 32) for number in range(1000)})
+    assert len({partition_of_key(f"key-{number}", 32) for number in range(1000)}) == 32
     with psycopg.connect(migrated_url) as connection:
         answer = connection.execute(
             "select count(distinct understudy.partition_of(null)) from generate_series(1, 200)"
         )
-        assert (4,) == answer.fetchone()
+        assert answer.fetchone() == (4,)
