@@ -72,7 +72,8 @@ def _keep_snapshot(tables: Tables, part: Rare) -> None:
 
 
 def _store_outcome(tables: Tables, part: Rare) -> None:
-    tables.outcomes[part.row["id"]] = part.row["outcome"]
+    row = part.row
+    tables.outcomes[row["id"]] = row["outcome"], tables.time.now() + row["retention"]
 
 
 EFFECTS: Final[Mapping[str, Callable[[Tables, Rare], None]]] = {

@@ -144,9 +144,11 @@ class MemoryStore:
         )
 
     async def promote_due(self, most: int) -> Promoted:
-        """Move what is due into the mailbox."""
+        """Move what is due into the mailbox, and forget what has expired."""
         await trio.lowlevel.checkpoint()
         tables, now = self._tables, self._tables.time.now()
+        for expired in [id_ for id_, (_, expires_at) in tables.outcomes.items() if expires_at <= now]:
+            del tables.outcomes[expired]
         due: list[Stored] = []
         while tables.scheduled and tables.scheduled[0][0] <= now and len(due) < most:
             due.append(heapq.heappop(tables.scheduled)[2])
@@ -158,7 +160,8 @@ class MemoryStore:
     async def outcome(self, ask: str) -> str | None:
         """The stored outcome of a remote ask, if there is one."""
         await trio.lowlevel.checkpoint()
-        return self._tables.outcomes.get(ask)
+        outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
+        return outcome if expires_at > self._tables.time.now() else None
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

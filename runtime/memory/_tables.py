@@ -65,6 +65,7 @@ class Tables:
     """The tables of one store.
 
     Attributes:
+        outcomes: Each with its time of expiry, on the store's clock.
         running: The transactions that have written something and have not ended.
         scheduled: A heap of (due at, message id, message).
     """
@@ -77,7 +78,7 @@ class Tables:
     owners: dict[tuple[str, int], Ownership] = field(factory=dict[tuple[str, int], Ownership])
     scheduled: list[tuple[float, int, Stored]] = field(factory=list[tuple[float, int, Stored]])
     dead: dict[int, Buried] = field(factory=dict[int, Buried])
-    outcomes: dict[str, str] = field(factory=dict[str, str])
+    outcomes: dict[str, tuple[str, float]] = field(factory=dict[str, tuple[str, float]])
     running: set[int] = field(factory=set[int])
     message_ids: Iterator[int] = field(factory=lambda: count(1))
     letter_ids: Iterator[int] = field(factory=lambda: count(1))

@@ -55,6 +55,7 @@ class MemoryTransaction:
         if self._over:
             raise TransactionOver("this transaction has ended: send inside its block")
         for send in sends:
+            _check_text(send.queue, send.key, send.type)
             _check_json(send.payload, send.headers)
             if not -1 <= send.priority <= 1:
                 raise Unstorable(f"priority {send.priority} of a {send.type} is none of -1, 0 and 1")
@@ -79,6 +80,7 @@ class MemoryTransaction:
         for turn in turns:
             self.send(turn.sends, turn.rare, ())
             for event in turn.events:
+                _check_text(event.actor, event.key, event.type)
                 _check_json(event.payload, event.metadata)
             self._events += turn.events
         self._turns += turns
@@ -148,6 +150,13 @@ class MemoryTransaction:
             tables.mailbox.add(message)
         for part in self._rare:
             EFFECTS[part.kind](tables, part)
+
+
+def _check_text(*texts: str | None) -> None:
+    """A text column takes neither NUL nor half of a surrogate pair."""
+    for text in texts:
+        if text is not None and ("\0" in text or any("\ud800" <= char <= "\udfff" for char in text)):
+            raise Unstorable(f"{text[:80]!r} cannot be stored as text")
 
 
 def _check_json(*texts: str | None) -> None:

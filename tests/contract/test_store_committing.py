@@ -128,6 +128,9 @@ def _bad_turns() -> dict[str, Finished]:
         "headers that are not JSON": finished(sends=[send_row(1, headers="nope")]),
         "an event that is not JSON": finished(events=[event_row(1, payload="'")]),
         "a priority out of range": finished(sends=[send_row(1)._replace(priority=2)]),
+        "a key with NUL": finished(sends=[send_row(1, "a\0b")]),
+        "a key with half a character": finished(sends=[send_row(1, None)._replace(key="\ud800")]),
+        "an event's key with NUL": finished(events=[event_row(1, "a\0b")]),
         "one outcome twice": finished(rare=[Rare("outcomes", outcome), Rare("outcomes", outcome)]),
     }
 
@@ -197,6 +200,16 @@ async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
             assert await hear(ear, "!two") == ["!two"]
         assert await bench.store.outcome("x/1") == '{"reply":5}'
         assert isinstance(await one.commit(finished(rare=[Rare("outcomes", row)])), Refused)
+
+
+async def test_an_outcome_expires(bench: Bench) -> None:
+    """After its retention it is as if it had never been, and its id is free once the scheduler has passed."""
+    async with open_process(bench.store) as one:
+        row = {"id": "x/1", "asker": None, "outcome": "1", "retention": 0.0}
+        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
+        assert await bench.store.outcome("x/1") is None
+        await bench.store.promote_due(1)
+        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
 
 
 async def test_only_the_newest_snapshots_are_kept(bench: Bench) -> None:

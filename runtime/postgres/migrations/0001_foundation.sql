@@ -433,11 +433,12 @@ begin
     end if;
 end $$;
 
--- Move what is due into the mailbox, where it gets a fresh transaction id.
+-- Move what is due into the mailbox, where it gets a fresh transaction id; forget what has expired.
 -- Returns the queues that got something, and the seconds to the next due time.
 create function {schema}.promote_due(most integer) returns table (queues text[], next_due double precision)
 language plpgsql as $$
 begin
+    delete from {schema}.outcomes where expires_at <= clock_timestamp();
     with due as materialized (
         select id from {schema}.scheduled where due_at <= clock_timestamp()
         order by due_at, id limit most for update skip locked
