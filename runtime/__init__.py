@@ -5,3 +5,4 @@ from ._runtime import Recorded as Recorded
 from ._runtime import Runtime as Runtime
 from ._runtime import open_runtime as open_runtime
 from ._settings import Settings as Settings
+from .memory import MemoryStore as MemoryStore

@@ -155,9 +155,7 @@ class Fetcher:
 
     def _has_backlog(self) -> bool:
         return any(
-            cursor.within is not None
-            for mailbox in self._mailboxes.values()
-            for cursor, _ in mailbox.readable()
+            not cursor.caught_up for mailbox in self._mailboxes.values() for cursor, _ in mailbox.readable()
         )
 
     def _take_in(self, signal: FetcherSignal) -> None:

@@ -41,6 +41,7 @@ from ._settings import Settings
 from ._signals import LocalAsk
 from ._store import DeadLetter, Store
 from ._tree import default_tree
+from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
 
@@ -81,7 +82,8 @@ class Runtime:
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
@@ -93,7 +95,7 @@ class Runtime:
         self,
         app: App,
         *,
-        database: str | None = None,
+        database: str | MemoryStore | None = None,
         direct_url: str | None = None,
         settings: Settings | None = None,
         folder: Path | None = None,
@@ -141,6 +143,12 @@ class Runtime:
 
     @asynccontextmanager
     async def _open_store(self) -> AsyncGenerator[Store]:
+        if self._database == "memory:":
+            yield MemoryStore(partitions=self.settings.partitions)
+            return
+        if isinstance(self._database, MemoryStore):
+            yield self._database
+            return
         choice = choose_database(self._database)
         async with open_database(choice, folder=self._folder, database=self.app.name) as url:
             _log.info("%s", choice)
@@ -406,7 +414,7 @@ class Runtime:
 async def open_runtime(
     app: App,
     *,
-    database: str | None = None,
+    database: str | MemoryStore | None = None,
     direct_url: str | None = None,
     settings: Settings | None = None,
     folder: Path | None = None,
@@ -422,7 +430,8 @@ async def open_runtime(
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.

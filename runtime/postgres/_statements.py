@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final, LiteralString, cast
+from typing import Final
 
 from psycopg import sql
 
@@ -31,5 +31,5 @@ class Statements:
 
 def _fill(text: str, schema: str) -> bytes:
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
-    statement = sql.SQL(cast("LiteralString", text))
+    statement = sql.SQL(text)  # pyright: ignore[reportArgumentType]
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

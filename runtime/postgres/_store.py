@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from psycopg import sql
 
 from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
@@ -20,6 +20,7 @@ from ._connection import Connection
 from ._fetching import PostgresFetchSession
 from ._listening import PostgresEar
 from ._migrating import check_schema, migrate
+from ._outcome import Markers
 from ._pool import Pool, open_pool
 from ._session import connect_session
 from ._statements import Statements
@@ -51,6 +52,7 @@ class PostgresStore:
     pool: Pool[Connection]
     statements: Statements
     partitions: int
+    _markers: Markers = field(factory=Markers)
 
     @asynccontextmanager
     async def open_fetch_session(self, owner: str) -> AsyncGenerator[PostgresFetchSession]:
@@ -89,7 +91,9 @@ class PostgresStore:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         return open_turn_transaction(
             self.pool,
+            partial(connect_session, self.url, role="outcome", process=self.process),
             self.statements,
+            self._markers,
             deadline=self.settings.command_deadline,
             backoff=self.settings.backoff,
         )
@@ -181,14 +185,14 @@ async def open_store(
             await migrate(setup, schema=settings.schema, partitions=settings.partitions)
         else:
             await check_schema(setup, schema=settings.schema)
+        statements = Statements(settings.schema)
+        await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
     connect = partial(connect_session, url, role="pool", process=process)
     pool = open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout)
     async with pool as connections:
-        yield PostgresStore(
-            url, direct, settings, process, connections, Statements(settings.schema), partitions
-        )
+        yield PostgresStore(url, direct, settings, process, connections, statements, partitions)
 
 
 async def _partitions(connection: Connection, schema: str) -> int:

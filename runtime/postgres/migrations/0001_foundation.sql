@@ -144,8 +144,9 @@ create table {schema}.commits (
 );
 
 -- The partition of a key, computed alike by every sender in every language.
+-- Volatile: without a key it is a random one.
 create function {schema}.partition_of(key text) returns smallint
-language sql stable parallel safe as $$
+language sql volatile as $$
     select case when $1 is null then floor(random() * meta.partitions)::smallint
            else ((get_byte(digest, 0) * 65536 + get_byte(digest, 1) * 256 + get_byte(digest, 2))
                  % meta.partitions)::smallint end
@@ -446,7 +447,7 @@ begin
     end if;
 end $$;
 
--- Move what is due into the mailbox, where it gets a fresh transaction id.
+-- Move what is due into the mailbox, where it gets a fresh transaction id; forget what has expired.
 -- Returns the queues that got something, and the seconds to the next due time.
 create function {schema}.promote_due(most integer) returns table (queues text[], next_due double precision)
 language plpgsql
@@ -454,6 +455,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
+    delete from {schema}.outcomes where expires_at <= clock_timestamp();
     with due as materialized (
         select id from {schema}.scheduled where due_at <= clock_timestamp()
         order by due_at, id limit most for update skip locked
