@@ -38,8 +38,8 @@ class _Mailbox:
     inbox: trio.MemorySendChannel[object]
     room: int
     capacity: int
-    fences: dict[int, Fence] = field(factory=dict)
-    cursors: list[Cursor] = field(factory=list)
+    fences: dict[int, Fence] = field(factory=dict[int, Fence])
+    cursors: list[Cursor] = field(factory=list[Cursor])
     sent: int = 0
     covered: int = 0
 
@@ -96,9 +96,9 @@ class Fetcher:
     owned: set[str]
     reads: int = 0
     messages: int = 0
-    _mailboxes: dict[str, _Mailbox] = field(factory=dict)
-    _new: list[str] = field(factory=list)
-    _leaving: list[Fence] = field(factory=list)
+    _mailboxes: dict[str, _Mailbox] = field(factory=dict[str, _Mailbox])
+    _new: list[str] = field(factory=list[str])
+    _leaving: list[Fence] = field(factory=list[Fence])
     _next_take: float = 0.0
     _look: bool = False
 

@@ -81,7 +81,7 @@ class Finished:
     """One unit of commit.
 
     Attributes:
-        origin: Where the verdict is sent; nobody listening is no error.
+        origin: Where the verdict is sent, as `Settled`; nobody listening is no error.
         fence: The right under which it was computed; None for a plain send.
         consumed: The message to delete. A retry or a dead letter names its message in `rare` instead.
         lineage: The life of the actor it was computed in.
@@ -89,7 +89,7 @@ class Finished:
         subject: What the verdict is about, for the origin's own use.
     """
 
-    origin: trio.MemorySendChannel[Settled]
+    origin: trio.MemorySendChannel[Any]
     fence: Fence | None = None
     consumed: Message | None = None
     events: Sequence[EventRow] = ()

@@ -7,6 +7,7 @@ handed on unchanged; `causation` names the message whose turn sent this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from attrs import frozen
@@ -52,10 +53,11 @@ def parse(headers: str | None) -> Mapping[str, str]:
     """Read stored headers; what another sender stored there may be no object at all."""
     if headers is None:
         return _NOTHING
-    found = msgspec.json.decode(headers)
-    if not isinstance(found, dict):
+    try:
+        found = msgspec.json.decode(headers, type=dict[str, Any])
+    except msgspec.MsgspecError:
         return _NOTHING
-    return {str(name): value if isinstance(value, str) else str(value) for name, value in found.items()}
+    return {name: value if type(value) is str else str(value) for name, value in found.items()}
 
 
 def asked(headers: Mapping[str, str]) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 
 import trio
@@ -44,9 +45,11 @@ class Parts:
     clock: StoreClock = field(factory=StoreClock)
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)
-    owned: set[str] = field(factory=set)
-    asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(factory=dict)
-    handlers: dict[str, ActorHandler | QueueHandler] = field(factory=dict)
+    owned: set[str] = field(factory=set[str])
+    asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
+        factory=dict[str, trio.MemorySendChannel[HandlerSignal]]
+    )
+    handlers: dict[str, ActorHandler | QueueHandler] = field(factory=dict[str, ActorHandler | QueueHandler])
     replied: trio.Event = field(factory=trio.Event)
     outbox: trio.MemorySendChannel[Sequence[Finished]] = field(init=False)
     tools: Tools = field(init=False)
@@ -63,10 +66,8 @@ class Parts:
         to_scheduler, scheduler_inbox = trio.open_memory_channel[None](1)
 
         def wake_scheduler() -> None:
-            try:
+            with suppress(trio.WouldBlock):  # it is awake already
                 to_scheduler.send_nowait(None)
-            except trio.WouldBlock:
-                pass  # it is awake already
 
         store, settings = self.store, self.settings
         self.tools = Tools(self.app, store, settings, self.clock, self.outbox, to_fetcher, self.random)

@@ -110,14 +110,13 @@ class QueueHandler:
     definition: HandlerDefinition
     tools: Tools
     handled: int = 0
-    _ready: deque[Message] = field(factory=deque)
-    _keys: dict[str, deque[Message]] = field(factory=dict)
+    _ready: deque[Message] = field(factory=deque[Message])
+    _keys: dict[str, deque[Message]] = field(factory=dict[str, deque[Message]])
     _running: int = 0
     _uncommitted: int = 0
     _closing: bool = False
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _sender: Sender = field(init=False)
-    _nursery: trio.Nursery = field(init=False)
     _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
     _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
 
@@ -140,14 +139,14 @@ class QueueHandler:
         self.tools.fetcher.send_nowait(Attach(queue, self._send, self.tools.settings.mailbox_capacity))
         task_status.started()
         try:
-            async with trio.open_nursery() as self._nursery:
+            async with trio.open_nursery() as workers:
                 for _ in range(self.definition.concurrency):
-                    self._nursery.start_soon(self._worker)
-                with stopping.interrupts():
-                    while True:
+                    workers.start_soon(self._worker)
+                while not stopping.is_set():
+                    with stopping.interrupts():
                         self._take_in(await self._inbox.receive())
                 await self._drain()
-                self._nursery.cancel_scope.cancel()
+                workers.cancel_scope.cancel()
         finally:
             self._inbox.close()
             self.tools.fetcher.send_nowait(Detach(queue, self._send))
@@ -256,7 +255,7 @@ class QueueHandler:
         command = self.tools.app.codec.decode_command(message.type, message.version, message.payload)
         if not definition.takes_turn:
             await self._run(definition.function(command))
-            return Finished(self._send, message.fence, message, subject=message)  # type: ignore[arg-type]
+            return Finished(self._send, message.fence, message, subject=message)
         headers = parse(message.headers)
         turn = QueueTurn(
             message.queue,
@@ -273,7 +272,7 @@ class QueueHandler:
             finally:
                 turn.end()
             sends, later = self._sender.rows(turn.effects, trail(str(message.id), headers))
-            finished = Finished(self._send, message.fence, message, (), sends, later, subject=message)  # type: ignore[arg-type]
+            finished = Finished(self._send, message.fence, message, (), sends, later, subject=message)
             if turn.lease is None:
                 return finished
             verdict = await self._commit_own(turn.lease, finished)
@@ -304,7 +303,7 @@ class QueueHandler:
         outcome = judge(error, message.attempts + 1, definition.retry, self.tools.random)
         if isinstance(outcome, Refused):
             _log.info("%s refused: %s", _name(message), error)
-            self._hand_over(Finished(self._send, message.fence, message, subject=message))  # type: ignore[arg-type]
+            self._hand_over(Finished(self._send, message.fence, message, subject=message))
             return None
         if isinstance(outcome, Dead):
             _log.error("%s is a dead letter: %s", _name(message), error, exc_info=error)
@@ -322,7 +321,7 @@ class QueueHandler:
 
     def _note(self, message: Message, part: Rare, *, keeps: bool = False) -> None:
         subject = None if keeps else message
-        self._hand_over(Finished(self._send, message.fence, rare=(part,), subject=subject))  # type: ignore[arg-type]
+        self._hand_over(Finished(self._send, message.fence, rare=(part,), subject=subject))
 
     def _hand_over(self, finished: Finished) -> None:
         self._uncommitted += 1

@@ -107,7 +107,7 @@ class Recovery:
         return Recovered(actor.state, actor.seq, actor.snapshot)
 
     def _begin(self, key: str, stream: Stream) -> _Rebuilding:
-        """Start at the snapshot, if it is of use. It is a cache: whatever is wrong with it, replay instead."""
+        """Start at the snapshot, if it is of use. It is a cache: if anything is wrong with it, replay."""
         if stream.snapshot is not None:
             try:
                 state = self.codec.decode_state(

@@ -63,8 +63,8 @@ class Resident:
     snapshot: int = 0
     lineage: Lineage = field(factory=Lineage)
     pending: int = 0
-    waiting: deque[Work] = field(factory=deque)
-    redo: list[Work] = field(factory=list)
+    waiting: deque[Work] = field(factory=deque[Work])
+    redo: list[Work] = field(factory=list[Work])
     spill: Spill = Spill.NONE
     used: float = 0.0
     due: float = 0.0

@@ -125,8 +125,8 @@ class Conflict:
         missing: Ids of messages that were no longer there.
     """
 
-    stale: frozenset[tuple[str, int]] = field(factory=frozenset)
-    missing: frozenset[int] = field(factory=frozenset)
+    stale: frozenset[tuple[str, int]] = field(factory=frozenset[tuple[str, int]])
+    missing: frozenset[int] = field(factory=frozenset[int])
 
 
 @frozen

@@ -138,13 +138,14 @@ class Runtime:
             runtime = await nursery.start(us.Runtime(app).run)
             ```
         """
-        async with self._opened():
+        async with self.opened():
             task_status.started(self)
             assert self._tree is not None
             await self._tree.wait_stopped()
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncGenerator[None]:
+    async def opened(self) -> AsyncGenerator[None]:
+        """Run for the length of a block, as `open_runtime` does."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._open_store())
             self._parts = Parts(self.app, store, self.settings, self.process)
@@ -370,9 +371,10 @@ class Runtime:
         found = await Recovery(definition, parts.app.codec, parts.store).recover(wanted)
         states: dict[str, S] = {}
         for key in wanted:
-            if (problem := found[key].problem) is not None:
-                raise problem
-            states[key] = found[key].state
+            recovered = found[key]
+            if recovered.problem is not None:
+                raise recovered.problem
+            states[key] = recovered.state
         return states
 
     async def keys(self, actor: type | str) -> AsyncGenerator[str]:
@@ -542,5 +544,5 @@ async def open_runtime(
         process=process,
         migrate=migrate,
     )
-    async with runtime._opened():  # noqa: SLF001 - the two are one thing
+    async with runtime.opened():
         yield runtime

@@ -40,6 +40,7 @@ class Sender:
 
     def _row(self, effect: Tell | Enqueue, trail: Trail | None) -> SendRow:
         name, version, payload = self.encoded(self._codec.encode_command(effect.command))
+        headers: str | None
         if effect.headers:
             headers = around(effect.headers, {}) if trail is None else trail.around(effect.headers)
         else:

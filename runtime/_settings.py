@@ -7,7 +7,8 @@ from attrs import frozen, validators
 
 from understudy.actors import Backoff
 
-_positive = validators.gt(0)
+_positive_seconds = validators.gt(0.0)
+_positive_count = validators.gt(0)
 
 
 @frozen
@@ -36,18 +37,18 @@ class Settings:
 
     schema: str = "understudy"
     partitions: int = attrs.field(default=32, validator=[validators.ge(1), validators.le(1024)])
-    poll_interval: float = attrs.field(default=5.0, validator=_positive)
-    take_interval: float = attrs.field(default=1.0, validator=_positive)
-    health_interval: float = attrs.field(default=10.0, validator=_positive)
-    health_deadline: float = attrs.field(default=5.0, validator=_positive)
-    command_deadline: float = attrs.field(default=30.0, validator=_positive)
-    idle_session_timeout: float = attrs.field(default=30.0, validator=_positive)
-    mailbox_capacity: int = attrs.field(default=2000, validator=_positive)
-    blocked_capacity: int = attrs.field(default=50, validator=_positive)
-    batch: int = attrs.field(default=1000, validator=_positive)
-    residents: int = attrs.field(default=10_000, validator=_positive)
-    passivate_after: float = attrs.field(default=300.0, validator=_positive)
-    shutdown: float = attrs.field(default=10.0, validator=_positive)
-    pool_size: int = attrs.field(default=4, validator=_positive)
-    acquire_timeout: float = attrs.field(default=5.0, validator=_positive)
-    backoff: Backoff = Backoff()
+    poll_interval: float = attrs.field(default=5.0, validator=_positive_seconds)
+    take_interval: float = attrs.field(default=1.0, validator=_positive_seconds)
+    health_interval: float = attrs.field(default=10.0, validator=_positive_seconds)
+    health_deadline: float = attrs.field(default=5.0, validator=_positive_seconds)
+    command_deadline: float = attrs.field(default=30.0, validator=_positive_seconds)
+    idle_session_timeout: float = attrs.field(default=30.0, validator=_positive_seconds)
+    mailbox_capacity: int = attrs.field(default=2000, validator=_positive_count)
+    blocked_capacity: int = attrs.field(default=50, validator=_positive_count)
+    batch: int = attrs.field(default=1000, validator=_positive_count)
+    residents: int = attrs.field(default=10_000, validator=_positive_count)
+    passivate_after: float = attrs.field(default=300.0, validator=_positive_seconds)
+    shutdown: float = attrs.field(default=10.0, validator=_positive_seconds)
+    pool_size: int = attrs.field(default=4, validator=_positive_count)
+    acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
+    backoff: Backoff = attrs.field(factory=Backoff)

@@ -47,7 +47,7 @@ class Look:
         sent: Queues that this process sent to, with the number of its latest commit that did.
     """
 
-    sent: Mapping[str, int] = field(factory=dict)
+    sent: Mapping[str, int] = field(factory=dict[str, int])
 
 
 @frozen

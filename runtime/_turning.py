@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from understudy.actors import ActorDefinition, App, DecideTurn, Decision, run
+from understudy.actors import ActorDefinition, App, DecideTurn, Decision, run_decider
 
 from ._clock import StoreClock
 from ._headers import asked, parse, trail
@@ -58,7 +58,7 @@ class Turning:
             message_id, attempt = str(work.id), work.attempts + 1
             command = codec.decode_command(work.type, work.version, work.payload)
         turn = DecideTurn(definition.name, resident.key, message_id, self._clock.now(), attempt, headers)
-        run(definition, resident.state, command, turn, decision)
+        run_decider(definition, resident.state, command, turn, decision)
 
         causes = trail(message_id, headers)
         events: list[EventRow] = []

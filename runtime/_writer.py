@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import trio
 from attrs import define, field
@@ -31,7 +32,7 @@ class SendCount:
     """
 
     commits: int = 0
-    by_queue: dict[str, int] = field(factory=dict)
+    by_queue: dict[str, int] = field(factory=dict[str, int])
 
 
 @define(eq=False)
@@ -147,7 +148,7 @@ def _message_of(part: Rare) -> int | None:
 
 def _settle(turns: Sequence[Finished], verdict: Verdict, error: Exception | None = None) -> None:
     """Send the verdicts, one message for each origin, and answer who waits for a reply."""
-    origins: dict[trio.MemorySendChannel[Settled], list[Finished]] = {}
+    origins: dict[trio.MemorySendChannel[Any], list[Finished]] = {}
     for turn in turns:
         origins.setdefault(turn.origin, []).append(turn)
         if verdict is not Verdict.COMMITTED:

@@ -21,8 +21,10 @@ async def check_budget(connection: Connection, pool_size: int) -> None:
         BudgetExceeded: With the arithmetic.
     """
     answer = await connection.execute(
-        "select current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int,"
-        " (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid())"
+        "select current_setting('max_connections')::int,"
+        " current_setting('superuser_reserved_connections')::int,"
+        " (select count(*) from pg_stat_activity"
+        "  where backend_type = 'client backend' and pid <> pg_backend_pid())"
     )
     row = await answer.fetchone()
     assert row is not None

@@ -43,21 +43,21 @@ class DatabaseError(UnderstudyError):
 
 
 @final
-class DatabaseUnreachable(DatabaseError):  # noqa: N818 - reads as what happened
+class DatabaseUnreachable(DatabaseError):
     """No server answered, or it is starting or stopping: trying again later may help."""
 
     summary = "cannot reach the database"
 
 
 @final
-class DatabaseRefused(DatabaseError):  # noqa: N818 - reads as what happened
+class DatabaseRefused(DatabaseError):
     """The server answered and said no (password, missing database, too many connections): ask its owner."""
 
     summary = "the server refused the connection"
 
 
 @final
-class InvalidDatabaseUrl(DatabaseError):  # noqa: N818 - reads as what happened
+class InvalidDatabaseUrl(DatabaseError):
     """The connection string is wrong: fix the setting."""
 
     summary = "the database URL is wrong"
@@ -75,7 +75,7 @@ class Holder:
 
 
 @final
-class PoolExhausted(UnderstudyError):  # noqa: N818 - reads as what happened
+class PoolExhausted(UnderstudyError):
     """All connections of a pool were in use for as long as the caller was ready to wait.
 
     Attributes:
@@ -100,5 +100,5 @@ class PoolExhausted(UnderstudyError):  # noqa: N818 - reads as what happened
 
 
 @final
-class PoolClosed(UnderstudyError):  # noqa: N818 - reads as what happened
+class PoolClosed(UnderstudyError):
     """The pool's block has ended: use the pool inside `async with open_pool(...)` only."""

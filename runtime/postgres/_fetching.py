@@ -69,7 +69,7 @@ class PostgresFetchSession:
                 numbers(rooms),
             ),
         )
-        rows: list[list[Row]] = [[] for _ in cursors]
+        rows: list[list[Row]] = [list[Row]() for _ in cursors]
         seen, server_time = "", 0.0
         for lane, *row in await answer.fetchall():
             if lane:

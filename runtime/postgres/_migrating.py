@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import Final
+from typing import Final, LiteralString, cast
 
 import psycopg
 from attrs import frozen
@@ -39,7 +39,7 @@ class Migration:
 def migrations() -> list[Migration]:
     """Return every migration this version knows, in order."""
     found: list[Migration] = []
-    for path in (files(__package__) / "migrations").iterdir():
+    for path in (files("understudy.runtime.postgres") / "migrations").iterdir():
         number, _, name = path.name.removesuffix(".sql").partition("_")
         if path.name.endswith(".sql"):
             found.append(Migration(int(number), name, path.read_text(encoding="utf-8")))
@@ -142,7 +142,7 @@ async def _apply(connection: Connection, migration: Migration, schema: str, part
             ).format(name)
         )
     # The file is this package's own; psycopg wants a literal, which a file cannot be.
-    text = sql.SQL(migration.text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    text = sql.SQL(cast("LiteralString", migration.text))
     await connection.execute(
         text.format(schema=name, channel=sql.Literal(schema), partitions=sql.Literal(partitions))
     )
@@ -162,8 +162,8 @@ async def _check_cluster(connection: Connection, schema: str) -> None:
     row = await answer.fetchone()
     if row is not None and row[0] != row[1]:
         raise SchemaError(
-            f"schema {schema!r} was restored from another cluster (system identifier {row[0]}, here {row[1]}):"
-            " its stored transaction ids mean nothing here. Run `understudy rebase` once, with no"
+            f"schema {schema!r} was restored from another cluster (system identifier {row[0]},"
+            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once, with no"
             " process of the app running."
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
+from typing import Final, LiteralString, cast
 
 from psycopg import sql
 
-_FOLDER: Final = files(__package__) / "statements"
+_FOLDER: Final = files("understudy.runtime.postgres") / "statements"
 
 
 class Statements:
@@ -31,5 +31,5 @@ class Statements:
 
 def _fill(text: str, schema: str) -> bytes:
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
-    statement = sql.SQL(text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    statement = sql.SQL(cast("LiteralString", text))
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

@@ -1,0 +1,102 @@
+"""The actors of one kind in memory: found by key, loaded when cold, woken when due, forgotten when unused."""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import count
+
+import trio
+from attrs import define, field
+
+from ._partition import partition_of_key
+from ._resident import Phase, Resident
+from ._rows import Message
+
+
+@define(eq=False)
+class Residents:
+    """The actors of one kind in memory.
+
+    Attributes:
+        partitions: How many partitions a queue has.
+        cold: Those that have work and wait to be loaded.
+    """
+
+    partitions: int
+    cold: dict[str, Resident] = field(factory=dict[str, Resident])
+    _by_key: OrderedDict[str, Resident] = field(factory=OrderedDict[str, Resident])
+    _timers: list[tuple[float, int, Resident]] = field(factory=list[tuple[float, int, Resident]])
+    _tie: Iterator[int] = field(factory=count)
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(self._by_key.values())
+
+    def find(self, key: str) -> Resident | None:
+        """Return the actor of a key, if it is in memory."""
+        return self._by_key.get(key)
+
+    def need(self, key: str) -> Resident:
+        """Return the actor of a key, cold if it is new; it counts as used now."""
+        resident = self._by_key.get(key)
+        if resident is None:
+            resident = self._by_key[key] = Resident(key, partition_of_key(key, self.partitions))
+        else:
+            self._by_key.move_to_end(key)
+        resident.used = trio.current_time()
+        return resident
+
+    def loadable(self) -> list[Resident]:
+        """Return the cold ones of which nothing is uncommitted: what is loaded now is their last state."""
+        return [resident for resident in self.cold.values() if resident.pending == 0]
+
+    # ---- blocking ----
+
+    def block(self, resident: Resident, head: Message, wait: float) -> None:
+        """Let an actor wait, with one message at its head, for so many seconds."""
+        resident.discard()
+        resident.phase = Phase.BLOCKED
+        resident.waiting.appendleft(head)
+        resident.due = trio.current_time() + wait
+        heapq.heappush(self._timers, (resident.due, next(self._tie), resident))
+
+    @property
+    def next_due(self) -> float:
+        """When the next blocked actor may go on, on Trio's clock; infinite if none is blocked."""
+        return self._timers[0][0] if self._timers else float("inf")
+
+    def wake_due(self) -> None:
+        """Let the blocked actors whose time has come go on."""
+        now = trio.current_time()
+        while self._timers and self._timers[0][0] <= now:
+            due, _, resident = heapq.heappop(self._timers)
+            if resident.phase is Phase.BLOCKED and resident.due == due:
+                self.unblock(resident)
+
+    def unblock(self, resident: Resident) -> None:
+        """Let a blocked actor go on."""
+        if resident.waiting and isinstance(head := resident.waiting[0], Message):
+            head.wait = None
+        resident.phase = Phase.COLD
+        self.cold[resident.key] = resident
+
+    # ---- leaving ----
+
+    def passivate(self, most: int, idle: float) -> None:
+        """Let actors leave memory: the least recently used first, by number and by age.
+
+        Args:
+            most: How many may stay.
+            idle: Seconds without use after which an actor leaves.
+        """
+        oldest = trio.current_time() - idle
+        excess = len(self._by_key) - most
+        leaving: list[str] = []
+        for key, resident in self._by_key.items():
+            if excess <= len(leaving) and resident.used > oldest:
+                break
+            if resident.idle:
+                leaving.append(key)
+        for key in leaving:
+            del self._by_key[key]

@@ -1,0 +1,267 @@
+"""The turns of one kind of actor: what each comes to, and what becomes of it.
+
+A turn may be computed on state that is not committed yet; `pending` counts how
+much of an actor is in that state, and nothing is loaded for it before that is
+settled. What can become of a turn, and what it does to its actor:
+
+    succeeded           LOADED stays LOADED; the writer gets it
+    refused             acknowledged; COLD if it had changed the state
+    failed, to retry    BLOCKED until its time (`block`), or moved away and the others go on (`skip`),
+                        or BLOCKED until it is resumed (`park`)
+    failed for good     a dead letter; COLD if it had changed the state
+    verdict VOID        back to the front, to be computed again; COLD
+    verdict LOST        forgotten: another process has it; COLD
+    verdict FAILED      back to the front, where the database's error counts as the turn's; COLD
+
+An ask is never retried: who asks gets the error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import trio
+from attrs import define, field
+
+from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
+
+from ._failing import dead_part, retry_part
+from ._finished import Finished, NotOwner, Settled, Verdict
+from ._headers import asked, parse
+from ._replying import error_part
+from ._resident import Phase, Resident, Spill, Work
+from ._residents import Residents
+from ._rows import Fence, Message, Rare
+from ._sending import Sender
+from ._signals import Credit, HandlerSignal, LocalAsk, Reread
+from ._tools import Tools
+from ._turning import Computed, Turning
+
+_log = logging.getLogger("understudy.handler")
+
+
+@define(eq=False)
+class Turns:
+    """Computes turns, notes their outcome for the writer, and takes the writer's verdicts.
+
+    Attributes:
+        origin: Where the writer sends its verdicts.
+        fences: The partitions this process owns.
+        credit: Room to give back to the fetcher.
+        count: Turns computed.
+        out: What waits to be handed to the writer.
+    """
+
+    definition: ActorDefinition
+    tools: Tools
+    residents: Residents
+    origin: trio.MemorySendChannel[HandlerSignal]
+    fences: Mapping[int, Fence] = field(factory=dict[int, Fence])
+    credit: int = 0
+    count: int = 0
+    out: list[Finished] = field(factory=list[Finished])
+    _refused: dict[int, Exception] = field(factory=dict[int, Exception])
+    _turning: Turning = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tools = self.tools
+        sender = Sender(tools.app, tools.store.partitions, tools.app.limits.payload)
+        self._turning = Turning(self.definition, tools.app, sender, tools.clock)
+
+    # ---- computing ----
+
+    def accept(self, resident: Resident, work: Work) -> None:
+        """Compute a turn now if the actor is loaded; otherwise the work waits in line."""
+        if resident.phase is Phase.LOADED:
+            self._turn(resident, work)
+            return
+        resident.waiting.append(work)
+        if resident.phase is Phase.COLD:
+            self.residents.cold[resident.key] = resident
+
+    def go_on(self, resident: Resident) -> None:
+        """Compute the turns that wait for a loaded actor, up to one that stops it."""
+        while resident.waiting and resident.phase is Phase.LOADED:
+            self._turn(resident, resident.waiting.popleft())
+        self._line_up(resident)
+
+    def hand_over(self) -> None:
+        """Give the writer what is finished, and the fetcher the room that is free."""
+        if self.out:
+            self.tools.outbox.send_nowait(self.out)
+            self.out = []
+        if self.credit:
+            self.tools.fetcher.send_nowait(Credit(self.definition.name, self.credit))
+            self.credit = 0
+
+    def _turn(self, resident: Resident, work: Work) -> None:
+        if isinstance(work, LocalAsk):
+            if work.promise.given_up:
+                return
+        elif work.wait is not None:
+            self.residents.block(resident, work, work.wait)
+            return
+        elif work.id in self._refused:
+            self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
+            return
+        computed = self._turning.compute(resident, work)
+        self.count += 1
+        if computed.error is None:
+            self._succeeded(resident, work, computed)
+        else:
+            self._failed(resident, work, computed.error, spoilt=computed.spoilt)
+
+    def _succeeded(self, resident: Resident, work: Work, computed: Computed) -> None:
+        finished = self._finished(resident, work, computed.rare)
+        finished.events = computed.events
+        finished.sends = computed.sends
+        finished.reply = computed.reply
+        if computed.stop:
+            resident.discard()
+
+    # ---- failing ----
+
+    def _failed(self, resident: Resident, work: Work, error: Exception, *, spoilt: bool) -> None:
+        """Note the outcome of a turn that raised."""
+        if isinstance(work, LocalAsk):
+            self._finished(resident, work, ()).error = error
+        elif work.headers is not None and (remote := asked(parse(work.headers))) is not None:
+            self._finished(resident, work, (error_part(*remote, error),))
+        else:
+            outcome = judge(error, work.attempts + 1, self.definition.retry, self.tools.random)
+            if isinstance(outcome, RetryAt) and self.definition.on_failure != "skip":
+                self._hold(resident, work, outcome)
+                return
+            self._let_go(resident, work, outcome)
+        if spoilt:
+            resident.discard()
+
+    def _let_go(self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt) -> None:
+        """The failed message leaves the line of its key."""
+        if isinstance(outcome, Refused):
+            _log.info("%s refused: %s", _name(work), outcome.rejection)
+            self._finished(resident, work, ())
+            return
+        error = outcome.error
+        if isinstance(outcome, Dead):
+            _log.error("%s is a dead letter: %s", _name(work), _text(error), exc_info=_cause(error))
+            part = dead_part(work, error)
+        else:
+            _log.warning("%s failed, retry in %.1f s: %s", _name(work), outcome.delay_seconds, _text(error))
+            part = retry_part("later", work, error, outcome.delay_seconds)
+        self._finished(resident, work, (part,)).consumed = None  # the part names its message itself
+
+    def _hold(self, resident: Resident, work: Message, outcome: RetryAt) -> None:
+        """The failed message keeps its place: its key waits until its time has come."""
+        delay = None if self.definition.on_failure == "park" else outcome.delay_seconds
+        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
+        _log.warning("%s failed, %s: %s", _name(work), until, _text(outcome.error))
+        part = retry_part("retries", work, outcome.error, delay)
+        self._finished(resident, work, (part,)).consumed = None
+        work.attempts += 1
+        work.wait = float("inf") if delay is None else delay
+        self.residents.block(resident, work, work.wait)
+
+    def bury_keyless(self, message: Message) -> None:
+        """A message to an actor needs a key: one without becomes a dead letter."""
+        name = self.definition.name
+        error = UnderstudyError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
+        _log.error("%s is a dead letter: %s", _name(message), error)
+        part = dead_part(message, error)
+        self.out.append(Finished(self.origin, message.fence, rare=(part,), subject=(None, message)))
+
+    def _finished(self, resident: Resident, work: Work, rare: Sequence[Rare]) -> Finished:
+        """Note a turn for the writer; its message is deleted with it."""
+        finished = Finished(self.origin, rare=rare, lineage=resident.lineage, subject=(resident, work))
+        if isinstance(work, Message):
+            finished.fence = work.fence
+            finished.consumed = work
+        else:
+            finished.fence = self.fences.get(resident.partition)
+            finished.promise = work.promise
+        resident.pending += 1
+        self.out.append(finished)
+        return finished
+
+    # ---- verdicts ----
+
+    def settle(self, settled: Settled) -> None:
+        """Take the writer's verdict on some turns."""
+        for finished in settled.turns:
+            resident, work = finished.subject
+            if resident is None:
+                self.credit += 1
+                continue
+            resident.pending -= 1
+            if settled.verdict is Verdict.COMMITTED:
+                self.credit += isinstance(work, Message) and not _keeps_its_row(finished)
+            elif settled.verdict is Verdict.LOST:
+                self._lost(resident, work)
+            else:
+                self._again(resident, work, settled.error)
+            if resident.pending == 0:
+                self._settled(resident)
+
+    def _lost(self, resident: Resident, work: Work) -> None:
+        _unblock_head(resident, work)
+        if isinstance(work, Message):
+            self.credit += 1
+        else:
+            work.promise.fail(NotOwner("the partition went to another process"))
+        resident.discard()
+
+    def _again(self, resident: Resident, work: Work, error: Exception | None) -> None:
+        """Put a turn that did not commit back, to be computed anew on what is committed."""
+        _unblock_head(resident, work)
+        if error is None:
+            resident.redo.append(work)
+        elif isinstance(work, Message):
+            self._refused[work.id] = error
+            resident.redo.append(work)
+        else:
+            work.promise.fail(error)
+        if resident.phase is not Phase.BLOCKED:
+            resident.discard()
+
+    def _settled(self, resident: Resident) -> None:
+        """Nothing of the actor is uncommitted any more."""
+        if resident.redo:
+            resident.put_back()
+            resident.discard()
+        self._line_up(resident)
+
+    def _line_up(self, resident: Resident) -> None:
+        """Load the actor if it has work; read its key again if messages were set aside and it has none."""
+        if resident.phase is Phase.COLD and resident.waiting:
+            self.residents.cold[resident.key] = resident
+        elif resident.spill is Spill.ASIDE and not resident.waiting and resident.pending == 0:
+            resident.spill = Spill.REREADING
+            self.tools.fetcher.send_nowait(Reread(self.definition.name, resident.key, resident.partition))
+
+
+def _unblock_head(resident: Resident, work: Work) -> None:
+    """A retry that was not recorded did not happen: its message does not wait at the head."""
+    if isinstance(work, Message) and resident.waiting and resident.waiting[0] is work:
+        resident.waiting.popleft()
+        work.wait = None
+        work.attempts -= 1
+        resident.discard()
+
+
+def _keeps_its_row(finished: Finished) -> bool:
+    return any(part.kind == "retries" for part in finished.rare)
+
+
+def _name(message: Message) -> str:
+    where = f"{message.queue}/{message.key}"
+    return f"message {message.id} ({message.type} to {where}, attempt {message.attempts + 1})"
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """The traceback is worth printing when user code raised; our own errors say what to do."""
+    return None if isinstance(error, UnderstudyError) else error
