@@ -15,7 +15,10 @@ def main() -> int:
     """Run them all in alphabetical order; returns how many failed."""
     scratch = Path(tempfile.mkdtemp(prefix="understudy-examples-", dir="/tmp"))
     scratch.chmod(0o755)  # root's server runs as somebody else and has to pass through
-    names = sorted(path.stem for path in EXAMPLES.glob("[a-z]*.py"))
+    names = sorted(
+        [path.stem for path in EXAMPLES.glob("[a-z]*.py")]
+        + [path.parent.name for path in EXAMPLES.glob("[a-z]*/__main__.py")]
+    )
     try:
         failed = [name for name in names if not run(name, scratch / name)]
     finally:
@@ -29,7 +32,7 @@ def run(name: str, data: Path) -> bool:
     environment = os.environ | {"UNDERSTUDY_DATA": os.fspath(data)}
     environment.pop("DATABASE_URL", None)
     began = time.monotonic()
-    print(f"--- examples/{name}.py", flush=True)
+    print(f"--- python -m examples.{name}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", f"examples.{name}"], env=environment, check=False, timeout=600
     )

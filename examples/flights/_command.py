@@ -65,11 +65,11 @@ def _interrupted(console: Console, number: int) -> int:
     return 128 + number
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
+def _leaves(error: Exception) -> Iterator[Exception]:
+    parts: Sequence[Exception] = error.exceptions if isinstance(error, ExceptionGroup) else ()
+    for part in parts:
+        yield from _leaves(part)
+    if not parts:
         yield error
 
 

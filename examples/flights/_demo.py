@@ -9,8 +9,15 @@ from typing import TypeVar
 import trio
 from attrs import define, frozen
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 import understudy as us
@@ -145,8 +152,8 @@ class Demo:
             self.console.print(f"[bold red]{len(wrong):,} totals are not what the file says.[/]")
             return 1
         self.console.print(
-            f"[bold green]Checked[/] in {seconds:.1f} s: every total of {len(expected.aircraft):,} aircraft and"
-            f" {len(expected.airlines)} airlines is what the file says, over {expected.flights:,} flights;"
+            f"\n[bold green]Checked[/] in {seconds:.1f} s: every total of"
+            f" {len(expected.aircraft):,} aircraft and {len(expected.airlines)} airlines is what the file says, over {expected.flights:,} flights;"
             f" {expected.without_aircraft:,} of them had no aircraft and were told to their airline."
         )
         return 0

@@ -1,5 +1,7 @@
 """`--fresh`: throw away what earlier runs stored, and nothing of anybody else's."""
 
+from typing import Any, LiteralString
+
 import trio
 from psycopg import AsyncConnection
 
@@ -43,21 +45,22 @@ async def start_over(url: str) -> None:
 
 async def _check_alone(connection: AsyncConnection) -> None:
     with trio.move_on_after(PATIENCE):
-        while await _one(connection, OTHERS):
+        while await _one(connection, OTHERS):  # noqa: ASYNC110 - the end of a session in the server sets no event here
             await trio.sleep(0.1)
         return
     raise CannotStartOver("another process works on this database: stop it before --fresh")
 
 
 async def _check_ours(connection: AsyncConnection) -> None:
-    if await _one(connection, "select to_regclass('understudy.partitions') is not null"):
-        if strangers := await _one(connection, STRANGERS, list(app.queues)):
-            raise CannotStartOver(
-                f"the database also holds the queues {', '.join(strangers)} of another app, which --fresh"
-                " would delete: give the example a database of its own"
-            )
+    if not await _one(connection, "select to_regclass('understudy.partitions') is not null"):
+        return
+    if strangers := await _one(connection, STRANGERS, list(app.queues)):
+        raise CannotStartOver(
+            f"the database also holds the queues {', '.join(strangers)} of another app, which --fresh"
+            " would delete: give the example a database of its own"
+        )
 
 
-async def _one(connection: AsyncConnection, query: str, *parameters: object) -> object:
+async def _one(connection: AsyncConnection, query: LiteralString, *parameters: object) -> Any:
     row = await (await connection.execute(query, parameters)).fetchone()
     return None if row is None else row[0]
