@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import trio
 from rich.console import Console
@@ -66,11 +67,12 @@ def _interrupted(console: Console, number: int) -> int:
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:
-    parts: Sequence[Exception] = error.exceptions if isinstance(error, ExceptionGroup) else ()
-    for part in parts:
-        yield from _leaves(part)
-    if not parts:
+    if not isinstance(error, ExceptionGroup):
         yield error
+        return
+    group = cast("ExceptionGroup[Exception]", error)
+    for part in group.exceptions:
+        yield from _leaves(part)
 
 
 def _options(arguments: Sequence[str] | None) -> Options:

@@ -153,7 +153,8 @@ class Demo:
             return 1
         self.console.print(
             f"\n[bold green]Checked[/] in {seconds:.1f} s: every total of"
-            f" {len(expected.aircraft):,} aircraft and {len(expected.airlines)} airlines is what the file says, over {expected.flights:,} flights;"
+            f" {len(expected.aircraft):,} aircraft and {len(expected.airlines)} airlines"
+            f" is what the file says, over {expected.flights:,} flights;"
             f" {expected.without_aircraft:,} of them had no aircraft and were told to their airline."
         )
         return 0

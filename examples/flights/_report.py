@@ -52,7 +52,7 @@ def show_airlines(console: Console, airlines: Mapping[str, Airline], names: Mapp
         table.add_row(
             names.get(key, key)[:MOST_LETTERS],
             f"{state.flights:,}",
-            f"{state.distance:,}",
+            f"{state.distance / 1e6:,.2f} M",
             f"{state.cancelled:,}",
             f"{state.without_aircraft:,}",
             f"{state.diverted:,}",
@@ -83,7 +83,7 @@ def _table(title: str, first: str, *numbers: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=None)
     table.add_column(first, no_wrap=True)
     for name in numbers:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
