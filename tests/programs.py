@@ -103,7 +103,7 @@ def wait_until(url: str, condition: str, program: Program | None = None) -> None
         connection.execute("set statement_timeout = '60s'")
         while program is None or program.process.poll() is None:
             try:
-                row = connection.execute(f"select ({condition}), pg_sleep(0.005)").fetchone()  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                row = connection.execute(f"select ({condition}), pg_sleep(0.005)".encode()).fetchone()
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 continue
             if row is not None and row[0]:

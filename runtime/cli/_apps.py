@@ -66,5 +66,5 @@ def _import(name: str) -> Any:
 
 
 def _apps_of(module: Any) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, App)] if module else []
+    names = [name for name in dir(module) if isinstance(getattr(module, name, None), App)]
     return f"; its apps are: {', '.join(names)}" if names else ""

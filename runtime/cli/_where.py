@@ -13,8 +13,14 @@ from psycopg.rows import dict_row
 
 from understudy.actors import App
 
-from ..postgres import Connection, check_schema, choose_database, connect_session, open_database
-from ..postgres import Statements
+from ..postgres import (
+    Connection,
+    Statements,
+    check_schema,
+    choose_database,
+    connect_session,
+    open_database,
+)
 from ._apps import AppParameter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +49,7 @@ def database_options(command: F) -> F:
     """Add the options that say which database a command is about."""
     options = (
         click.option("--database-url", metavar="URL", help="Else DATABASE_URL, else the embedded server."),
-        click.option("--schema", default=SCHEMA, show_default=True, help="The schema of the runtime's tables."),
+        click.option("--schema", default=SCHEMA, show_default=True, help="Of the runtime's tables."),
         click.option(
             "--data-folder",
             type=click.Path(path_type=Path),
@@ -77,11 +83,13 @@ async def connected(where: Where, *, checked: bool = True) -> AsyncGenerator[Con
         DatabaseError: It cannot be reached, or refuses.
         SchemaError: Its schema is not this version's.
     """
-    async with database_of(where) as url:
-        async with await connect_session(url, role="command", process="cli") as connection:
-            if checked:
-                await check_schema(connection, schema=where.schema)
-            yield connection
+    async with (
+        database_of(where) as url,
+        await connect_session(url, role="command", process="cli") as connection,
+    ):
+        if checked:
+            await check_schema(connection, schema=where.schema)
+        yield connection
 
 
 @asynccontextmanager

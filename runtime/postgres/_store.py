@@ -119,7 +119,7 @@ class PostgresStore:
 
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
-        counted = {queue: count for queue, count in await self._rows("depths", (texts(list(queues)),))}
+        counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
         return {queue: counted.get(queue, 0) for queue in queues}
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
