@@ -117,6 +117,10 @@ class PostgresStore:
                 events[key].append(StoredEvent(seq, type_, version, payload))
         return streams
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        return [key for (key,) in await self._rows("keys", (actor, after, most))]
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
@@ -125,6 +129,15 @@ class PostgresStore:
         """Whether any of these queues has a message that is due."""
         names = texts(list(queues))
         return bool((await self._rows("pending", (names, names)))[0][0])
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
+        return {queue: counted.get(queue, 0) for queue in queues}
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for the caller's own SQL."""
+        return self.pool.connection()
 
     async def promote_due(self, most: int) -> Promoted:
         """Move what is due into the mailbox."""
