@@ -58,9 +58,14 @@ from .codec import find_drift as find_drift
 from .codec import reply_type as reply_type
 from .supervision import Child as Child
 from .supervision import GaveUp as GaveUp
+from .supervision import InvalidFile as InvalidFile
 from .supervision import Stopping as Stopping
 from .supervision import SupervisionError as SupervisionError
 from .supervision import Supervisor as Supervisor
 from .supervision import Tree as Tree
+from .supervision import draw as draw
+from .supervision import dump_tree as dump_tree
+from .supervision import load_configuration as load_configuration
+from .supervision import load_tree as load_tree
 from .supervision import open_supervisor as open_supervisor
 from .supervision import supervise as supervise

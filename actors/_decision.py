@@ -83,8 +83,9 @@ def run_decider(
         decision.reply = result
         return
     appliers = definition.appliers
-    events = decision.events
-    advance: Callable[[], Any] = result.__next__
+    events: list[object] = decision.events
+    sends: list[Any] = decision.sends
+    advance: Callable[[], object] = result.__next__
     while True:
         # Only the generator's own StopIteration is its end: one that an applier lets slip is an error.
         try:
@@ -92,13 +93,13 @@ def run_decider(
         except StopIteration as end:
             decision.reply = end.value
             return
-        kind: type[Any] = type(item)
+        kind = type(item)
         applier = appliers.get(kind)
         if applier is not None:
             events.append(item)
             applier(state, item)
         elif kind is Tell or kind is Enqueue:
-            decision.sends.append(item)
+            sends.append(item)
         elif kind is Stop:
             decision.stop = True
         else:

@@ -128,8 +128,11 @@ class Docker:
             from testcontainers.community.postgres import PostgresContainer
 
             container = PostgresContainer(IMAGE, driver=None)
-        with container:
+            container.start()
+        try:
             yield TestServer(str(container.get_connection_url()))
+        finally:
+            container.stop()
 
 
 def choose(environment: Mapping[str, str]) -> tuple[Choice, str]:

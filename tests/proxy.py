@@ -1,13 +1,15 @@
 """A wire that can be cut: a TCP proxy in front of a PostgreSQL server."""
 
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _CHUNK = 65536
+
+Screen = Callable[[bytes], bytes | None]
 
 
 class Proxy:
@@ -17,6 +19,7 @@ class Proxy:
         url: the database's URL through the proxy.
         links: connections that are being forwarded now.
         accepted: connections taken since the start.
+        screen: sees the first bytes of each client; what it answers is sent instead of a connection.
     """
 
     def __init__(self, url: str, nursery: trio.Nursery) -> None:
@@ -31,6 +34,7 @@ class Proxy:
         self._port = 0
         self._base = make_conninfo("", **{**params, "hostaddr": None})
         self.accepted = 0
+        self.screen: Screen | None = None
 
     @property
     def url(self) -> str:
@@ -55,11 +59,12 @@ class Proxy:
         """Go dark: what is sent is acknowledged and goes nowhere, and nobody is told. `heal` delivers it."""
         self._gate = trio.Event()
 
-    def refuse(self) -> None:
+    async def refuse(self) -> None:
         """Refuse new connections, as when nothing listens; links that exist go on."""
         if self._listening is not None:
             self._listening.cancel()
-            self._listening = None
+        while self._listening is not None:
+            await self._changed.park()
 
     async def heal(self) -> None:
         """Forward everything again."""
@@ -80,6 +85,8 @@ class Proxy:
         with trio.CancelScope() as scope:
             task_status.started(scope)
             await trio.serve_listeners(self._link, [listener], handler_nursery=self._nursery)
+        self._listening = None
+        self._changed.unpark_all()
 
     async def _link(self, client: trio.SocketStream) -> None:
         self.accepted += 1
@@ -97,7 +104,12 @@ class Proxy:
 
     async def _forward(self, client: trio.SocketStream) -> None:
         await self._gate.wait()
+        first = await client.receive_some(_CHUNK) if self.screen else b""
+        if self.screen and (answer := self.screen(bytes(first))) is not None:
+            await client.send_all(answer)
+            return
         async with await self._connect() as server, trio.open_nursery() as nursery:
+            await server.send_all(first)
 
             async def pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
                 try:

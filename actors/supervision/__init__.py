@@ -4,6 +4,13 @@ Usable in any Trio program, with no database.
 """
 
 from ._checks import most_failures as most_failures
+from ._configuration import Configuration as Configuration
+from ._configuration import NoOverrides as NoOverrides
+from ._configuration import dump_tree as dump_tree
+from ._configuration import load_configuration as load_configuration
+from ._configuration import load_tree as load_tree
+from ._configuration_errors import InvalidFile as InvalidFile
+from ._drawing import draw as draw
 from ._errors import ChildDown as ChildDown
 from ._errors import ChildFailed as ChildFailed
 from ._errors import EndedUnexpectedly as EndedUnexpectedly

@@ -67,7 +67,6 @@ class Cell:
     stopping: Stopping | None = None
     task: trio.lowlevel.Task | None = None
     inner: "RunningSupervisor | None" = None
-    stop_by: float = float("inf")
     report_at: float = float("inf")
     reported: bool = False
     # While it is to be started:
@@ -108,17 +107,19 @@ class Cell:
                 self._changed = trio.Event()
             await self._changed.wait()
 
-    async def wait_settled(self) -> None:
-        """Wait until it is ready, or down for good."""
-        await self.wait(lambda cell: not cell.is_pending)
+    async def wait_overdue(self, condition: Callable[["Cell"], bool]) -> bool:
+        """Wait until the condition holds, or it was cancelled and has not ended in time.
 
-    async def wait_ended(self) -> None:
-        """Wait until there is no task."""
-        await self.wait(lambda cell: not cell.is_alive)
-
-    async def wait_ended_or_cancelled(self) -> None:
-        """Wait until there is no task, or it was cancelled."""
-        await self.wait(lambda cell: not cell.is_alive or cell.is_cancelled)
+        Returns:
+            Whether it is overdue.
+        """
+        while not condition(self):
+            due = self.report_at
+            with trio.move_on_at(due):
+                await self.wait(lambda cell: condition(cell) or cell.report_at != due)  # noqa: B023  # awaited here
+                continue
+            return True
+        return False
 
     def embody(self) -> None:
         """Get ready for a new incarnation: its scope, with the deadline of its start."""
@@ -129,7 +130,7 @@ class Cell:
         takes = isinstance(self.spec, Supervisor) or self.spec.takes_stopping
         self.stopping = Stopping() if takes else None
         self.incarnation += 1
-        self.stop_by = self.report_at = float("inf")
+        self.report_at = deadline + self._patience
         self.reported = False
         self.become("starting")
 
@@ -140,23 +141,21 @@ class Cell:
     def ask_to_stop(self, *, politely: bool) -> None:
         """Ask it to stop if it listens, else cancel it; once cancelled, it stays cancelled."""
         assert self.scope is not None
-        now = trio.current_time()
-        if self.state != "stopping":
-            self.scope.deadline = float("inf")  # what the start may take no longer counts
-            self.stop_by = now + self.seconds_to_stop
+        is_new = self.state != "stopping"
+        if is_new:
             self.become("stopping")
-        if politely and self.stopping is not None and self.spec.shutdown != "brutal":
-            self.stopping.set(self.stop_by)
-        else:
+        if not politely or self.stopping is None or self.spec.shutdown == "brutal" or self.is_cancelled:
             self.cancel()
+        elif is_new:
+            self.scope.deadline = trio.current_time() + self._seconds_to_stop
+            self.report_at = self.scope.deadline + self._patience
+            self.stopping.set(self.scope.deadline)
 
     def cancel(self) -> None:
         """Cancel it."""
         assert self.scope is not None
-        if not self.scope.cancel_called:
-            self.scope.cancel()
-        if self.report_at == float("inf"):
-            self.report_at = trio.current_time() + self._patience
+        self.scope.cancel()
+        self.report_at = min(self.report_at, trio.current_time() + self._patience)
         self.notify()
 
     @property
@@ -165,18 +164,13 @@ class Cell:
         return self.scope is not None and self.scope.cancel_called
 
     @property
-    def seconds_to_stop(self) -> float:
-        """How long it may take to stop, in seconds; also how long its clean-up may take once cancelled."""
-        match self.spec.shutdown:
-            case "forever":
-                return float("inf")
-            case "brutal":
-                return 0.0
-            case seconds:
-                return seconds
+    def _seconds_to_stop(self) -> float:
+        """How long it may take to stop before it is cancelled, in seconds."""
+        return float("inf") if isinstance(self.spec.shutdown, str) else self.spec.shutdown
 
     @property
     def _patience(self) -> float:
+        """How long it may take to end once it was cancelled before it is reported, in seconds."""
         if isinstance(self.spec, Supervisor) and self.spec.shutdown == "forever":
             return float("inf")  # the children below report themselves
         return _PATIENCE[self.spec.shutdown] if isinstance(self.spec.shutdown, str) else self.spec.shutdown

@@ -12,13 +12,17 @@ def begin_restart(supervisor: RunningSupervisor, cell: Cell) -> None:
     names = affected_by(cell.name, supervisor.spec)
     others = supervisor.startable(names)
     cells = [supervisor.cells[name] for name in names]
-    supervisor.recover(Recovery([each for each in cells if each is cell or each in others], forced=cell))
+    supervisor.recover(Recovery([each for each in cells if each is cell or each in others], forced={cell}))
 
 
 def begin_start(supervisor: RunningSupervisor, cell: Cell) -> None:
-    """Start a child that is down."""
-    if not cell.is_alive and not cell.is_pending:
-        supervisor.recover(Recovery([cell], forced=cell))
+    """Start a child that is down; if its group is on the way up, with the group."""
+    if cell.is_alive or cell.is_pending:
+        return
+    if supervisor.latest is not None and supervisor.latest.can_be_joined:
+        supervisor.latest.join(cell)
+    else:
+        supervisor.recover(Recovery([cell], forced={cell}))
 
 
 def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> None:
@@ -26,7 +30,7 @@ def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> None:
     alone = supervisor.spec.strategy == "one_for_one"
     cells = [cell] if alone else [each for each in supervisor.cells.values() if each.state == "parked"]
     supervisor.records.forget(cells)
-    supervisor.recover(Recovery(cells, forced=cell))
+    supervisor.recover(Recovery(cells, forced={cell}))
 
 
 def begin_add(supervisor: RunningSupervisor, name: str, args: tuple[object, ...]) -> Cell:

@@ -22,7 +22,7 @@ class MailboxStatistics:
     capacity: float = float("inf")
 
 
-MailboxGauge: TypeAlias = Callable[[], "MailboxStatistics | trio.MemoryChannelStatistics"]
+MailboxGauge: TypeAlias = Callable[[], MailboxStatistics | trio.MemoryChannelStatistics]
 
 
 def read_gauge(gauge: MailboxGauge, peak: int) -> MailboxStatistics:

@@ -27,7 +27,7 @@ class Recovery:
         delay: The wait between the last stop and the first start, in seconds.
         attempt: Failures in a row that led to it; 0 if it was not a failure.
         culprit: The cell whose failure led to it.
-        forced: The cell that is started even if its policy says that it is not restarted.
+        forced: The cells that are started even if their policy says that they are not restarted.
         parks: Whether the cells stay down, parked.
         is_first: Whether the supervisor is ready once this is done.
     """
@@ -36,9 +36,10 @@ class Recovery:
     delay: float = 0.0
     attempt: int = 0
     culprit: Cell | None = None
-    forced: Cell | None = None
+    forced: set[Cell] = attrs.field(factory=set[Cell])
     parks: bool = False
     is_first: bool = False
+    is_done: bool = attrs.field(default=False, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     def take_over(self, everybody: list[Cell]) -> None:
@@ -56,6 +57,17 @@ class Recovery:
             old.scope.cancel()
         for cell in self.cells:
             cell.recovery = self
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether it will still look for cells to start."""
+        return not (self.is_done or self.parks or self.scope.cancel_called)
+
+    def join(self, cell: Cell) -> None:
+        """Let one more cell come up with these, in its place."""
+        self.forced.add(cell)
+        cell.recovery = self
+        cell.become("waiting")
 
     def release(self, cell: Cell) -> None:
         """Have no more to do with a cell."""
@@ -77,7 +89,8 @@ class Recovery:
 
     async def _take_down(self, supervisor: "RunningSupervisor") -> None:
         for cell in reversed(self.cells):
-            if cell.recovery is self:
+            # A child that somebody stops for good meanwhile must have ended too before the others start.
+            if cell.recovery is self or cell.state == "stopping":
                 await supervisor.stop(cell)
             if cell.recovery is not self:
                 continue
@@ -88,7 +101,7 @@ class Recovery:
 
     def _stays_down(self, cell: Cell) -> bool:
         """Whether it is a temporary child that went down with its group: it is not started a second time."""
-        return cell.spec.restart == "temporary" and cell.incarnation > 0 and cell is not self.forced
+        return cell.spec.restart == "temporary" and cell.incarnation > 0 and cell not in self.forced
 
     def _park(self, supervisor: "RunningSupervisor") -> None:
         for cell in self.cells:
@@ -103,7 +116,11 @@ class Recovery:
         await trio.sleep(self.delay)
 
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
-        for cell in self.cells:
-            if cell.recovery is self:
-                cell.restarts += self.attempt > 0 and cell.incarnation > 0
-                await supervisor.start(cell)
+        while (cell := self._next(supervisor)) is not None:
+            cell.restarts += self.attempt > 0 and cell.incarnation > 0
+            await supervisor.start(cell)
+        self.is_done = True
+
+    def _next(self, supervisor: "RunningSupervisor") -> Cell | None:
+        cells = supervisor.cells.values() if supervisor.spec.children else self.cells
+        return next((cell for cell in cells if cell.recovery is self and not cell.is_alive), None)

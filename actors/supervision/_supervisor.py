@@ -8,6 +8,7 @@ What to do about an exit is decided, and written down, without a checkpoint, in 
 Whatever takes time (stopping, waiting, starting) is done by a `Recovery` in a task of its own.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Literal, TypeAlias, assert_never
 
@@ -58,7 +59,7 @@ class RunningSupervisor:
     _hurry: bool = attrs.field(default=False, init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _recoveries: set[Recovery] = attrs.field(factory=set[Recovery], init=False)
-    _latest: Recovery | None = attrs.field(default=None, init=False)
+    latest: Recovery | None = attrs.field(default=None, init=False)
     _fatal: list[BaseException] = attrs.field(factory=list[BaseException], init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -209,7 +210,7 @@ class RunningSupervisor:
     def note_ready(self, cell: Cell) -> None:
         """Take note that a child is ready."""
         assert cell.scope is not None
-        cell.scope.deadline = float("inf")
+        cell.scope.deadline = cell.report_at = float("inf")
         cell.ready_at = trio.current_time()
         recovery, cell.recovery = cell.recovery, None
         cell.become("running")
@@ -297,7 +298,7 @@ class RunningSupervisor:
         recovery.take_over(list(self.cells.values()) if self.spec.children else recovery.cells)
         if self.spec.strategy != "one_for_one":
             self.records.whole_since = None
-            self._latest = recovery
+            self.latest = recovery
         self._recoveries.add(recovery)
         self._nursery.start_soon(self._carry_out, recovery, name=f"{self.path} (recovery)")
 
@@ -309,7 +310,7 @@ class RunningSupervisor:
 
     def note_recovered(self, recovery: Recovery) -> None:
         """Take note that a recovery is done."""
-        if self._latest is recovery:
+        if self.latest is recovery:
             self.records.whole_since = trio.current_time()
         if recovery.is_first:
             self._ready.set()
@@ -317,32 +318,21 @@ class RunningSupervisor:
     async def start(self, cell: Cell) -> None:
         """Start a child, and return when it is ready, or down for good."""
         self.spawn(cell)
-        assert cell.scope is not None
-        with trio.move_on_at(cell.scope.deadline + cell.seconds_to_stop):
-            await cell.wait_settled()
-            return
-        self.records.note_stuck(cell)
-        await cell.wait_settled()
+        await self._wait(cell, lambda cell: not cell.is_pending)
 
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:
             cell.ask_to_stop(politely=not self._hurry)
 
     async def stop(self, cell: Cell) -> None:
-        """Stop a child, and return when it has ended: ask, wait, cancel, wait, report, wait."""
-        if not cell.is_alive:
-            return
+        """Stop a child, and return when it has ended."""
         self._ask_to_stop(cell)
-        if not cell.is_cancelled:
-            with trio.move_on_at(cell.stop_by):
-                await cell.wait_ended_or_cancelled()
-            if cell.is_alive:
-                cell.cancel()
-        with trio.move_on_at(cell.report_at):
-            await cell.wait_ended()
-        if cell.is_alive:
+        await self._wait(cell, lambda cell: not cell.is_alive)
+
+    async def _wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
+        if await cell.wait_overdue(condition):
             self.records.note_stuck(cell)
-            await cell.wait_ended()
+            await cell.wait(condition)
 
 
 def _timed_out(cell: Cell, error: Exception | None) -> StartTimedOut:

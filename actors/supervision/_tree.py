@@ -28,7 +28,7 @@ class Tree:
     """
 
     spec: Supervisor
-    _random: Random = attrs.field(factory=Random, kw_only=True)
+    _random: Random = attrs.field(factory=Random, kw_only=True, alias="random")
     _hub: EventHub = attrs.field(factory=EventHub, init=False)
     _root: RunningSupervisor = attrs.field(init=False)
 

@@ -5,8 +5,6 @@ from ._choice import DatabaseChoice as DatabaseChoice
 from ._choice import DatabaseUrlError as DatabaseUrlError
 from ._choice import choose_database as choose_database
 from ._choice import open_database as open_database
-from ._cleanup import CLEANUP_SECONDS as CLEANUP_SECONDS
-from ._connection import SETTLE_SECONDS as SETTLE_SECONDS
 from ._connection import Connection as Connection
 from ._errors import DatabaseAddress as DatabaseAddress
 from ._errors import DatabaseError as DatabaseError
@@ -18,6 +16,8 @@ from ._errors import PoolClosed as PoolClosed
 from ._errors import PoolExhausted as PoolExhausted
 from ._migrating import SchemaError as SchemaError
 from ._migrating import migrate as migrate
+from ._patience import SETTLE_SECONDS as SETTLE_SECONDS
+from ._patience import Patience as Patience
 from ._pool import Pool as Pool
 from ._pool import PoolStatistics as PoolStatistics
 from ._pool import open_pool as open_pool

@@ -1,30 +1,34 @@
 """The ends of psycopg's context managers, made to hold when the task is cancelled.
 
 A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would
-never be sent. The ends below run in a shield of `CLEANUP_SECONDS`; if the server does not answer in that
-time, the connection is closed instead.
+never be sent. The ends below run in a shield, for as long as the connection has patience; if the server does
+not answer in that time, the connection is closed instead.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, cast
 
 import psycopg
 import trio
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import Row
 
-CLEANUP_SECONDS = 3.0
-"""How long the end of a transaction, pipeline or cursor may hold up a cancelled task."""
+from ._patience import Patience
+
+
+class _HasPatience(Protocol):
+    patience: Patience
 
 
 @contextmanager
-def bounded_shield(exc: BaseException | None) -> Generator[None]:
-    """Shield what follows for `CLEANUP_SECONDS`, if the task is being interrupted; do nothing otherwise."""
-    if not is_interrupt(exc):
-        yield
-        return
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_SECONDS):
+def shield_if_interrupted(connection: object, exc: BaseException | None) -> Generator[None]:
+    """Shield what follows if the task is being interrupted; do nothing otherwise."""
+    if is_interrupt(exc):
+        with cast("_HasPatience", connection).patience.shield():
+            yield
+    else:
         yield
 
 
@@ -41,7 +45,7 @@ class Transaction(psycopg.AsyncTransaction):
             return await super().__aenter__()
         except BaseException as error:
             # psycopg tried to undo a half-made start, which a cancelled task is not allowed to do unshielded.
-            if self.status is self.Status.ACTIVE and self.pgconn.status == psycopg.pq.ConnStatus.OK:
+            if self.status is self.Status.ACTIVE and self.pgconn.status == ConnStatus.OK:
                 await self._end(error)
             raise
 
@@ -62,7 +66,7 @@ class Transaction(psycopg.AsyncTransaction):
 
     async def _end(self, exc: BaseException | None) -> bool:
         swallow = False
-        with bounded_shield(exc):
+        with shield_if_interrupted(self._conn, exc):
             try:
                 swallow = await super().__aexit__(type(exc) if exc else None, exc, None)
             except BaseException:
@@ -81,11 +85,8 @@ class Pipeline(psycopg.AsyncPipeline):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        with bounded_shield(exc_val):
-            if (
-                is_interrupt(exc_val)
-                and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
-            ):
+        with shield_if_interrupted(self._conn, exc_val):
+            if is_interrupt(exc_val) and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             await super().__aexit__(exc_type, exc_val, exc_tb)
 
@@ -102,10 +103,10 @@ class ServerCursor(psycopg.AsyncServerCursor[Row]):
         exc_tb: TracebackType | None,
     ) -> None:
         try:
-            with bounded_shield(exc_val):
+            with shield_if_interrupted(self._conn, exc_val):
                 await self.close()
         except BaseException as error:
-            with bounded_shield(error):
+            with shield_if_interrupted(self._conn, error):
                 if is_interrupt(error):
                     await self.close()
             raise

@@ -31,16 +31,14 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import AsyncRowFactory, Row, tuple_row
 
-from ._cleanup import Pipeline, ServerCursor, Transaction, bounded_shield
+from ._cleanup import Pipeline, ServerCursor, Transaction, shield_if_interrupted
 from ._connecting import connect_to_any
 from ._draining import drain
 from ._lock import ConnectionLock
+from ._patience import Patience
 from ._waiting import drive, drive_connecting, drive_until
 
 _T = TypeVar("_T")
-
-SETTLE_SECONDS: Final = 3.0
-"""How long an operation that was cancelled may take to come to rest before its connection is closed."""
 
 _ASK_AGAIN_SECONDS: Final = 0.5  # an operation of several commands needs a request for each that starts late
 _NOTHING: Final = object()
@@ -52,8 +50,8 @@ class Connection(psycopg.AsyncConnection[Row]):
 
     After a cancellation at any await the connection is either at rest (idle, or in the transaction that the
     caller had opened) or closed; it is never left with a command in progress. A transaction or pipeline block
-    that is cancelled is rolled back, respectively synchronised, before the block is left. Either takes a few
-    seconds at most (`SETTLE_SECONDS`) when the server does not answer; otherwise milliseconds.
+    that is cancelled is rolled back, respectively synchronised, before the block is left. That takes
+    milliseconds; if the server does not answer, it takes `patience.seconds` (3) and the connection is closed.
 
     `close()` may be called while another task waits for the connection: that task gets a
     `psycopg.OperationalError`.
@@ -77,6 +75,7 @@ class Connection(psycopg.AsyncConnection[Row]):
     ) -> None:
         super().__init__(pgconn, row_factory)
         self.lock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
+        self.patience = Patience()
         self.server_cursor_factory = cast("type[psycopg.AsyncServerCursor[Row]]", ServerCursor)
 
     @classmethod
@@ -129,7 +128,7 @@ class Connection(psycopg.AsyncConnection[Row]):
     ) -> None:
         """Commit, or after an exception roll back; then close the connection in any case."""
         try:
-            with bounded_shield(exc_val):
+            with shield_if_interrupted(self, exc_val):
                 await super().__aexit__(exc_type, exc_val, exc_tb)
         finally:
             await self.close()
@@ -213,11 +212,8 @@ class Connection(psycopg.AsyncConnection[Row]):
 
     @contextmanager
     def _settling(self) -> Generator[None]:
-        """Shield the way back to rest for `SETTLE_SECONDS`; if it leads elsewhere, close the connection."""
-        with (
-            trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_SECONDS),
-            suppress(psycopg.Error),
-        ):
+        """Shield the way back to rest, for as long as there is patience; if it leads elsewhere, close."""
+        with self.patience.shield(), suppress(psycopg.Error):
             try:
                 yield
             except BaseException:

@@ -8,7 +8,7 @@ in a `finally`, so a cancellation finds nothing half-done.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
 import attrs
 import psycopg
@@ -16,14 +16,11 @@ import trio
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.waiting import Wait
 
-from ._connection import SETTLE_SECONDS, Connection
+from ._connection import Connection
 from ._errors import Holder, PoolClosed, PoolExhausted
 from ._waiting import poll
 
 _C = TypeVar("_C", bound=Connection[Any])
-
-CHECK_SECONDS: Final = 3.0
-"""How long a connection may take to answer the health check before it is closed."""
 
 
 @attrs.frozen
@@ -73,6 +70,7 @@ class Pool(Generic[_C]):
         acquire_timeout: float,
         max_age: float,
         check_after: float,
+        check_timeout: float,
         close_timeout: float,
     ) -> None:
         self._open_connection = open_connection
@@ -80,6 +78,7 @@ class Pool(Generic[_C]):
         self._acquire_timeout = acquire_timeout
         self._max_age = max_age
         self._check_after = check_after
+        self._check_timeout = check_timeout
         self._close_timeout = close_timeout
         self._free = size
         self._waiting = trio.lowlevel.ParkingLot()
@@ -184,7 +183,7 @@ class Pool(Generic[_C]):
         if rested < self._check_after and not poll(connection.fileno(), Wait.R):
             return True
         try:
-            with trio.fail_after(CHECK_SECONDS):
+            with trio.fail_after(self._check_timeout):
                 await connection.execute("SELECT 1", prepare=False)
         except (psycopg.Error, trio.TooSlowError):
             return False
@@ -241,6 +240,7 @@ async def open_pool(
     acquire_timeout: float = 5.0,
     max_age: float = 3600.0,
     check_after: float = 5.0,
+    check_timeout: float = 3.0,
     close_timeout: float = 5.0,
 ) -> AsyncGenerator[Pool[_C]]:
     """Open a pool for the length of a block; connections are opened when they are first needed.
@@ -254,6 +254,7 @@ async def open_pool(
         acquire_timeout: seconds a task waits for a free connection before `PoolExhausted`.
         max_age: seconds after which a connection is replaced; one in use is left alone until it is returned.
         check_after: seconds of rest after which a connection must answer before it is lent.
+        check_timeout: seconds it has for that.
         close_timeout: seconds.
 
     Example:
@@ -271,6 +272,7 @@ async def open_pool(
         acquire_timeout=acquire_timeout,
         max_age=max_age,
         check_after=check_after,
+        check_timeout=check_timeout,
         close_timeout=close_timeout,
     )
     try:
@@ -294,7 +296,7 @@ async def _reset(connection: Connection[Any]) -> None:
     open_states = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
     if connection.pgconn.transaction_status not in open_states or connection.lock.locked():
         return
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_SECONDS):
+    with connection.patience.shield():
         try:
             await connection.rollback()
         except psycopg.Error:

@@ -68,5 +68,6 @@ def reap(lease: FileLock, start_lock: FileLock, duty: FileLock, data: Path) -> N
         if lease.try_take():
             break
         start_lock.release()
-    stop_postmaster(data)
+    if not stop_postmaster(data):
+        sys.stderr.write(f"{time.ctime()}: the server in {data} did not stop\n")
     duty.release()

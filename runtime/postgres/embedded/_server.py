@@ -24,6 +24,9 @@ from ._locks import FileLock, wait_until
 from ._postmaster import kill_postmaster, postmaster_pid, socket_folder, stop_postmaster
 from ._reaper import start_reaper
 
+_LONGEST_NAME: Final = 63
+"""Bytes; PostgreSQL cuts off what is longer without a word."""
+
 _LOCK_SECONDS: Final = 150
 """How long another process may take to start or stop the server before we give up."""
 
@@ -125,7 +128,15 @@ class PostgresServer:
                 raise
 
     def ensure_database(self, name: str) -> None:
-        """Create a database of this name unless it exists; the server must run."""
+        """Create a database of this name unless it exists; the server must run.
+
+        Raises:
+            EmbeddedError: PostgreSQL cannot have a database of this name.
+        """
+        if not 0 < len(name.encode()) <= _LONGEST_NAME or "\0" in name:
+            raise EmbeddedError(
+                f"A database cannot be called {name!r}: 1 to {_LONGEST_NAME} bytes, without NUL"
+            )
         with _locked(self._layout, _nothing), psycopg.connect(self.url, autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known is None:

@@ -56,11 +56,10 @@ class Plan:
     members: "list[Member]"
     delay: float = 0.0
     restarts: bool = False
-    forced: "Member | None" = None
+    forced: "set[Member]" = attrs.field(factory=set["Member"])
     parks: bool = False
     first: bool = False
     phase: Literal["down", "wait", "up"] = "down"
-    left: "list[Member]" = attrs.field(factory=list["Member"])
     rising: "Member | None" = None
 
 
@@ -258,7 +257,9 @@ class Boss:
         else:
             self.attempts = attempt
         member.state = "backing_off"
-        bound = min(self.spec.backoff.first * self.spec.backoff.factor ** (attempt - 1), self.spec.backoff.cap)
+        bound = min(
+            self.spec.backoff.first * self.spec.backoff.factor ** (attempt - 1), self.spec.backoff.cap
+        )
         self.begin(Plan(self.startable(member), self.world.random.uniform(0.0, bound), restarts=True))
 
     def _exhausted(self, member: Member) -> None:
@@ -338,20 +339,16 @@ class Boss:
 
     def _wake(self, plan: Plan) -> None:
         if plan in self.plans:
-            plan.phase, plan.left = "up", list(plan.members)
+            plan.phase = "up"
 
     def _down(self, plan: Plan) -> bool:
         for member in reversed(plan.members):
-            if member.plan is not plan:
+            if member.plan is not plan and member.state != "stopping":
                 continue
             if member.state in ALIVE:
                 member.ask(politely=not self.hurried)
                 return False
-            if (
-                member.spec.restart == "temporary"
-                and member.number > 0
-                and member is not plan.forced
-            ):
+            if member.spec.restart == "temporary" and member.number > 0 and member not in plan.forced:
                 member.plan = None
             elif member.number > 0:
                 member.state = "backing_off"
@@ -365,11 +362,10 @@ class Boss:
 
     def _up(self, plan: Plan) -> bool:
         while plan.rising is None or plan.rising.state not in PENDING:
-            mine = [member for member in plan.left if member.plan is plan]
+            mine = [member for member in self.members if member.plan is plan]
             if not mine:
                 return True
             plan.rising = mine[0]
-            plan.left = plan.left[plan.left.index(mine[0]) + 1 :]
             mine[0].spawn()
         return False
 
@@ -415,7 +411,9 @@ def simulate(schedule: Schedule) -> Result:
             root.advance()
         if not root.ended and not world.step():
             raise AssertionError("the model is stuck")
-    return Result(tuple(sorted(world.trace)), world.now, root.verdict)
+    return Result(
+        tuple(sorted(world.trace)), world.now, "gave up" if root.verdict == "gave up" else "stopped"
+    )
 
 
 def _stop(root: Boss, *, cancelled: bool) -> None:
@@ -435,30 +433,41 @@ def _obey(root: Boss, command: Command) -> None:
     if boss.verdict:
         return
     member = next(member for member in boss.members if member.spec.name == name)
-    match command.operation:
-        case "stop":
-            member.plan = None
-            if member.state in ALIVE:
-                member.ask(politely=True)
-            elif member.state in ("waiting", "backing_off", "parked"):
-                member.state = "stopped"
-        case "start":
-            if member.state not in ALIVE and member.state not in PENDING:
-                boss.begin(Plan([member], forced=member))
-        case "restart":
-            others = boss.startable(member)
-            members = [each for each in boss.together_with(member) if each is member or each in others]
-            boss.begin(Plan(members, forced=member))
-        case "resume" if member.state == "parked":
-            _resume(boss, member)
-        case _:
-            pass
+    {"stop": _stop_member, "start": _start, "restart": _restart, "resume": _resume}[command.operation](
+        boss, member
+    )
+
+
+def _stop_member(boss: Boss, member: Member) -> None:
+    member.plan = None
+    if member.state in ALIVE:
+        member.ask(politely=True)
+    elif member.state in ("waiting", "backing_off", "parked"):
+        member.state = "stopped"
+
+
+def _start(boss: Boss, member: Member) -> None:
+    if member.state in ALIVE or member.state in PENDING:
+        return
+    if not boss.alone and boss.newest in boss.plans and not boss.newest.parks:
+        member.plan, member.state = boss.newest, "waiting"
+        boss.newest.forced.add(member)
+    else:
+        boss.begin(Plan([member], forced={member}))
+
+
+def _restart(boss: Boss, member: Member) -> None:
+    others = boss.startable(member)
+    members = [each for each in boss.together_with(member) if each is member or each in others]
+    boss.begin(Plan(members, forced={member}))
 
 
 def _resume(boss: Boss, member: Member) -> None:
+    if member.state != "parked":
+        return
     parked = [member] if boss.alone else [each for each in boss.members if each.state == "parked"]
     for each in parked:
         each.attempts, each.window = 0, []
     if not boss.alone:
         boss.attempts, boss.window = 0, []
-    boss.begin(Plan(parked, forced=member))
+    boss.begin(Plan(parked, forced={member}))

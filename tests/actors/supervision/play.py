@@ -13,7 +13,7 @@ from .model import Line, Result
 from .schedules import Command, GridRandom, Group, Leaf, Life, Schedule
 
 
-class Boom(Exception):  # noqa: N818  # the sound it makes
+class Boom(Exception):
     """What the children of a schedule fail with."""
 
 
@@ -62,7 +62,7 @@ async def _perform(tree: Tree, schedule: Schedule, director: trio.Nursery) -> st
             await tree.run(stopping=stopping)
         except GaveUp:
             return "gave up"
-    return "stopped" if scope.cancelled_caught or stopping.is_set() else "shut down"
+    return "stopped"
 
 
 async def _direct(tree: Tree, schedule: Schedule, director: trio.Nursery) -> None:
@@ -146,7 +146,9 @@ def _start_function(leaf: Leaf, path: str, theatre: Theatre) -> Start:
     return listens if leaf.listens else neither
 
 
-async def _live(life: Life, stopping: Stopping, task_status: "trio.TaskStatus[None]", *, reports: bool) -> None:
+async def _live(
+    life: Life, stopping: Stopping, task_status: "trio.TaskStatus[None]", *, reports: bool
+) -> None:
     if reports:
         await trio.sleep(life.start)
         if life.outcome == "fail_to_start":

@@ -171,7 +171,9 @@ def _member(random: GridRandom, name: str, depth: int, *, significant: bool) -> 
         name,
         lives,
         random.choice(
-            ("transient", "temporary") if significant else ("permanent", "permanent", "transient", "temporary")
+            ("transient", "temporary")
+            if significant
+            else ("permanent", "permanent", "transient", "temporary")
         ),
         random.choice((random.uniform(0.1, 2.0), random.uniform(0.1, 2.0), "forever", "brutal")),
         reports,

@@ -19,7 +19,8 @@ INERROR = psycopg.pq.TransactionStatus.INERROR
 @asynccontextmanager
 async def connected(url: str, **options: Any) -> AsyncGenerator[Connection[TupleRow]]:
     """A connection in autocommit mode for the length of a block."""
-    connection = await Connection.connect(url, **{"autocommit": True, **options})
+    settings: dict[str, Any] = {"autocommit": True, **options}
+    connection = await Connection.connect(url, **settings)
     try:
         yield connection
     finally:

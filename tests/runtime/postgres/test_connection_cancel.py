@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import psycopg
 import pytest
 import trio
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 from understudy.runtime.postgres import SETTLE_SECONDS, Connection
+from understudy.runtime.postgres._waiting import drive
 
 from .cancelling import CancelAfter
 from .connections import IDLE, INERROR, assert_at_rest, connected, until, until_sleeping, value
+
+_T = TypeVar("_T")
 
 SLEEP = "SELECT pg_sleep(60)"
 STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
@@ -192,8 +197,9 @@ async def test_a_cancelled_stream_is_drained(database_url: str) -> None:
 async def test_a_cancelled_server_cursor_is_closed(database_url: str) -> None:
     """A server-side cursor is closed in a cancelled task, without a warning when it is dropped."""
     async with connected(database_url) as connection:
+        cursor = connection.cursor("c")
         with trio.CancelScope() as scope:
-            async with connection.transaction(), connection.cursor("c") as cursor:
+            async with connection.transaction(), cursor:
                 await cursor.execute("SELECT generate_series(1, 10)")
                 scope.cancel()
                 await cursor.fetchone()
@@ -204,8 +210,9 @@ async def test_a_cancelled_server_cursor_is_closed(database_url: str) -> None:
 
 async def test_a_connection_block_left_by_cancellation_is_closed(database_url: str) -> None:
     """The connection's own block rolls back and closes in a cancelled task."""
+    connection = await Connection.connect(database_url)
     with trio.CancelScope() as scope:
-        async with await Connection.connect(database_url) as connection:
+        async with connection:
             await connection.execute("CREATE TABLE t (n int)")
             scope.cancel()
             await trio.sleep_forever()
@@ -234,7 +241,7 @@ async def test_a_task_that_waits_for_the_lock_can_be_cancelled(database_url: str
     """Cancelled while another task uses the connection, a statement is never sent and nobody is disturbed."""
     async with connected(database_url) as connection, connected(database_url) as observer:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(connection.execute, SLEEP)
+            nursery.start_soon(value, connection, SLEEP)
             await until_sleeping(observer, connection.info.backend_pid)
             with trio.move_on_after(0.01) as scope:
                 await connection.execute("CREATE TABLE never (n int)")
@@ -248,16 +255,15 @@ async def test_cancelled_while_connecting_leaves_nothing_behind(database_url: st
     """At whatever step of connecting the task is cancelled, no session stays on the server."""
     async with connected(database_url) as observer:
         name = "half-made"
-        for steps in range(1, 100):
-            interrupter = CancelAfter(steps)
+        interrupter = CancelAfter(0)
+        while interrupter.fired or interrupter.steps == 0:
+            interrupter = CancelAfter(interrupter.steps + 1)
             connection = await interrupter.run(
                 lambda: Connection.connect(database_url, application_name=name)
             )
             if connection is not None:
                 await connection.close()
-            if not interrupter.fired:
-                break
-        assert steps >= 2
+        assert interrupter.steps >= 2
         await until(observer, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = %s", name)
 
 
@@ -318,3 +324,22 @@ async def test_cancelled_at_every_await(database_url: str, waking: bool) -> None
             await observer.execute("TRUNCATE t")
         assert interrupter.steps > 30
         assert closed == 0
+
+
+class Careless(Connection[TupleRow]):
+    """A connection that waits on Trio and knows no rules of cancellation."""
+
+    async def wait(self, gen: PQGen[_T], *_: object, **__: object) -> _T:
+        return await drive(gen, self.pgconn.socket)
+
+
+async def test_control_without_the_rules_a_command_stays_in_progress(database_url: str) -> None:
+    """The same cancellation, on a connection without the rules, is what these tests must be able to see."""
+    connection = await Careless.connect(database_url, autocommit=True)
+    assert await CancelAfter(1).run(lambda: connection.execute(SLEEP)) is None
+    assert connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
+    with pytest.raises(AssertionError):
+        assert_at_rest(connection)
+    with pytest.raises(psycopg.OperationalError, match="already in progress"):
+        await connection.execute("SELECT 1")
+    await connection.close()

@@ -13,7 +13,7 @@ import trio
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
-from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.rows import DictRow, class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from understudy.runtime.postgres import Connection
@@ -123,7 +123,7 @@ async def test_row_factories(database_url: str) -> None:
         y: int
 
     query = "SELECT 1 AS x, 2 AS y"
-    async with await Connection.connect(database_url, row_factory=dict_row) as connection:
+    async with await Connection[DictRow].connect(database_url, row_factory=dict_row) as connection:
         assert await (await connection.execute(query)).fetchone() == {"x": 1, "y": 2}
         async with connection.cursor(row_factory=class_row(Point)) as points:
             assert await (await points.execute(query)).fetchone() == Point(1, 2)
@@ -180,6 +180,10 @@ async def test_a_transaction_commits_or_rolls_back(database_url: str) -> None:
         assert await value(connection, "SELECT array_agg(n) FROM t") == [1]
 
 
+def give_up(transaction: psycopg.AsyncTransaction) -> None:
+    raise psycopg.Rollback(transaction)
+
+
 async def test_savepoints(database_url: str) -> None:
     """An inner block is a savepoint: its failure leaves the outer transaction alive."""
     async with connected(database_url) as connection:
@@ -192,7 +196,7 @@ async def test_savepoints(database_url: str) -> None:
                     await connection.execute("SELECT 1/0")
             async with connection.transaction() as inner:
                 await connection.execute("INSERT INTO t VALUES (3)")
-                raise psycopg.Rollback(inner)
+                give_up(inner)
             await connection.execute("INSERT INTO t VALUES (4)")
         assert await value(connection, "SELECT array_agg(n ORDER BY n) FROM t") == [1, 4]
 
@@ -201,10 +205,12 @@ async def test_a_commit_that_fails_is_not_reported_as_committed(database_url: st
     """A constraint checked at COMMIT raises there; the transaction says that it failed."""
     async with connected(database_url) as connection:
         await connection.execute("CREATE TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        transactions: list[psycopg.AsyncTransaction] = []
         with pytest.raises(psycopg.errors.UniqueViolation):
             async with connection.transaction() as transaction:
+                transactions.append(transaction)
                 await connection.execute("INSERT INTO t VALUES (1), (1)")
-        assert transaction.status == psycopg.AsyncTransaction.Status.FAILED
+        assert [t.status for t in transactions] == [psycopg.AsyncTransaction.Status.FAILED]
         assert connection.info.transaction_status == IDLE
 
 

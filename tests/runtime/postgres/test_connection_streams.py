@@ -2,8 +2,10 @@
 
 # ruff: noqa: PT012 - blocks that raise at their end are the subject
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from itertools import count
+from typing import cast
 
 import psycopg
 import pytest
@@ -148,7 +150,8 @@ async def test_stream_reads_row_by_row(database_url: str) -> None:
         assert rows == list(range(1, 1001))
         rows = [row[0] async for row in cursor.stream("SELECT generate_series(1, 1000)", size=64)]
         assert rows == list(range(1, 1001))
-        async with aclosing(cursor.stream("SELECT generate_series(1, 10000000)")) as stream:  # type: ignore[type-var]
+        endless = cursor.stream("SELECT generate_series(1, 10000000)")
+        async with aclosing(cast("AsyncGenerator[tuple[int]]", endless)) as stream:
             async for _ in stream:
                 break
         assert connection.info.transaction_status == IDLE

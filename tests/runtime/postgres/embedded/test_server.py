@@ -225,6 +225,13 @@ def test_a_folder_that_cannot_be(folder: Path) -> None:
         server_in(folder / "file" / "data").start()
 
 
+@pytest.mark.parametrize("name", ["", "x" * 64, "ä" * 32, "a\0b"])
+def test_a_name_that_no_database_can_have(server: PostgresServer, name: str) -> None:
+    """An empty or too long name, or one with a NUL, is an error, not another name."""
+    with pytest.raises(EmbeddedError, match="cannot be called"):
+        server.ensure_database(name)
+
+
 def test_stop_embedded_stops_what_runs(folder: Path) -> None:
     """`stop_embedded` stops a server at once, tells which, and is content when none runs."""
     server = server_in(folder)

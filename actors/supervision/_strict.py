@@ -1,0 +1,36 @@
+"""A cattrs converter that coerces nothing and forgets nothing.
+
+By default cattrs turns 1.9 into 1 and "false" into True, and drops keys it does not know.
+"""
+
+from typing import Any
+
+import cattrs
+
+from .._invalid import InvalidSetting
+
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def strict_converter() -> cattrs.Converter:
+    """Return a new converter; it refuses what is not exactly of the type asked for, and unknown keys."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind in (int, float, str, bool):
+        converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook_func(lambda kind: kind == int | None, _optional(int))
+    converter.register_structure_hook_func(lambda kind: kind == float | None, _optional(float))
+    return converter
+
+
+def _exactly(value: Any, kind: type) -> Any:
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits:
+        raise InvalidSetting("", f"{value!r} is not {_WORDS[kind]}", f"give {_WORDS[kind]}")
+    return float(value) if kind is float else value
+
+
+def _optional(kind: type) -> Any:
+    def hook(value: Any, _: Any) -> Any:
+        return None if value == "unlimited" else _exactly(value, kind)
+
+    return hook

@@ -1,0 +1,71 @@
+"""The supervisor against its model: random trees, random crashes, random commands, exact times.
+
+`UNDERSTUDY_SCHEDULES` sets how many schedules are played, `UNDERSTUDY_SEED` the first of them.
+Without a seed every run plays others; the seed is in the output of a failure.
+"""
+
+import os
+import random
+
+import attrs
+import pytest
+
+from .model import simulate
+from .play import play
+from .schedules import Leaf, Schedule, draw
+
+COUNT = int(os.environ.get("UNDERSTUDY_SCHEDULES", "1500"))
+SEED = int(os.environ.get("UNDERSTUDY_SEED") or random.randrange(10**9))
+BATCHES = 10
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_the_supervisor_does_what_the_model_says(batch: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Each start and each end of each child happens exactly when the model says, and nothing else does."""
+    caplog.set_level("CRITICAL", "understudy.supervision")
+    first = SEED + batch * COUNT // BATCHES
+    print(f"UNDERSTUDY_SEED={SEED}, this batch from {first}")  # noqa: T201  # shown when the test fails
+    for seed in range(first, SEED + (batch + 1) * COUNT // BATCHES):
+        schedule = draw(seed)
+        expected, actual = simulate(schedule), play(schedule)
+        assert expected == actual, f"repeat with UNDERSTUDY_SCHEDULES=1 UNDERSTUDY_SEED={seed}"
+        assert_stops_in_reverse(schedule, actual.trace, actual.ended_at)
+
+
+def assert_stops_in_reverse(
+    schedule: Schedule, trace: tuple[tuple[float, str, str, int], ...], ended_at: float
+) -> None:
+    """Assert what holds of every trace, whatever the model says.
+
+    Once the root was told to stop it starts nothing.
+    If nothing had ended before, so that all children are still there, they end in the reverse order.
+    A supervisor below goes on until its turn comes, restarts and all: those that stop before it may need it.
+    """
+    leaves = [f"root/{member.name}" for member in schedule.tree.members if isinstance(member, Leaf)]
+    late = [(at, path, what) for at, path, what, _ in trace if at > schedule.stop_at and path in leaves]
+    assert not [path for _, path, what in late if what == "start"]
+    if all(at > schedule.stop_at for at, _, what, _ in trace if what == "end"):
+        ends = {path: at for at, path, _ in late}
+        in_order = [ends[path] for path in leaves if path in ends]
+        crashed = _may_end_by_itself(schedule, ended_at)
+        assert crashed or in_order == sorted(in_order, reverse=True)
+
+
+def _may_end_by_itself(schedule: Schedule, ended_at: float) -> bool:
+    lives = [member.lives[0] for member in schedule.tree.members if isinstance(member, Leaf) and member.lives]
+    return bool(schedule.commands) or any(life.start + life.after < ended_at for life in lives)
+
+
+def test_the_model_can_disagree() -> None:
+    """A control: a supervisor that restarts at once where it should wait does not pass."""
+    differing = 0
+    for seed in range(100):
+        schedule = draw(seed)
+        differing += simulate(schedule) != play(_impatient(schedule))
+    assert differing > 20
+
+
+def _impatient(schedule: Schedule) -> Schedule:
+    backoff = attrs.evolve(schedule.tree.backoff, first=0.0)
+    return attrs.evolve(schedule, tree=attrs.evolve(schedule.tree, backoff=backoff))

@@ -1,0 +1,63 @@
+"""Judging failures, and errors that travel."""
+
+import pickle
+from random import Random
+
+import pytest
+
+import understudy as us
+from understudy.actors import Dead, Refused, RetryAt, judge
+
+RETRY = us.Retry(attempts=3, backoff=us.Backoff(first=1, factor=2, cap=10))
+
+HOPELESS: list[Exception] = [
+    us.UnknownName("event", "a.b", 1, "{}", "unknown"),
+    us.Undecodable("command", "a.b", 1, "{}", "bad"),
+    us.Unencodable("reply", "a.b", "x", "bad"),
+    us.EffectError("yielded 7"),
+    us.PayloadTooLarge("a.b", 10, 5),
+    us.InvalidKey("a key is not empty"),
+]
+
+
+def test_rejection_is_refused_whatever_the_attempt() -> None:
+    """A refusal is an answer, not a failure."""
+    rejection = us.Rejected("no")
+    assert judge(rejection, 1, RETRY, Random(1)) == Refused(rejection)
+    assert judge(rejection, 9, RETRY, Random(1)) == Refused(rejection)
+
+
+def test_failure_is_retried_until_attempts_are_used_up() -> None:
+    """The wait is within the bound of the attempt; after the last one the message is dead."""
+    error = ValueError("boom")
+    for attempt, bound in ((1, 1.0), (2, 2.0)):
+        outcome = judge(error, attempt, RETRY, Random(attempt))
+        assert isinstance(outcome, RetryAt)
+        assert 0 <= outcome.delay_seconds <= bound
+        assert outcome.error is error
+    assert judge(error, 3, RETRY, Random(1)) == Dead(error)
+
+
+@pytest.mark.parametrize("error", HOPELESS, ids=lambda error: type(error).__name__)
+def test_hopeless_errors_are_dead_at_once(error: Exception) -> None:
+    """What fails the same way every time only holds up its followers."""
+    assert judge(error, 1, RETRY, Random(1)) == Dead(error)
+
+
+@pytest.mark.parametrize("error", [*HOPELESS, us.Rejected("no")], ids=lambda error: type(error).__name__)
+def test_errors_survive_pickling(error: Exception) -> None:
+    """Text and attributes are the same afterwards."""
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+def test_decode_error_names_its_row() -> None:
+    """Once told, it says where the bad thing is stored; and still does after pickling."""
+    error = us.Undecodable("event", "a.b", 2, "x" * 1000, "bad")
+    assert error.row == ""
+    assert len(error.payload) == 200
+    assert error.at("events 1042 (account/alice #7)") is error
+    assert str(error) == "event 'a.b' version 2 in events 1042 (account/alice #7): bad"
+    assert pickle.loads(pickle.dumps(error)).row == error.row

@@ -1,0 +1,80 @@
+"""Every public name is exported on purpose, documented, and closed to subclasses unless meant for them."""
+
+import enum
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+import understudy
+
+MEANT_FOR_SUBCLASSES = {
+    "Command",  # a user's commands name their reply's type by it
+    "Connection",  # a psycopg connection, open like its base
+}
+
+
+def _packages() -> list[str]:
+    """The front door and every public package and module behind it."""
+    walk = pkgutil.walk_packages(understudy.__path__, "understudy.")
+    return ["understudy", *(info.name for info in walk if "._" not in info.name)]
+
+
+def _exports(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """The public names of a module that are ours, submodules left out."""
+    for name, value in vars(module).items():
+        ours = getattr(value, "__module__", "understudy").startswith("understudy")
+        if not name.startswith("_") and not isinstance(value, ModuleType) and ours:
+            yield name, value
+
+
+PACKAGES = _packages()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_documented(package: str) -> None:
+    """Every class and function that a package exports has a docstring, and so has the package."""
+    module = importlib.import_module(package)
+    assert module.__doc__, f"{package} has no docstring"
+    silent = [
+        name
+        for name, value in _exports(module)
+        if (inspect.isclass(value) or inspect.isroutine(value)) and not inspect.getdoc(value)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_classes_are_final(package: str) -> None:
+    """A class is final, a protocol, an enumeration, or known to be meant for subclasses."""
+    module = importlib.import_module(package)
+    open_ones = [name for name, value in _exports(module) if inspect.isclass(value) and not _is_closed(value)]
+    assert open_ones == []
+
+
+def _is_closed(cls: type[object]) -> bool:
+    return (
+        getattr(cls, "__final__", False)
+        or getattr(cls, "_is_protocol", False)
+        or issubclass(cls, enum.Enum)
+        or cls.__name__ in MEANT_FOR_SUBCLASSES
+        or _is_base_error(cls)
+    )
+
+
+def _is_base_error(cls: type[object]) -> bool:
+    """An error that groups others is open by its nature."""
+    return issubclass(cls, Exception) and any(
+        sub.__module__.startswith("understudy") for sub in cls.__subclasses__()
+    )
+
+
+def test_exports_are_explicit() -> None:
+    """Every name at the front door is exported from the package it comes from, under the same name."""
+    for name, value in _exports(understudy):
+        home = str(getattr(value, "__module__", "understudy")).split("._")[0]
+        if inspect.isclass(value) or inspect.isroutine(value):
+            assert getattr(importlib.import_module(home), name) is value
