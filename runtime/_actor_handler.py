@@ -199,7 +199,9 @@ class ActorHandler:
             return
         resident = self._residents.need(message.key)
         if resident.phase is Phase.PARKED or not _is_next(resident, page):
-            self._turns.done_with(message)  # it stays in the mailbox, or comes again when the key is read again
+            self._turns.done_with(
+                message
+            )  # it stays in the mailbox, or comes again when the key is read again
         else:
             self._turns.accept(resident, message)
 

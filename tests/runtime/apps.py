@@ -13,7 +13,7 @@ SLOW = us.Retry(attempts=3, backoff=us.Backoff(first=600, cap=600, jitter=0))
 """Three attempts, ten minutes apart: a test that waits for one has gone wrong."""
 
 
-class Broken(Exception):  # noqa: N818 - what a program's own error might be called
+class Broken(Exception):
     """What the deciders and handlers of these tests raise."""
 
 

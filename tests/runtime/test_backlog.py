@@ -19,9 +19,7 @@ async def tell_many(runtime: Runtime, count: int, keys: int, failing: frozenset[
 
 
 @pytest.mark.parametrize("keys", [1, 7, 500])
-async def test_a_backlog_far_larger_than_the_mailbox(
-    database_url: str, looking: Looking, keys: int
-) -> None:
+async def test_a_backlog_far_larger_than_the_mailbox(database_url: str, looking: Looking, keys: int) -> None:
     """A backlog is worked off in order per key, with no more in memory than the settings say."""
     app = us.App("app", actors=[diary()])
     async with us.open_runtime(app, database=database_url, settings=SMALL) as runtime:
@@ -51,7 +49,7 @@ async def test_a_blocked_key_with_thousands_behind_it(database_url: str, looking
     async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
         await tell_many(runtime, 2000, 1, failing=frozenset({0}))
         await runtime.wait_idle()
-        assert [] == await runtime.dead_letters()
+        assert await runtime.dead_letters() == []
     assert list(range(2000)) == await looking.journal("diary", "k0")
 
 
@@ -62,7 +60,7 @@ async def test_a_key_that_blocks_again_and_again(database_url: str, looking: Loo
     async with us.open_runtime(app, database=database_url, settings=SMALL) as runtime:
         await tell_many(runtime, 400, 1, failing=failing)
         await runtime.wait_idle()
-        assert [] == await runtime.dead_letters()
+        assert await runtime.dead_letters() == []
     assert list(range(400)) == await looking.journal("diary", "k0")
 
 
@@ -84,7 +82,7 @@ async def test_a_blocked_key_does_not_stall_others(database_url: str, looking: L
         await tell_many(runtime, 300, 1, failing=frozenset({0}))
         await runtime.tell("diary", "free", Note(1))
         await looking.until("select count(*) = 1 from understudy.events where key = 'free'")
-        assert 300 == await looking.mailbox("diary")
+        assert await looking.mailbox("diary") == 300
 
 
 async def test_many_blocked_keys_do_not_stall_others(database_url: str, looking: Looking) -> None:
@@ -101,7 +99,7 @@ async def test_an_ask_waits_for_what_was_told_before_it(database_url: str, looki
     app = us.App("app", actors=[diary()])
     async with us.open_runtime(app, database=database_url, settings=SMALL) as runtime:
         await tell_many(runtime, 100, 1, failing=frozenset({0}))
-        assert 101 == await runtime.ask("diary", "k0", Note(100))
+        assert await runtime.ask("diary", "k0", Note(100)) == 101
     assert list(range(101)) == await looking.journal("diary", "k0")
 
 
@@ -143,5 +141,5 @@ async def test_blocked_keys_of_a_queue_do_not_stall_others(
         await runtime.send(*(us.Enqueue("mail", Note(n, failures=1), key=f"k{n % 6}") for n in range(60)))
         await runtime.enqueue("mail", Note(100), key="free")
         await eventually(lambda: done)
-    assert [100] == done
-    assert 60 == await looking.mailbox("mail")
+    assert done == [100]
+    assert await looking.mailbox("mail") == 60

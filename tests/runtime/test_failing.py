@@ -15,8 +15,8 @@ async def test_a_failing_turn_is_tried_again(database_url: str, looking: Looking
         await looking.until("select count(*) = 1 from understudy.events")
         await runtime.wait_idle()
         (recorded,) = [each async for each in runtime.events("diary", "a")]
-    assert 3 == recorded.event.attempt
-    assert 1 == recorded.seq
+    assert recorded.event.attempt == 3
+    assert recorded.seq == 1
 
 
 async def test_after_the_last_attempt_a_message_is_a_dead_letter(database_url: str, looking: Looking) -> None:
@@ -37,7 +37,7 @@ async def test_after_the_last_attempt_a_message_is_a_dead_letter(database_url: s
     )
     assert letter.error.startswith("Broken: note 7, attempt 3")
     assert "apps.py" in letter.error
-    assert [] == await looking.journal("diary", "a")
+    assert await looking.journal("diary", "a") == []
 
 
 async def test_attempts_and_the_last_error_are_stored(database_url: str, looking: Looking) -> None:
@@ -65,8 +65,8 @@ async def test_block_lets_later_messages_of_the_key_wait(database_url: str, look
         await looking.until("select sum(attempts) = 1 from understudy.messages")
         await runtime.tell("diary", "b", Note(9))
         await looking.until("select count(*) = 1 from understudy.events where key = 'b'")
-        assert [1] == await looking.journal("diary", "a")
-        assert 2 == await looking.mailbox("diary")
+        assert await looking.journal("diary", "a") == [1]
+        assert await looking.mailbox("diary") == 2
 
 
 async def test_a_blocked_key_goes_on_in_order(database_url: str, looking: Looking) -> None:
@@ -86,8 +86,8 @@ async def test_a_dead_letter_lets_its_key_go_on(database_url: str, looking: Look
         await runtime.tell("diary", "a", Note(1, failures=9))
         await runtime.tell("diary", "a", Note(2))
         await looking.until("select count(*) = 1 from understudy.events")
-        assert 1 == len(await runtime.dead_letters("diary"))
-    assert [2] == await looking.journal("diary", "a")
+        assert len(await runtime.dead_letters("diary")) == 1
+    assert await looking.journal("diary", "a") == [2]
 
 
 async def test_skip_lets_later_messages_pass(database_url: str, looking: Looking) -> None:
@@ -97,8 +97,8 @@ async def test_skip_lets_later_messages_pass(database_url: str, looking: Looking
         await runtime.send(us.Tell("diary", "a", Note(1, failures=2)), us.Tell("diary", "a", Note(2)))
         await looking.until("select count(*) = 2 from understudy.events")
         last = [each async for each in runtime.events("diary", "a")][-1]
-    assert [2, 1] == await looking.journal("diary", "a")
-    assert 3 == last.event.attempt
+    assert await looking.journal("diary", "a") == [2, 1]
+    assert last.event.attempt == 3
 
 
 async def test_park_stops_the_key(database_url: str, looking: Looking) -> None:
@@ -110,8 +110,8 @@ async def test_park_stops_the_key(database_url: str, looking: Looking) -> None:
         await runtime.tell("diary", "b", Note(3))
         await looking.until("select bool_or(not_before = 'infinity') from understudy.messages")
         await looking.until("select count(*) = 1 from understudy.events where key = 'b'")
-    assert [] == await looking.journal("diary", "a")
-    assert 2 == await looking.mailbox("diary")
+    assert await looking.journal("diary", "a") == []
+    assert await looking.mailbox("diary") == 2
 
 
 async def test_a_refused_message_is_acknowledged(database_url: str, looking: Looking) -> None:
@@ -121,9 +121,9 @@ async def test_a_refused_message_is_acknowledged(database_url: str, looking: Loo
         await runtime.tell(Account, "a", Deposit(-1))
         await runtime.tell(Account, "a", Deposit(1))
         await runtime.wait_idle()
-        assert 1 == (await runtime.read(Account, "a")).balance
-        assert [] == await runtime.dead_letters()
-    assert 0 == await looking.mailbox("account")
+        assert (await runtime.read(Account, "a")).balance == 1
+        assert await runtime.dead_letters() == []
+    assert await looking.mailbox("account") == 0
 
 
 async def test_a_payload_that_does_not_decode_is_a_dead_letter_at_once(
@@ -148,7 +148,7 @@ async def test_a_payload_that_does_not_decode_is_a_dead_letter_at_once(
         (letter,) = await runtime.dead_letters("mail")
         assert "diary.note" in letter.error
         assert "number" in letter.error
-        assert 2 == await runtime.ask(Account, "a", Deposit(2))
+        assert await runtime.ask(Account, "a", Deposit(2)) == 2
 
 
 async def test_an_unknown_command_is_a_dead_letter_at_once(database_url: str, looking: Looking) -> None:
@@ -193,15 +193,15 @@ async def test_a_redriven_letter_is_tried_anew(database_url: str, looking: Looki
         await runtime.enqueue("mail", Note(2))
         await runtime.wait_idle()
         letters = await runtime.dead_letters("mail")
-        assert ["Broken: attempt 1"] * 2 == [letter.error.partition("\n")[0] for letter in letters]
+        assert [letter.error.partition("\n")[0] for letter in letters] == ["Broken: attempt 1"] * 2
         broken = False
-        assert 1 == await runtime.redrive([letters[0].id])
+        assert await runtime.redrive([letters[0].id]) == 1
         await runtime.wait_idle()
-        assert 2 == (await runtime.read(Account, "a")).balance
-        assert 1 == await runtime.redrive(queue="mail")
+        assert (await runtime.read(Account, "a")).balance == 2
+        assert await runtime.redrive(queue="mail") == 1
         await runtime.wait_idle()
-        assert 3 == (await runtime.read(Account, "a")).balance
-        assert [] == await runtime.dead_letters()
+        assert (await runtime.read(Account, "a")).balance == 3
+        assert await runtime.dead_letters() == []
 
 
 async def test_a_handler_that_always_raises_disturbs_nobody(database_url: str, looking: Looking) -> None:
@@ -217,7 +217,7 @@ async def test_a_handler_that_always_raises_disturbs_nobody(database_url: str, l
 
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(20)))
-        assert 1 == await runtime.ask(Account, "a", Deposit(1))
+        assert await runtime.ask(Account, "a", Deposit(1)) == 1
         await looking.until("select count(*) = 10 from understudy.dead_letters")
         await runtime.wait_idle()
     assert list(range(0, 20, 2)) == sorted(done)
@@ -236,14 +236,14 @@ async def test_an_error_text_with_nul_is_stored(database_url: str, looking: Look
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
     assert letter.error.startswith("Broken: a\\0b \\ud800 xxx")
-    assert 5000 > len(letter.error)
+    assert len(letter.error) < 5000
 
 
 async def test_an_ask_is_not_retried(database_url: str, looking: Looking) -> None:
     """Who asks gets the decider's error at once, and the actor goes on with what was committed before."""
     app = us.App("app", actors=[diary(retry=SLOW)])
     async with us.open_runtime(app, database=database_url) as runtime:
-        assert 1 == await runtime.ask("diary", "a", Note(1))
+        assert await runtime.ask("diary", "a", Note(1)) == 1
         with trio.fail_after(5):
             try:
                 await runtime.ask("diary", "a", Note(2, failures=5, spoil=True))
@@ -251,6 +251,6 @@ async def test_an_ask_is_not_retried(database_url: str, looking: Looking) -> Non
                 assert "note 2" in str(error)  # noqa: PT017 - raised outside of a `with` block on purpose
             else:
                 raise AssertionError("no error")
-        assert 2 == await runtime.ask("diary", "a", Note(3))
-        assert [] == await runtime.dead_letters()
-    assert [1, 3] == await looking.journal("diary", "a")
+        assert await runtime.ask("diary", "a", Note(3)) == 2
+        assert await runtime.dead_letters() == []
+    assert await looking.journal("diary", "a") == [1, 3]

@@ -19,7 +19,7 @@ async def test_told_commands_are_handled_in_order(database_url: str, looking: Lo
             await runtime.tell("diary", "a", Note(number))
         await runtime.wait_idle()
         assert list(range(20)) == await looking.journal("diary", "a")
-        assert 0 == await looking.mailbox("diary")
+        assert await looking.mailbox("diary") == 0
 
 
 async def test_send_is_all_or_nothing(database_url: str, looking: Looking) -> None:
@@ -31,23 +31,21 @@ async def test_send_is_all_or_nothing(database_url: str, looking: Looking) -> No
             await runtime.send(good, us.Tell(Account, "b", Transfer("x" * 300, 1)))
         await runtime.send(good, us.Tell(Account, "b", Deposit(2)))
         await runtime.wait_idle()
-        assert 1 == (await runtime.read(Account, "a")).balance
-        assert 2 == (await runtime.read(Account, "b")).balance
+        assert (await runtime.read(Account, "a")).balance == 1
+        assert (await runtime.read(Account, "b")).balance == 2
 
 
 async def test_a_transfer_moves_money_once(database_url: str) -> None:
     """What an actor yields and what it tells another commit together."""
     app = us.App("bank", actors=[Account])
     async with us.open_runtime(app, database=database_url) as runtime:
-        assert 100 == await runtime.ask(Account, "a", Deposit(100))
-        assert 70 == await runtime.ask(Account, "a", Transfer("b", 30))
+        assert await runtime.ask(Account, "a", Deposit(100)) == 100
+        assert await runtime.ask(Account, "a", Transfer("b", 30)) == 70
         await runtime.wait_idle()
-        assert 30 == (await runtime.read(Account, "b")).balance
+        assert (await runtime.read(Account, "b")).balance == 30
 
 
-async def test_a_send_in_the_callers_transaction_commits_with_it(
-    database_url: str, looking: Looking
-) -> None:
+async def test_a_send_in_the_callers_transaction_commits_with_it(database_url: str, looking: Looking) -> None:
     """With `connection=` a message exists when the caller's transaction commits, and not before."""
     app = us.App("app", actors=[Account])
     async with us.open_runtime(app, database=database_url) as runtime:
@@ -55,10 +53,10 @@ async def test_a_send_in_the_callers_transaction_commits_with_it(
         async with connection:
             await runtime.tell(Account, "a", Deposit(1), connection=connection)
             await runtime.tell(Account, "a", Deposit(2), delay=0.01, connection=connection)
-            assert 0 == await looking.mailbox("account")
+            assert await looking.mailbox("account") == 0
             await connection.commit()
         await looking.until("select count(*) = 2 from understudy.events")
-        assert 3 == (await runtime.read(Account, "a")).balance
+        assert (await runtime.read(Account, "a")).balance == 3
 
 
 async def test_a_send_in_the_callers_transaction_falls_with_it(database_url: str, looking: Looking) -> None:
@@ -69,8 +67,8 @@ async def test_a_send_in_the_callers_transaction_falls_with_it(database_url: str
         async with connection:
             await runtime.tell(Account, "a", Deposit(1), connection=connection)
             await connection.rollback()
-        assert 1 == await runtime.ask(Account, "a", Deposit(1))
-        assert 0 == await looking.mailbox("account")
+        assert await runtime.ask(Account, "a", Deposit(1)) == 1
+        assert await looking.mailbox("account") == 0
 
 
 async def test_delay_and_at(database_url: str, looking: Looking) -> None:
@@ -88,12 +86,14 @@ async def test_delay_and_at(database_url: str, looking: Looking) -> None:
             " from understudy.events order by 1",
             now,
         )
-        assert [("a", True), ("b", True), ("c", True)] == [
-            (key, passed >= {"a": 0.3, "b": 0.2, "c": 0}[key]) for key, passed in late
+        assert [(key, passed >= {"a": 0.3, "b": 0.2, "c": 0}[key]) for key, passed in late] == [
+            ("a", True),
+            ("b", True),
+            ("c", True),
         ]
         assert all(passed < 2 for _, passed in late)
         await runtime.wait_idle()
-        assert 1 == await looking.value("select count(*) from understudy.scheduled")
+        assert await looking.value("select count(*) from understudy.scheduled") == 1
 
 
 async def test_urgent_messages_go_first(database_url: str, looking: Looking) -> None:
@@ -104,7 +104,7 @@ async def test_urgent_messages_go_first(database_url: str, looking: Looking) -> 
         await sender.send(*effects)
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.wait_idle()
-    assert [2, 5, 0, 3, 1, 4] == await looking.journal("diary", "a")
+    assert await looking.journal("diary", "a") == [2, 5, 0, 3, 1, 4]
 
 
 async def test_causes_are_recorded(database_url: str) -> None:
@@ -136,8 +136,8 @@ async def test_headers_travel(database_url: str) -> None:
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(0), headers={"who": "me"})
         await runtime.wait_idle()
-    assert {"who": "me"} == seen[0]
-    assert "yes" == seen[1]["hop"]
+    assert seen[0] == {"who": "me"}
+    assert seen[1]["hop"] == "yes"
     assert seen[1]["correlation"] == seen[1]["causation"]
     assert seen[2]["correlation"] == seen[1]["correlation"]
     assert seen[2]["correlation"] != seen[2]["causation"]
@@ -149,11 +149,11 @@ async def test_a_message_for_nobody_stays_where_it_is(database_url: str, looking
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.tell("elsewhere", "a", Deposit(1))
         await runtime.enqueue("nowhere", Deposit(2))
-        assert 3 == await runtime.ask(Account, "a", Deposit(3))
+        assert await runtime.ask(Account, "a", Deposit(3)) == 3
         await runtime.wait_idle()
-    assert 1 == await looking.mailbox("elsewhere")
-    assert 1 == await looking.mailbox("nowhere")
-    assert 0 == await looking.value("select count(*) from understudy.dead_letters")
+    assert await looking.mailbox("elsewhere") == 1
+    assert await looking.mailbox("nowhere") == 1
+    assert await looking.value("select count(*) from understudy.dead_letters") == 0
 
 
 async def test_ten_megabytes_are_refused(database_url: str, looking: Looking) -> None:
@@ -165,12 +165,10 @@ async def test_ten_megabytes_are_refused(database_url: str, looking: Looking) ->
             await runtime.tell(Account, "a", huge)
         with pytest.raises(us.PayloadTooLarge):
             await runtime.enqueue("mail", huge)
-    assert 0 == await looking.value("select count(*) from understudy.messages")
+    assert await looking.value("select count(*) from understudy.messages") == 0
 
 
-async def test_a_decider_that_sends_too_much_makes_a_dead_letter(
-    database_url: str, looking: Looking
-) -> None:
+async def test_a_decider_that_sends_too_much_makes_a_dead_letter(database_url: str, looking: Looking) -> None:
     """An actor that yields an effect over the limit fails for good, with the size in the dead letter."""
     app = us.App("app", actors=[Account], limits=us.Limits(payload=100))
     async with us.open_runtime(app, database=database_url) as runtime:
@@ -182,7 +180,7 @@ async def test_a_decider_that_sends_too_much_makes_a_dead_letter(
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
         assert "'x'" in letter.error or "x" in letter.error
-        assert 5 == (await runtime.read(Account, "a")).balance
+        assert (await runtime.read(Account, "a")).balance == 5
 
 
 @pytest.mark.parametrize("key", ["", "a\0b", "x" * 513, "\ud800"])
@@ -198,14 +196,16 @@ async def test_a_key_that_cannot_be_stored_is_refused(database_url: str, key: st
             await runtime.read(Account, key)
 
 
-@pytest.mark.parametrize("key", ["'; drop schema understudy; --", '"', "\\", "{a,b}", "ä€𝄞", " ", "x" * 512, "NULL"])
+@pytest.mark.parametrize(
+    "key", ["'; drop schema understudy; --", '"', "\\", "{a,b}", "ä€𝄞", " ", "x" * 512, "NULL"]
+)
 async def test_an_odd_key_is_a_key(database_url: str, key: str) -> None:
     """Any other text is a key like any other, whatever it would mean in SQL."""
     app = us.App("app", actors=[Account])
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.tell(Account, key, Deposit(1))
-        assert 3 == await runtime.ask(Account, key, Deposit(2))
-        assert [1, 2] == [each.event.amount async for each in runtime.events(Account, key)]
+        assert await runtime.ask(Account, key, Deposit(2)) == 3
+        assert [each.event.amount async for each in runtime.events(Account, key)] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "x" * 64, "ä"])
@@ -231,4 +231,4 @@ async def test_a_cancelled_send_has_happened_or_not(database_url: str, looking: 
         balance = await runtime.ask(Account, "a", Deposit(10))
         assert balance in (10, 11)
         await runtime.wait_idle()
-    assert 0 == await looking.mailbox("account")
+    assert await looking.mailbox("account") == 0
