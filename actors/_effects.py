@@ -75,6 +75,7 @@ class Enqueue:
         priority: -1 (low), 0, or 1 (high).
 
     Raises:
+        DefinitionError: The queue's name is none.
         InvalidKey: The key cannot be stored.
         EffectError: A bad delay, moment, priority or header.
     """
@@ -88,6 +89,7 @@ class Enqueue:
     priority: int = attrs.field(default=NORMAL, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        check_name(self.queue, "queue")
         if self.key is not None:
             check_key(self.key)
         _check_send(self)
