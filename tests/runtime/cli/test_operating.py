@@ -143,7 +143,8 @@ def test_rebase_makes_a_restored_dump_usable(database: Database) -> None:
             str(tx),
         )
     database.ask(
-        "insert into understudy.checkpoints select 'sales', tx, position from understudy.events where key = 'key1'"
+        "insert into understudy.checkpoints"
+        " select 'sales', tx, position from understudy.events where key = 'key1'"
     )
     database.sell("key1", 1)
     database.ask("update understudy.messages set tx = (2^40)::bigint::text::xid8")
