@@ -75,6 +75,7 @@ class Enqueue:
         priority: -1 (low), 0, or 1 (high).
 
     Raises:
+        DefinitionError: The queue's name is none.
         InvalidKey: The key cannot be stored.
         EffectError: A bad delay, moment, priority or header.
     """
@@ -88,6 +89,7 @@ class Enqueue:
     priority: int = attrs.field(default=NORMAL, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        check_name(self.queue, "queue")
         if self.key is not None:
             check_key(self.key)
         _check_send(self)
@@ -144,4 +146,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _seconds(delay: float | timedelta | None) -> float | None:
-    return delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if delay is None:
+        return None
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)

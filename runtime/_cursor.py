@@ -63,13 +63,15 @@ class Lane:
     """The rows one cursor reads: a queue's messages of one priority, in some partitions.
 
     With a key it reads that key's messages only: how a key that was set aside
-    is caught up with, without the others waiting.
+    is caught up with, without the others waiting. The number tells one such
+    reading from the next.
     """
 
     queue: str
     priority: int
     partitions: frozenset[int]
     key: str | None = None
+    number: int = 0
 
 
 @frozen

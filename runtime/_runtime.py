@@ -6,8 +6,8 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from attrs import frozen
 from understudy.actors import (
     App,
     Command,
+    DefinitionError,
     Enqueue,
     OutcomeUnknown,
     Tell,
@@ -51,7 +52,7 @@ S = TypeVar("S")
 _log = logging.getLogger("understudy")
 
 PAGE = 1000
-"""Events read from the journal at a time."""
+"""Events, or keys, read from the journal at a time."""
 
 
 class NotRunning(UnderstudyError):
@@ -73,6 +74,21 @@ class Recorded:
     event: Any
     metadata: Mapping[str, str]
     recorded_at: datetime
+
+
+@frozen
+class RuntimeStatistics:
+    """What the writer of a runtime has committed since it was opened.
+
+    Attributes:
+        commits: Transactions.
+        turns: Turns, and messages sent from outside.
+        events: Events appended to the journal.
+    """
+
+    commits: int
+    turns: int
+    events: int
 
 
 class Runtime:
@@ -328,14 +344,60 @@ class Runtime:
         Raises:
             BrokenStream: Its journal cannot be replayed.
         """
+        return (await self.read_many(actor, [key]))[key]
+
+    async def read_many(self, actor: type[S], keys: Iterable[str]) -> dict[str, S]:
+        """Return the states of many actors, as `read` does for one, with few queries.
+
+        Each state is as of one moment; different actors may be read at different moments.
+
+        Args:
+            actor: The actors' class.
+            keys: Which ones. One that nothing has happened to is in its initial state.
+
+        Returns:
+            The states by key, in the order of the keys.
+
+        Raises:
+            DefinitionError: The app has no such actor.
+            InvalidKey: One of the keys cannot be stored.
+            BrokenStream: The journal of one of them cannot be replayed.
+
+        Example:
+            ```python
+            accounts = await runtime.read_many(Account, ["alice", "bob"])
+            ```
+        """
         parts = self._running()
-        definition = parts.app.actors[actor_name(actor)]
-        found = await Recovery(definition, parts.app.codec, parts.store).recover([check_key(key)])
-        recovered = found[key]
-        if recovered.problem is not None:
-            raise recovered.problem
-        state: S = recovered.state
-        return state
+        name = actor_name(actor)
+        definition = parts.app.actors.get(name)
+        if definition is None:
+            raise DefinitionError(
+                f"app {parts.app.name!r} has no actor {name!r}: add {actor.__qualname__} to its actors"
+            )
+        wanted = list(dict.fromkeys(check_key(key) for key in keys))
+        found = await Recovery(definition, parts.app.codec, parts.store).recover(wanted)
+        states: dict[str, S] = {}
+        for key in wanted:
+            recovered = found[key]
+            if recovered.problem is not None:
+                raise recovered.problem
+            states[key] = recovered.state
+        return states
+
+    async def keys(self, actor: type | str) -> AsyncGenerator[str]:
+        """Give the key of every actor of a kind that has events, in the database's order, page by page.
+
+        Actors whose first event is committed meanwhile may or may not be among them.
+
+        Args:
+            actor: The actors' class, or its name.
+        """
+        parts, name, after = self._running(), actor_name(actor), ""
+        while page := await parts.store.keys(name, after, PAGE):
+            for key in page:
+                yield key
+            after = page[-1]
 
     async def events(self, actor: type | str, key: str, *, after: int = 0) -> AsyncGenerator[Recorded]:
         """Give an actor's committed events, in order, page by page.
@@ -369,6 +431,34 @@ class Runtime:
             with trio.move_on_after(min(0.2, self.settings.poll_interval)):
                 await committed.wait()
 
+    async def depths(self) -> dict[str, int]:
+        """Return how many messages each queue of this app holds, those that wait for a retry included.
+
+        Messages for a later time are not counted until they are due. The count visits every waiting
+        message: with a long backlog, ask now and then, not all the time.
+        """
+        parts = self._running()
+        return await parts.store.depths(parts.app.queues)
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Lend one of the runtime's pooled connections, for SQL and sends in one transaction.
+
+        The connection is in autocommit mode and its search_path is empty: name tables with their
+        schema. A transaction that is open at the end of the block is rolled back. The pool has
+        `Settings.pool_size` connections: give them back soon.
+
+        Raises:
+            PoolExhausted: None was free within `Settings.acquire_timeout`.
+
+        Example:
+            ```python
+            async with runtime.connection() as connection, connection.transaction():
+                await connection.execute("insert into shop.orders (id) values (%s)", [42])
+                await runtime.tell(Order, "42", Confirm(), connection=connection)
+            ```
+        """
+        return self._running().store.connection()
+
     async def dead_letters(self, queue: str | None = None, *, most: int = 100) -> list[DeadLetter]:
         """Return the newest dead letters, of one queue or of all."""
         return await self._running().store.dead_letters(queue, most)
@@ -395,6 +485,11 @@ class Runtime:
     def listening(self) -> ListenerState:
         """Whether notifications arrive: "listening", "polling", or "degraded" while the session is down."""
         return self._running().listener.state
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return what has been committed since the runtime was opened."""
+        writer = self._running().writer
+        return RuntimeStatistics(writer.commits, writer.turns, writer.events)
 
     @property
     def store(self) -> Store:

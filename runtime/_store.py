@@ -190,12 +190,28 @@ class Store(Protocol):
         """
         ...
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        ...
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         ...
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""
+        ...
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        ...
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection for the caller's own SQL.
+
+        Raises:
+            UnderstudyError: The store has no SQL.
+        """
         ...
 
     async def promote_due(self, most: int) -> Promoted:

@@ -16,10 +16,18 @@ bank (one_for_one)
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from understudy.actors import Child, Supervisor
+from understudy.actors import App, Child, Supervisor
 
 from ._parts import Parts
+from ._settings import Settings
+
+
+def configured_tree(app: App, settings: Settings | None = None) -> Supervisor:
+    """Return the tree that a runtime of this app would start, to look at it; it cannot be run."""
+    nothing: Any = None  # nothing is started, so nothing asks the store
+    return default_tree(Parts(app, nothing, settings or Settings(), app.name))
 
 
 def default_tree(parts: Parts) -> Supervisor:

@@ -56,6 +56,7 @@ class Writer:
     on_schedule: Callable[[], None]
     commits: int = 0
     turns: int = 0
+    events: int = 0
     committed: trio.Event = field(factory=trio.Event)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -119,6 +120,7 @@ class Writer:
         """Say what committed: first where messages went, then the verdicts."""
         self.commits += 1
         self.turns += len(turns)
+        self.events += sum(len(turn.events) for turn in turns)
         queues = {send.queue for turn in turns for send in turn.sends}
         if queues:
             self.count.commits += 1

@@ -29,12 +29,14 @@ class Exit:
         at: When, on the supervisor's clock in seconds.
         healthy_for: Seconds for which it, or under a group strategy the group, had been ready; None if it
             never was.
+        name: The name of a dynamic child, whose `child` is the template.
     """
 
     child: Spec
     failed: bool
     at: float
     healthy_for: float | None = None
+    name: str | None = None
 
 
 @attrs.frozen
@@ -112,11 +114,11 @@ def decide(exit: Exit, spec: Supervisor, history: History) -> Action:  # noqa: A
     attempt = next_attempt(exit, spec, history)
     restarts = in_window(history.restarts, spec.within, exit.at)
     if spec.max_restarts is not None and len(restarts) >= spec.max_restarts:
-        affected = affected_by(exit.child.name, spec)
+        affected = affected_by(exit.name or exit.child.name, spec)
         return Park(affected, attempt) if spec.on_exhausted == "park" else Escalate(attempt)
     counted = (*restarts, exit.at) if spec.max_restarts is not None else ()
     after = History(counted, attempt, history.significant_left)
-    return Restart(affected_by(exit.child.name, spec), attempt, after)
+    return Restart(affected_by(exit.name or exit.child.name, spec), attempt, after)
 
 
 def is_restarted(exit: Exit) -> bool:  # noqa: A002  # OTP's word

@@ -28,6 +28,14 @@ from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
 
 
+_ONE_PLAN = """
+set plan_cache_mode = force_generic_plan;
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off
+"""
+"""For the session that reads the mailbox, whose statistics are wrong most of the time: it is empty
+one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
+
+
 @define(eq=False)
 class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.
@@ -57,6 +65,7 @@ class PostgresStore:
             prepare_threshold=0,
         )
         async with connection:
+            await connection.execute(_ONE_PLAN, prepare=False)
             yield PostgresFetchSession(connection, self.statements, owner)
 
     @asynccontextmanager
@@ -108,6 +117,10 @@ class PostgresStore:
                 events[key].append(StoredEvent(seq, type_, version, payload))
         return streams
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        return [key for (key,) in await self._rows("keys", (actor, after, most))]
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
@@ -116,6 +129,15 @@ class PostgresStore:
         """Whether any of these queues has a message that is due."""
         names = texts(list(queues))
         return bool((await self._rows("pending", (names, names)))[0][0])
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
+        return {queue: counted.get(queue, 0) for queue in queues}
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for the caller's own SQL."""
+        return self.pool.connection()
 
     async def promote_due(self, most: int) -> Promoted:
         """Move what is due into the mailbox."""
