@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 
 from tests.programs import Signal, run, started, wait_until
@@ -78,6 +79,16 @@ def test_status_counts_what_waits_and_names_the_owners(database: Database) -> No
     assert (shop["depth"], shop["owned"]) == (0, shop["partitions"])
     assert [name.startswith("shop@") for name in shop["owners"]] == [True]
     assert "shop@" in table
+
+
+def test_status_names_the_oldest_snapshot(database: Database) -> None:
+    """A transaction left open holds the server's clean-up back: it is named with its process."""
+    with psycopg.connect(database.url, application_name="forgotten") as connection:
+        connection.execute("set transaction isolation level repeatable read")
+        connection.execute("select count(*) from understudy.messages")
+        status = database.understudy("status").out
+    assert "oldest snapshot: session" in status
+    assert "of forgotten, idle in transaction" in status
 
 
 def test_dead_letters_are_listed_shown_and_redriven(database: Database) -> None:
