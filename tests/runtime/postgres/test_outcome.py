@@ -207,7 +207,9 @@ async def test_a_missing_table_is_raised(process: Process, direct: PostgresBench
         await execute(admin, "alter table understudy.gone rename to events")
 
 
-async def test_the_server_is_gone_for_a_while(process: Process, proxy: Proxy) -> None:
+async def test_the_server_is_gone_for_a_while(
+    process: Process, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
     """Nobody answers, not even to the look-up: the writer keeps trying, and then commits once."""
     _, turn = await turn_of(process)
     async with writing(proxy.url) as writer:
@@ -216,7 +218,9 @@ async def test_the_server_is_gone_for_a_while(process: Process, proxy: Proxy) ->
         proxy.cut()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(commit_once, writer, turn)
-            await wait_all_tasks_blocked(0.05)
+            with trio.fail_after(10):
+                while "still unknown" not in caplog.text:
+                    await trio.lowlevel.checkpoint()
             await proxy.heal()
     await assert_done_once(process)
 
