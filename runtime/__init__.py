@@ -6,3 +6,4 @@ from ._runtime import Runtime as Runtime
 from ._runtime import RuntimeStatistics as RuntimeStatistics
 from ._runtime import open_runtime as open_runtime
 from ._settings import Settings as Settings
+from .memory import MemoryStore as MemoryStore

@@ -155,9 +155,7 @@ class Fetcher:
 
     def _has_backlog(self) -> bool:
         return any(
-            cursor.within is not None
-            for mailbox in self._mailboxes.values()
-            for cursor, _ in mailbox.readable()
+            not cursor.caught_up for mailbox in self._mailboxes.values() for cursor, _ in mailbox.readable()
         )
 
     def _take_in(self, signal: FetcherSignal) -> None:
@@ -189,8 +187,11 @@ class Fetcher:
         mailbox = self._mailboxes.get(signal.queue)
         if mailbox is not None and signal.partition in mailbox.fences:
             partitions = frozenset({signal.partition})
+            # An earlier reading of the key that is still under way would hand out its later messages first.
+            mailbox.cursors = [cursor for cursor in mailbox.cursors if cursor.lane.key != signal.key]
             mailbox.cursors.extend(
-                Cursor(Lane(signal.queue, priority, partitions, signal.key)) for priority in PRIORITIES
+                Cursor(Lane(signal.queue, priority, partitions, signal.key, signal.number))
+                for priority in PRIORITIES
             )
             self._look = True
 
@@ -255,7 +256,7 @@ class Fetcher:
                 messages = list(_messages(cursor.lane, rows, mailbox.fences))
                 mailbox.room -= len(messages)
                 self.messages += len(messages)
-                self._hand_out(mailbox, Page(messages, key=cursor.lane.key))
+                self._hand_out(mailbox, Page(messages, key=cursor.lane.key, number=cursor.lane.number))
 
     def _end_rereads(self, mailbox: _Mailbox) -> None:
         """End the extra cursors of a key once they stand where the others do."""
@@ -264,7 +265,7 @@ class Fetcher:
             its = [cursor for cursor in mailbox.cursors if cursor.lane.key == key]
             if all(any(_same_place(cursor, main) for main in mailbox.cursors) for cursor in its):
                 mailbox.cursors = [cursor for cursor in mailbox.cursors if cursor.lane.key != key]
-                self._hand_out(mailbox, Page(key=key, last=True))
+                self._hand_out(mailbox, Page(key=key, last=True, number=its[0].lane.number))
 
     def _hand_out(self, mailbox: _Mailbox, signal: Owned | Page) -> None:
         try:

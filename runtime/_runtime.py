@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import trio
 from attrs import frozen
@@ -42,6 +42,7 @@ from ._settings import Settings
 from ._signals import LocalAsk
 from ._store import DeadLetter, Store
 from ._tree import default_tree
+from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
 
@@ -54,10 +55,12 @@ PAGE = 1000
 """Events, or keys, read from the journal at a time."""
 
 
+@final
 class NotRunning(UnderstudyError):
     """The runtime was used before it was opened, or after it was closed."""
 
 
+@final
 @frozen
 class Recorded:
     """An event of an actor's journal.
@@ -75,6 +78,7 @@ class Recorded:
     recorded_at: datetime
 
 
+@final
 @frozen
 class RuntimeStatistics:
     """What the writer of a runtime has committed since it was opened.
@@ -90,6 +94,7 @@ class RuntimeStatistics:
     events: int
 
 
+@final
 class Runtime:
     """An app at work.
 
@@ -97,7 +102,8 @@ class Runtime:
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
@@ -109,7 +115,7 @@ class Runtime:
         self,
         app: App,
         *,
-        database: str | None = None,
+        database: str | MemoryStore | None = None,
         direct_url: str | None = None,
         settings: Settings | None = None,
         folder: Path | None = None,
@@ -157,6 +163,12 @@ class Runtime:
 
     @asynccontextmanager
     async def _open_store(self) -> AsyncGenerator[Store]:
+        if self._database == "memory:":
+            yield MemoryStore(partitions=self.settings.partitions)
+            return
+        if isinstance(self._database, MemoryStore):
+            yield self._database
+            return
         choice = choose_database(self._database)
         async with open_database(choice, folder=self._folder, database=self.app.name) as url:
             _log.info("%s", choice)
@@ -501,7 +513,7 @@ class Runtime:
 async def open_runtime(
     app: App,
     *,
-    database: str | None = None,
+    database: str | MemoryStore | None = None,
     direct_url: str | None = None,
     settings: Settings | None = None,
     folder: Path | None = None,
@@ -517,7 +529,8 @@ async def open_runtime(
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.

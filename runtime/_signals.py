@@ -52,11 +52,16 @@ class Look:
 
 @frozen
 class Reread:
-    """A key's messages were set aside: read them again, from the first."""
+    """A key's messages were set aside: read them again, from the first.
+
+    Attributes:
+        number: Tells this reading from an earlier one of the same key, which it replaces.
+    """
 
     queue: str
     key: str
     partition: int
+    number: int
 
 
 FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
@@ -80,12 +85,14 @@ class Page:
             has been delivered with this page or before it; None says nothing.
         key: Set on a page that was read again for a key; None otherwise.
         last: Set with `key`: the key has caught up, its messages come with the others again.
+        number: Set with `key`: which reading of the key this page belongs to.
     """
 
     messages: Sequence[Message] = ()
     covers: int | None = None
     key: str | None = None
     last: bool = False
+    number: int = 0
 
 
 @define(eq=False)

@@ -215,11 +215,11 @@ class Store(Protocol):
         ...
 
     async def promote_due(self, most: int) -> Promoted:
-        """Move what is due into the mailbox."""
+        """Move what is due into the mailbox, and forget outcomes that have expired."""
         ...
 
     async def outcome(self, ask: str) -> str | None:
-        """The stored outcome of a remote ask, if there is one."""
+        """The stored outcome of a remote ask, if there is one that has not expired."""
         ...
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:

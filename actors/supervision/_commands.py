@@ -7,12 +7,13 @@ from ._recovery import Recovery
 from ._supervisor import RunningSupervisor
 
 
-def begin_restart(supervisor: RunningSupervisor, cell: Cell) -> None:
+def begin_restart(supervisor: RunningSupervisor, cell: Cell) -> list[Cell]:
     """Restart a child and what its strategy restarts with it; not counted, and without a wait."""
     names = affected_by(cell.name, supervisor.spec)
     others = supervisor.startable(names)
-    cells = [supervisor.cells[name] for name in names]
-    supervisor.recover(Recovery([each for each in cells if each is cell or each in others], forced={cell}))
+    cells = [each for each in map(supervisor.cells.__getitem__, names) if each is cell or each in others]
+    supervisor.recover(Recovery(cells, forced={cell}))
+    return cells
 
 
 def begin_start(supervisor: RunningSupervisor, cell: Cell) -> None:
@@ -25,12 +26,13 @@ def begin_start(supervisor: RunningSupervisor, cell: Cell) -> None:
         supervisor.recover(Recovery([cell], forced={cell}))
 
 
-def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> None:
+def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> list[Cell]:
     """Start a child and what is parked with it, with a clean record."""
     alone = supervisor.spec.strategy == "one_for_one"
     cells = [cell] if alone else [each for each in supervisor.cells.values() if each.state == "parked"]
     supervisor.records.forget(cells)
     supervisor.recover(Recovery(cells, forced={cell}))
+    return cells
 
 
 def begin_add(supervisor: RunningSupervisor, name: str, args: tuple[object, ...]) -> Cell:
@@ -55,12 +57,13 @@ async def stop_child(supervisor: RunningSupervisor, cell: Cell) -> None:
         cell.become("stopped")
 
 
-async def wait_ready(cell: Cell) -> None:
-    """Wait until a child is ready.
+async def wait_ready(cell: Cell, *others: Cell) -> None:
+    """Wait until a child is ready, and the others are ready or down for good.
 
     Raises:
-        ChildDown: It is not ready and will not become so by itself.
+        ChildDown: The child is not ready and will not become so by itself.
     """
-    await cell.wait(lambda cell: cell.recovery is None and not cell.is_pending)
+    for each in (*others, cell):
+        await each.wait(lambda each: each.recovery is None and not each.is_pending)
     if cell.state != "running":
         raise ChildDown(cell.path, cell.state)

@@ -3,7 +3,7 @@
 | TOML                          | value                                              |
 |-------------------------------|----------------------------------------------------|
 | a table with `start`          | `Child`                                            |
-| any other table               | `Supervisor`                                       |
+| a table without               | `Supervisor`                                       |
 | `start = "sensor"`            | what the app registered under that name            |
 | `max_restarts = "unlimited"`  | None                                               |
 | `start_timeout = "unlimited"` | None                                               |
@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast, final
 
 import attrs
 import cattrs
@@ -33,7 +33,12 @@ R = TypeVar("R")
 
 _UNLIMITED = "unlimited"
 
+_OF_SUPERVISORS = {field.name for field in attrs.fields(Supervisor)} - {
+    field.name for field in attrs.fields(Child)
+}
 
+
+@final
 @attrs.frozen
 class Configuration(Generic[R]):
     """What a file says.
@@ -47,6 +52,7 @@ class Configuration(Generic[R]):
     runtime: R
 
 
+@final
 @attrs.frozen
 class NoOverrides:
     """The runtime table of those who have none: any key in it is refused."""
@@ -166,9 +172,10 @@ def _loader(callables: Mapping[str, Start | Child], *, allow_imports: bool) -> c
 def _kind_of(table: Any) -> type[Child | Supervisor]:
     if not isinstance(table, dict):
         raise InvalidSetting("", f"{table!r} is not a table", "give a table for each child")
-    if "start" in table:
+    keys = set(cast("dict[str, Any]", table))
+    if "start" in keys:
         return Child
-    if "children" in table or "template" in table:
+    if keys & _OF_SUPERVISORS:
         return Supervisor
     raise InvalidSetting("start", "it is missing", "name a start function, or give it children of its own")
 
@@ -284,19 +291,26 @@ def _dumper(callables: Mapping[str, Start | Child]) -> cattrs.Converter:
         start_timeout=words,
     )
     converter.register_unstructure_hook(Child, child)
-    converter.register_unstructure_hook(
+    supervisor: Any = make_dict_unstructure_fn(
         Supervisor,
-        make_dict_unstructure_fn(
-            Supervisor,
-            converter,
-            _cattrs_omit_if_default=True,
-            children=override(unstruct_hook=lambda value: Tables(tuple(map(converter.unstructure, value)))),
-            template=override(unstruct_hook=lambda value: value and converter.unstructure(value)),
-            max_restarts=words,
-            start_timeout=words,
-        ),
+        converter,
+        _cattrs_omit_if_default=True,
+        children=override(unstruct_hook=lambda value: Tables(tuple(map(converter.unstructure, value)))),
+        template=override(unstruct_hook=lambda value: value and converter.unstructure(value)),
+        max_restarts=words,
+        start_timeout=words,
+    )
+    converter.register_unstructure_hook(
+        Supervisor, lambda spec: _recognisable(supervisor(spec), spec.strategy)
     )
     return converter
+
+
+def _recognisable(table: dict[str, Any], strategy: str) -> dict[str, Any]:
+    """Tell a supervisor from a child without a start function, even if all it has are defaults."""
+    if _OF_SUPERVISORS.isdisjoint(table):
+        return {"name": table["name"], "strategy": strategy, **table}
+    return table
 
 
 def _function(each: Start | Child) -> Start:

@@ -6,6 +6,8 @@ from typing import TypeVar
 from ._snapshot import Snapshot
 from ._spec import Child, Spec, Supervisor
 
+_USUAL_SHUTDOWN = 5.0
+
 _Node = TypeVar("_Node", Spec, Snapshot)
 
 
@@ -51,7 +53,7 @@ def describe_spec(spec: Spec) -> str:
     said: list[str] = _about_supervisor(spec) if isinstance(spec, Supervisor) else [spec.restart]
     if isinstance(spec, Supervisor) and spec.restart != "permanent":
         said.append(spec.restart)
-    if spec.shutdown != type(spec).__attrs_attrs__.shutdown.default:
+    if spec.shutdown != ("forever" if isinstance(spec, Supervisor) else _USUAL_SHUTDOWN):
         said.append(
             f"stops in {spec.shutdown:g} s" if isinstance(spec.shutdown, int | float) else spec.shutdown
         )

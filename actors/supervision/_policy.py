@@ -12,13 +12,14 @@ A restart that is one too many becomes `Escalate` or `Park`.
 A significant child that is left down may become `ShutDown`.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 import attrs
 
 from ._spec import Spec, Supervisor
 
 
+@final
 @attrs.frozen
 class Exit:
     """A child ended by itself: nobody had asked it to stop.
@@ -29,14 +30,17 @@ class Exit:
         at: When, on the supervisor's clock in seconds.
         healthy_for: Seconds for which it, or under a group strategy the group, had been ready; None if it
             never was.
+        name: The name of a dynamic child, whose `child` is the template.
     """
 
     child: Spec
     failed: bool
     at: float
     healthy_for: float | None = None
+    name: str | None = None
 
 
+@final
 @attrs.frozen
 class History:
     """What a supervisor remembers of the past, as far as decisions need it.
@@ -52,6 +56,7 @@ class History:
     significant_left: int = 0
 
 
+@final
 @attrs.frozen
 class Restart:
     """Stop what is left of these children, wait, and start them again in their order.
@@ -67,6 +72,7 @@ class Restart:
     history: History
 
 
+@final
 @attrs.frozen
 class Park:
     """Stop what is left of these children and leave them down until they are resumed."""
@@ -75,6 +81,7 @@ class Park:
     attempt: int
 
 
+@final
 @attrs.frozen
 class Escalate:
     """Stop all children and fail, with the history of failures."""
@@ -82,6 +89,7 @@ class Escalate:
     attempt: int
 
 
+@final
 @attrs.frozen
 class LeaveDown:
     """Do nothing: the child stays as it ended."""
@@ -89,6 +97,7 @@ class LeaveDown:
     state: Literal["finished", "failed"]
 
 
+@final
 @attrs.frozen
 class ShutDown:
     """Stop all children and return, for the significant children have ended."""
@@ -112,11 +121,11 @@ def decide(exit: Exit, spec: Supervisor, history: History) -> Action:  # noqa: A
     attempt = next_attempt(exit, spec, history)
     restarts = in_window(history.restarts, spec.within, exit.at)
     if spec.max_restarts is not None and len(restarts) >= spec.max_restarts:
-        affected = affected_by(exit.child.name, spec)
+        affected = affected_by(exit.name or exit.child.name, spec)
         return Park(affected, attempt) if spec.on_exhausted == "park" else Escalate(attempt)
     counted = (*restarts, exit.at) if spec.max_restarts is not None else ()
     after = History(counted, attempt, history.significant_left)
-    return Restart(affected_by(exit.child.name, spec), attempt, after)
+    return Restart(affected_by(exit.name or exit.child.name, spec), attempt, after)
 
 
 def is_restarted(exit: Exit) -> bool:  # noqa: A002  # OTP's word

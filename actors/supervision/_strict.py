@@ -3,11 +3,11 @@
 By default cattrs turns 1.9 into 1 and "false" into True, and drops keys it does not know.
 """
 
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import cattrs
 
-from .._invalid import InvalidSetting
+from .._invalid import InvalidSetting, choice
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
@@ -17,9 +17,15 @@ def strict_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     for kind in (int, float, str, bool):
         converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook_func(_is_literal, _one_of)
     converter.register_structure_hook_func(lambda kind: kind == int | None, _optional(int))
     converter.register_structure_hook_func(lambda kind: kind == float | None, _optional(float))
     return converter
+
+
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
 
 
 def _exactly(value: Any, kind: type) -> Any:
@@ -27,6 +33,11 @@ def _exactly(value: Any, kind: type) -> Any:
     if not fits:
         raise InvalidSetting("", f"{value!r} is not {_WORDS[kind]}", f"give {_WORDS[kind]}")
     return float(value) if kind is float else value
+
+
+def _one_of(value: Any, kind: Any) -> Any:
+    choice("", value, get_args(kind))
+    return value
 
 
 def _optional(kind: type) -> Any:

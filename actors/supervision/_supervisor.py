@@ -232,7 +232,7 @@ class RunningSupervisor:
             self.records.emit(ChildStopped(cell.path, now))
             return
         healthy_for = self.records.healthy_for(ready_at, now)
-        exit_ = Exit(cell.spec, error is not None, now, healthy_for)
+        exit_ = Exit(cell.spec, error is not None, now, healthy_for, cell.name)
         history = self.records.history(cell, self.cells.values())
         self._act(cell, error, decide(exit_, self.spec, history))
 

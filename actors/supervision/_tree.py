@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import final
 
 import attrs
 import trio
@@ -17,6 +18,7 @@ from ._stopping import Stopping
 from ._supervisor import RunningSupervisor
 
 
+@final
 @attrs.define(eq=False)
 class Tree:
     """A running tree of supervisors.
@@ -69,7 +71,7 @@ class Tree:
         """Stop a child, and what its supervisor's strategy restarts with it, and start them again.
 
         It does not count as a restart for the intensity, and there is no wait.
-        Returns when the child is ready.
+        Returns when the child is ready, and those restarted with it are ready or down.
 
         Raises:
             UnknownChild: There is no such child.
@@ -77,8 +79,7 @@ class Tree:
             NotSupervising: Its supervisor is on its way down.
         """
         supervisor, cell = self._find(path)
-        begin_restart(supervisor, cell)
-        await wait_ready(cell)
+        await wait_ready(cell, *begin_restart(supervisor, cell))
 
     async def stop(self, path: str) -> None:
         """Stop one child, which then stays down until `start` or `restart`; its siblings are not touched.
@@ -118,8 +119,7 @@ class Tree:
         """
         supervisor, cell = self._find(path)
         if cell.state == "parked":
-            begin_resume(supervisor, cell)
-            await wait_ready(cell)
+            await wait_ready(cell, *begin_resume(supervisor, cell))
         await trio.lowlevel.checkpoint()
 
     async def add(self, path: str, name: str, *args: object) -> None:

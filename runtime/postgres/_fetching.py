@@ -71,9 +71,10 @@ class PostgresFetchSession:
         )
         rows: list[list[Row]] = [list[Row]() for _ in cursors]
         seen, server_time = "", 0.0
-        for lane, *row in await answer.fetchall():
+        for found in await answer.fetchall():
+            lane: int = found[0]
             if lane:
-                rows[lane - 1].append(tuple(row))
+                rows[lane - 1].append(found[1:])
             else:
-                seen, server_time = row[6], row[9]
+                seen, server_time = found[7], found[10]
         return Look(Snapshot.parse(seen), server_time, rows)

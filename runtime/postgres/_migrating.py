@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import Final, LiteralString, cast
+from typing import Final, final
 
 import psycopg
 from attrs import frozen
@@ -18,6 +18,7 @@ OLDEST_SERVER: Final = 140000
 _LOCK: Final = 7_411_000_001
 
 
+@final
 class SchemaError(UnderstudyError):
     """The database's schema and this version of the program do not fit together."""
 
@@ -142,7 +143,7 @@ async def _apply(connection: Connection, migration: Migration, schema: str, part
             ).format(name)
         )
     # The file is this package's own; psycopg wants a literal, which a file cannot be.
-    text = sql.SQL(cast("LiteralString", migration.text))
+    text = sql.SQL(migration.text)  # pyright: ignore[reportArgumentType]
     await connection.execute(
         text.format(schema=name, channel=sql.Literal(schema), partitions=sql.Literal(partitions))
     )
@@ -163,8 +164,8 @@ async def _check_cluster(connection: Connection, schema: str) -> None:
     if row is not None and row[0] != row[1]:
         raise SchemaError(
             f"schema {schema!r} was restored from another cluster (system identifier {row[0]},"
-            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once, with no"
-            " process of the app running."
+            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once,"
+            " with no process of the app running."
         )
 
 
