@@ -126,7 +126,7 @@ class Writer:
             self.count.commits += 1
             sent = dict.fromkeys(queues, self.count.commits)
             self.count.by_queue.update(sent)
-            self.fetcher.send_nowait(Look(sent))
+            self.fetcher.send_nowait(Look())
         if any(part.kind in ("scheduled", "later") for turn in turns for part in turn.rare):
             self.on_schedule()
         self.committed.set()

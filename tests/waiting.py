@@ -34,7 +34,7 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float
         answer = condition()
         result = await answer if isinstance(answer, Awaitable) else answer
         if result:
-            return result  # type: ignore[no-any-return]
+            return result
         if trio.current_time() > deadline:
             raise AssertionError(f"not within {within:g} s; the last answer was {result!r}")
         await trio.sleep(_BREATH)

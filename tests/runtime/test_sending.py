@@ -211,7 +211,7 @@ async def test_an_odd_key_is_a_key(database_url: str, key: str) -> None:
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "x" * 64, "ä"])
 async def test_a_name_that_is_no_name_is_refused(database_url: str, name: str) -> None:
     """Names of queues are checked where they are given: quotes and over 63 bytes are refused."""
-    with pytest.raises(us.DefinitionError, match="no name|too long"):
+    with pytest.raises(us.DefinitionError, match=r"no name|too long"):
         us.App("app", actors=[diary(name)])
     async with us.open_runtime(us.App("app", actors=[Account]), database=database_url) as runtime:
         with pytest.raises(us.UnderstudyError):
