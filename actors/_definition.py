@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, final
 
 import attrs
 
@@ -21,6 +21,7 @@ _SELF_COMMAND_AND_TURN: Final = 3
 _SELF_AND_EVENT: Final = 2
 
 
+@final
 @attrs.frozen
 class Decider:
     """One `@decide` method.
@@ -38,6 +39,7 @@ class Decider:
     commands: tuple[type, ...]
 
 
+@final
 @attrs.frozen(eq=False)
 class ActorDefinition:
     """Everything that is known about a class of actors.

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, final
 
 import attrs
 
@@ -20,6 +20,7 @@ LOW, NORMAL, HIGH = -1, 0, 1
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
+@final
 @attrs.frozen
 class Tell:
     """Send a command to one actor, with this turn's commit.
@@ -61,6 +62,7 @@ class Tell:
         return _seconds(self.delay)
 
 
+@final
 @attrs.frozen
 class Enqueue:
     """Send a command to a queue, with this turn's commit.
@@ -100,6 +102,7 @@ class Enqueue:
         return _seconds(self.delay)
 
 
+@final
 @attrs.frozen
 class Stop:
     """Passivate this actor when the turn is done: forget it in memory. The next message wakes it again."""

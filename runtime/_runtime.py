@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import trio
 from attrs import frozen
@@ -55,10 +55,12 @@ PAGE = 1000
 """Events, or keys, read from the journal at a time."""
 
 
+@final
 class NotRunning(UnderstudyError):
     """The runtime was used before it was opened, or after it was closed."""
 
 
+@final
 @frozen
 class Recorded:
     """An event of an actor's journal.
@@ -76,6 +78,7 @@ class Recorded:
     recorded_at: datetime
 
 
+@final
 @frozen
 class RuntimeStatistics:
     """What the writer of a runtime has committed since it was opened.
@@ -91,6 +94,7 @@ class RuntimeStatistics:
     events: int
 
 
+@final
 class Runtime:
     """An app at work.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import attrs
 from attrs import frozen, validators
 
@@ -11,6 +13,7 @@ _positive_seconds = validators.gt(0.0)
 _positive_count = validators.gt(0)
 
 
+@final
 @frozen
 class Settings:
     """How a runtime behaves.

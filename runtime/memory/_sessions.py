@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import final
 
 import trio
 from attrs import define
@@ -17,6 +18,7 @@ from ._tables import Ownership, Tables
 from ._transaction import MemoryTransaction, Unstorable
 
 
+@final
 class SessionEnded(UnderstudyError):
     """The session was ended from outside, as a server ends the session of a frozen process."""
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, final
 
 import trio
 from attrs import evolve
@@ -19,6 +19,7 @@ from ._tables import Tables, Time
 from ._transaction import MemoryTransaction
 
 
+@final
 class MemoryStore:
     """A journal, a mailbox and a referee in the memory of one process.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import final
 
 import msgspec
 from attrs import define, field
@@ -24,10 +25,12 @@ class DuplicateKey(UnderstudyError):
     """A place that is taken already: what a unique constraint refuses."""
 
 
+@final
 class TransactionOver(UnderstudyError):
     """The transaction was used after it had committed or rolled back."""
 
 
+@final
 @define(eq=False)
 class MemoryTransaction:
     """An open transaction of the in-memory store.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import Final
+from typing import Final, final
 
 import psycopg
 from attrs import frozen
@@ -18,6 +18,7 @@ OLDEST_SERVER: Final = 140000
 _LOCK: Final = 7_411_000_001
 
 
+@final
 class SchemaError(UnderstudyError):
     """The database's schema and this version of the program do not fit together."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, LiteralString
+from typing import Final, LiteralString, final
 
 from attrs import frozen
 from psycopg import sql
@@ -21,6 +21,7 @@ _AFTER: Final[tuple[LiteralString, ...]] = (
 )
 
 
+@final
 @frozen
 class Rebased:
     """What was rewritten.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
+from typing import Final, final
 
 from psycopg import sql
 
 _FOLDER: Final = files("understudy.runtime.postgres") / "statements"
 
 
+@final
 class Statements:
     """The statements of one schema, ready to be executed.
 

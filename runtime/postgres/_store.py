@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 from attrs import define, field
 from psycopg import sql
@@ -27,7 +27,6 @@ from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
 
-
 _ONE_PLAN = """
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off
@@ -36,6 +35,7 @@ set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off
 one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
 
 
+@final
 @define(eq=False)
 class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.

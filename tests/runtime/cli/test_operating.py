@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 
 from tests.programs import Signal, run, started, wait_until
@@ -80,6 +81,16 @@ def test_status_counts_what_waits_and_names_the_owners(database: Database) -> No
     assert "shop@" in table
 
 
+def test_status_names_the_oldest_snapshot(database: Database) -> None:
+    """A transaction left open holds the server's clean-up back: it is named with its process."""
+    with psycopg.connect(database.url, application_name="forgotten") as connection:
+        connection.execute("set transaction isolation level repeatable read")
+        connection.execute("select count(*) from understudy.messages")
+        status = database.understudy("status").out
+    assert "oldest snapshot: session" in status
+    assert "of forgotten, idle in transaction" in status
+
+
 def test_dead_letters_are_listed_shown_and_redriven(database: Database) -> None:
     """A redriven letter is a message again, and fails again if nothing has changed."""
     assert database.understudy("dead", "list").out == "no dead letters\n"
@@ -143,7 +154,8 @@ def test_rebase_makes_a_restored_dump_usable(database: Database) -> None:
             str(tx),
         )
     database.ask(
-        "insert into understudy.checkpoints select 'sales', tx, position from understudy.events where key = 'key1'"
+        "insert into understudy.checkpoints"
+        " select 'sales', tx, position from understudy.events where key = 'key1'"
     )
     database.sell("key1", 1)
     database.ask("update understudy.messages set tx = (2^40)::bigint::text::xid8")
