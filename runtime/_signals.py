@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ._finished import Finished, Promise, Settled
 from ._rows import Fence, Message

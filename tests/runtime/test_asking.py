@@ -108,7 +108,10 @@ async def test_an_ask_to_an_actor_of_another_process(database_url: str) -> None:
 async def test_a_remote_reply_does_not_wait_for_a_poll(database_url: str) -> None:
     """Both ways of a remote ask are announced: it takes far less than a poll interval."""
     app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=database_url), us.open_runtime(app, database=database_url) as other:
+    async with (
+        us.open_runtime(app, database=database_url),
+        us.open_runtime(app, database=database_url) as other,
+    ):
         with trio.fail_after(2):
             for _ in range(5):
                 await other.ask(Account, "a", Deposit(10))
