@@ -6,7 +6,7 @@ be asked for again and again. That happens here and nowhere else, always with a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -32,7 +32,7 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float
     deadline = trio.current_time() + within
     while True:
         answer = condition()
-        result = await answer if isinstance(answer, Awaitable) else answer
+        result: Any = await answer if isinstance(answer, Awaitable) else answer
         if result:
             return result
         if trio.current_time() > deadline:
