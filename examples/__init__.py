@@ -1,0 +1,1 @@
+"""Short programs; each runs as it stands: `python -m examples.NAME`."""
