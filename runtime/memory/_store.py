@@ -11,6 +11,8 @@ from typing import Any, final
 import trio
 from attrs import evolve
 
+from understudy.actors import UnderstudyError
+
 from .._rows import Rare, SendRow, Stream
 from .._store import DeadLetter, Promoted, RecordedEvent
 from ._mailbox import Stored
@@ -130,6 +132,23 @@ class MemoryStore:
         """Load some actors' streams."""
         await trio.lowlevel.checkpoint()
         return self._tables.journal.load(actor, state_version, after, most)
+
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.keys(actor, after, most)
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        await trio.lowlevel.checkpoint()
+        return {queue: self._tables.mailbox.depth(queue) for queue in queues}
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Any]:
+        """Refuse: there is no SQL here."""
+        await trio.lowlevel.checkpoint()
+        raise UnderstudyError("the in-memory store has no SQL: send in `store.transaction()` instead")
+        yield
 
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
