@@ -41,7 +41,7 @@ from ._sending import Sender
 from ._settings import Settings
 from ._signals import LocalAsk
 from ._store import DeadLetter, Store
-from ._tree import default_tree
+from ._tree import Arrangement, arranged_tree, settings_of
 from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
@@ -109,6 +109,7 @@ class Runtime:
         folder: Where the embedded server keeps its data.
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
+        tree: A TOML file, or a function from the default supervision tree to the wanted one.
     """
 
     def __init__(
@@ -121,10 +122,12 @@ class Runtime:
         folder: Path | None = None,
         process: str | None = None,
         migrate: bool = True,
+        tree: Arrangement | None = None,
     ) -> None:
         app.check()
         self.app = app
-        self.settings = settings or Settings()
+        self.settings = settings_of(app, settings or Settings(), tree)
+        self._arrangement = tree
         self.process = (
             process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
         )
@@ -156,7 +159,7 @@ class Runtime:
             store = await stack.enter_async_context(self._open_store())
             self._parts = Parts(self.app, store, self.settings, self.process)
             try:
-                async with open_supervisor(default_tree(self._parts)) as self._tree:
+                async with open_supervisor(arranged_tree(self._parts, self._arrangement)) as self._tree:
                     yield
             finally:
                 self._parts.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
@@ -523,6 +526,7 @@ async def open_runtime(
     folder: Path | None = None,
     process: str | None = None,
     migrate: bool = True,
+    tree: Arrangement | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Run an app for the length of a block.
 
@@ -540,6 +544,7 @@ async def open_runtime(
         folder: Where the embedded server keeps its data.
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
+        tree: A TOML file, or a function from the default supervision tree to the wanted one.
 
     Raises:
         DatabaseError: The database cannot be reached, or refuses.
@@ -560,6 +565,7 @@ async def open_runtime(
         folder=folder,
         process=process,
         migrate=migrate,
+        tree=tree,
     )
     async with runtime.opened():
         yield runtime

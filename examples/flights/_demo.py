@@ -122,14 +122,15 @@ class Demo:
 
     async def _conclude(self, sent: Mapping[int, int]) -> int:
         began = perf_counter()
-        aircraft = await self._states(Aircraft)
-        airlines = await self._states(Airline)
-        async with self.runtime.connection() as connection:
-            delays = await (await connection.execute(LONGEST_DELAYS)).fetchall()
+        with self.console.status("Reading every actor from its journal, and the file again"):
+            aircraft = await self._states(Aircraft)
+            airlines = await self._states(Airline)
+            async with self.runtime.connection() as connection:
+                delays = await (await connection.execute(LONGEST_DELAYS)).fetchall()
+            expected = await _in_thread(partial(add_up, sent, self.options.file))
         show_aircraft(self.console, aircraft)
         show_airlines(self.console, airlines, airline_names())
         show_delays(self.console, delays)
-        expected = await _in_thread(partial(add_up, sent, self.options.file))
         wrong = [
             *differences("aircraft", aircraft, expected.aircraft),
             *differences("airline", airlines, expected.airlines),

@@ -20,7 +20,7 @@ from .._runtime import Runtime, open_runtime
 from .._settings import Settings
 from ._apps import AppParameter
 from ._logging import LEVELS, set_up_logging
-from ._where import database_options
+from ._where import database_options, tree_option
 
 _log = logging.getLogger("understudy.run")
 
@@ -34,11 +34,13 @@ _SHOWS: Final[set[int]] = {getattr(signal, "SIGUSR1")} if hasattr(signal, "SIGUS
 Examples:
   understudy run shop.actors:app
   understudy run shop.actors:app --database-url postgresql://me:secret@db.example/shop
+  understudy run shop.actors:app --tree tree.toml
   kill -USR1 PID            prints the live supervision tree of that process
 """
 )
 @click.argument("app", type=AppParameter(), metavar="MODULE:APP")
 @database_options
+@tree_option
 @click.option("--direct-url", metavar="URL", help="Past a pooler, for the sessions that it would break.")
 @click.option("--no-migrate", is_flag=True, help="Refuse an older schema instead of migrating it.")
 @click.option(
@@ -58,6 +60,7 @@ def run(
     database_url: str | None,
     schema: str,
     data_folder: Path | None,
+    tree_file: Path | None,
     direct_url: str | None,
     no_migrate: bool,
     shutdown: float,
@@ -78,6 +81,7 @@ def run(
         settings=Settings(schema=schema, shutdown=shutdown),
         folder=data_folder,
         migrate=not no_migrate,
+        tree=tree_file,
     )
     context.exit(trio.run(_Running(opened).until_signal))
 

@@ -70,6 +70,18 @@ def app_option(command: F) -> F:
     return option(command)
 
 
+def tree_option(command: F) -> F:
+    """Add the option that names a TOML file with the supervision tree."""
+    option = click.option(
+        "--tree",
+        "tree_file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="A TOML file with the supervision tree, and settings in its [runtime] table.",
+    )
+    return option(command)
+
+
 @asynccontextmanager
 async def connected(where: Where, *, checked: bool = True) -> AsyncGenerator[Connection[Any]]:
     """Open one connection to the database.

@@ -62,7 +62,7 @@ async def migrate(connection: Connection, *, schema: str, partitions: int) -> li
         SchemaError: If the server is too old, the role may not create the schema, the
             schema is newer than this version, or a recorded migration was changed.
     """
-    _check_server(connection)
+    check_server(connection.info.server_version)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -87,7 +87,7 @@ async def check_schema(connection: Connection, *, schema: str) -> None:
     Raises:
         SchemaError: Naming the difference and the remedy.
     """
-    _check_server(connection)
+    check_server(connection.info.server_version)
     missing = _unapplied(await _applied(connection, schema), schema)
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
@@ -95,8 +95,15 @@ async def check_schema(connection: Connection, *, schema: str) -> None:
     await _check_cluster(connection, schema)
 
 
-def _check_server(connection: Connection) -> None:
-    version = connection.info.server_version
+def check_server(version: int) -> None:
+    """Refuse a server that lacks what the statements need.
+
+    Args:
+        version: As libpq gives it: 150018 is 15.18.
+
+    Raises:
+        SchemaError: It is too old.
+    """
     if version < OLDEST_SERVER:
         raise SchemaError(
             f"PostgreSQL {version // 10000}.{version % 10000} is too old: 14 or newer is needed."

@@ -166,8 +166,8 @@ async def test_an_error_during_the_stop_is_told_and_stops_nothing(
         events = tree.events()
     crashes = [event async for event in events if isinstance(event, ChildCrashed)]
     assert [("s/b", 0)] == [(event.path, event.attempt) for event in crashes]
-    assert (0, "a ends") == diary.lines[-1]
     assert "child 's/b' failed" in caplog.text
+    assert (0, "a ends") == diary.lines[-1]
 
 
 async def test_a_child_that_shields_itself_is_reported_with_its_stack(
