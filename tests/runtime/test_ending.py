@@ -6,6 +6,7 @@ import trio
 import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
+from tests.waiting import eventually
 from understudy.runtime import NotRunning, Runtime
 
 
@@ -36,6 +37,7 @@ async def test_an_orderly_end_finishes_what_has_begun(database_url: str, looking
         await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(5)))
         await begun.wait()
         runtime.tree.request_stop()
+        await eventually(lambda: runtime.tree.snapshot()["session/queues/mail"].state == "stopping")
         release.set()
     assert done == [0]
     assert await looking.mailbox("mail") == 4
@@ -133,7 +135,7 @@ async def test_a_second_request_to_stop_changes_nothing(database_url: str, looki
 async def test_an_error_in_the_block_ends_the_runtime(database_url: str, looking: Looking) -> None:
     """An exception out of the block is what the caller gets, after the runtime has ended."""
     app = us.App("app", actors=[Account])
-    with pytest.raises(Broken, match="mine"):
+    with pytest.raises(Broken, match="mine"):  # noqa: PT012 - the block is what is tested
         async with us.open_runtime(app, database=database_url) as runtime:
             await runtime.tell(Account, "a", Deposit(1))
             raise Broken("mine")

@@ -6,6 +6,7 @@ import understudy as us
 from tests.runtime.apps import Account, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from understudy.runtime import Runtime
+from understudy.runtime._actor_handler import ActorStatistics
 
 
 async def deposit_ten_times(runtime: Runtime, key: str) -> None:
@@ -51,7 +52,7 @@ async def test_the_journal_refuses_changes(database_url: str, looking: Looking) 
         await runtime.ask(Account, "a", Deposit(1))
     for change in ("update understudy.events set seq = 2", "delete from understudy.events"):
         with pytest.raises(Exception, match="append-only"):
-            await looking.do(change)  # type: ignore[arg-type]
+            await looking.do(change)
 
 
 async def test_snapshots_are_stored_kept_and_used(database_url: str, looking: Looking) -> None:
@@ -74,7 +75,7 @@ async def test_snapshots_are_stored_kept_and_used(database_url: str, looking: Lo
 @pytest.mark.parametrize(
     "spoil",
     [
-        "update understudy.snapshots set state = '{\"numbers\": \"x\"}'",
+        'update understudy.snapshots set state = \'{"numbers": "x"}\'',
         "update understudy.snapshots set state = '3'",
         "update understudy.snapshots set state_version = 9",
         "update understudy.snapshots set seq = 1000",
@@ -86,7 +87,7 @@ async def test_a_bad_snapshot_costs_only_time(database_url: str, looking: Lookin
     async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
         for number in range(5):
             await runtime.ask("diary", "a", Note(number))
-    await looking.do(spoil)  # type: ignore[arg-type]
+    await looking.do(spoil)
     async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
         assert (await runtime.read(kind, "a")).numbers == [0, 1, 2, 3, 4]
         assert await runtime.ask("diary", "a", Note(5)) == 6
@@ -102,7 +103,8 @@ async def test_actors_leave_memory_by_number(database_url: str) -> None:
             await runtime.wait_idle()
         assert await runtime.ask(Account, "k0", Deposit(1)) == 3
         statistics = runtime._running().handlers["account"].statistics()
-        assert statistics.residents <= 6  # type: ignore[union-attr]
+        assert isinstance(statistics, ActorStatistics)
+        assert statistics.residents <= 6
         for n in range(1, 100):
             assert (await runtime.read(Account, f"k{n}")).balance == 2
 
@@ -118,7 +120,7 @@ async def test_a_hole_in_the_journal_parks_one_actor(database_url: str, looking:
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.tell(Account, "a", Deposit(1))
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
-        with pytest.raises(us.UnderstudyError, match="account/a is parked.* no event 4"):
+        with pytest.raises(us.UnderstudyError, match=r"account/a is parked.* no event 4"):
             await runtime.ask(Account, "a", Deposit(1))
         with pytest.raises(us.UnderstudyError, match="no event 4"):
             await runtime.read(Account, "a")
