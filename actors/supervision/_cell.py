@@ -84,6 +84,11 @@ class Cell:
         return self.state in PENDING
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is ready, or down and nobody is about to start it."""
+        return self.recovery is None and not self.is_pending
+
+    @property
     def is_left_out(self) -> bool:
         """Whether it is down by somebody's wish, or for good, and is not started with its group."""
         over = self.spec.restart == "temporary" and self.state in ("finished", "failed")

@@ -318,7 +318,7 @@ class RunningSupervisor:
     async def start(self, cell: Cell) -> None:
         """Start a child, and return when it is ready, or down for good."""
         self.spawn(cell)
-        await self._wait(cell, lambda cell: not cell.is_pending)
+        await self._wait(cell, lambda cell: cell.is_settled)
 
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:

@@ -361,7 +361,7 @@ class Boss:
         self._done(plan)
 
     def _up(self, plan: Plan) -> bool:
-        while plan.rising is None or plan.rising.state not in PENDING:
+        while plan.rising is None or (plan.rising.state not in PENDING and plan.rising.plan is None):
             mine = [member for member in self.members if member.plan is plan]
             if not mine:
                 return True
