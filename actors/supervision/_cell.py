@@ -57,6 +57,7 @@ class Cell:
     state: State = "waiting"
     incarnation: int = 0
     restarts: int = 0
+    times_ready: int = 0
     attempts: int = 0
     window: tuple[float, ...] = ()
     failure: ChildFailed | None = None
