@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint con
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check package examples lock clean
+.PHONY: help setup demo test check package examples bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -25,6 +25,7 @@ check: $(VENV)/.check ## Lint, formatting, mypy and pyright (both strict), layer
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m mypy tools
 	@$(PY) -m pyright --pythonpath $(PY)
 	@$(PY) -m pytest --quiet tests/test_layering.py tests/test_exports.py tests/test_packaging.py
 
@@ -32,7 +33,10 @@ package: $(VENV)/.check ## Build the sdist, the wheel from it, and check that in
 	@$(PY) tools/package.py
 
 examples: $(VENV)/.demo ## Run every example as a user would, on a throw-away database
-	@$(PY) tools/run_examples.py
+	@$(PY) tools/run_all.py examples
+
+bench: $(VENV)/.test ## Run every benchmark, on a throw-away database
+	@$(PY) tools/run_all.py benchmarks
 
 lock: ## Write constraints.txt anew, with the newest versions
 	@tools/lock

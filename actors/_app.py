@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import attrs
 
@@ -17,6 +17,7 @@ from .codec import Codec
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
 
+@final
 @attrs.define(eq=False, init=False)
 class App:
     """What a program runs: actors, queue handlers, and further children for its supervision tree.

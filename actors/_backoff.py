@@ -5,12 +5,14 @@ Applied before it, everybody who has reached the cap would wait exactly as long 
 """
 
 from random import Random
+from typing import final
 
 import attrs
 
 from ._invalid import InvalidSetting, number
 
 
+@final
 @attrs.frozen
 class Backoff:
     """Exponential backoff with full jitter, applied after the cap.

@@ -7,7 +7,7 @@ touched: the first thing that happens to a yielded event is to be listed, the se
 
 from collections.abc import Callable
 from types import CoroutineType, GeneratorType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Stop, Tell
@@ -16,6 +16,7 @@ from ._message import spec_of
 from ._turn import DecideTurn
 
 
+@final
 class Decision:
     """What a turn decided.
 

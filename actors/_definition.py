@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, final
 
 import attrs
 
 from ._actor import ROLE, SPEC, ActorSpec, OnFailure, SnapshotWhen
+from ._effects import Enqueue, Stop, Tell
 from ._errors import DefinitionError
 from ._hints import classes_of, parameters
 from ._message import Upcaster, spec_of
 from ._retry import Retry
+from ._yields import yielded_classes
 
 _DEFINITION = "__understudy_definition__"
 _SELF_AND_COMMAND: Final = 2
@@ -19,6 +21,7 @@ _SELF_COMMAND_AND_TURN: Final = 3
 _SELF_AND_EVENT: Final = 2
 
 
+@final
 @attrs.frozen
 class Decider:
     """One `@decide` method.
@@ -36,6 +39,7 @@ class Decider:
     commands: tuple[type, ...]
 
 
+@final
 @attrs.frozen(eq=False)
 class ActorDefinition:
     """Everything that is known about a class of actors.
@@ -105,14 +109,16 @@ def _define(cls: type) -> ActorDefinition:
     if spec is None:
         raise DefinitionError(f"{cls.__qualname__} is no actor; write @actor(...) above its class")
     _check_initial(cls, spec)
-    deciders = _deciders(cls, spec)
+    deciders, appliers = _deciders(cls, spec), _appliers(cls, spec)
+    for decider in deciders.values():
+        _check_yields(decider, appliers, spec)
     settings = {
         each.name: getattr(spec, each.name) for each in attrs.fields(ActorSpec) if each.name != "scope"
     }
     return ActorDefinition(
         cls=cls,
         deciders=MappingProxyType(deciders),
-        appliers=MappingProxyType(_appliers(cls, spec)),
+        appliers=MappingProxyType(appliers),
         takes_turn=any(each.takes_turn for each in deciders.values()),
         **settings,
     )
@@ -172,6 +178,21 @@ def _appliers(cls: type, spec: ActorSpec) -> dict[type, Callable[[Any, Any], obj
                 raise DefinitionError(f"{what}: {event.__qualname__} has another @apply method; keep one")
             appliers[event] = method
     return appliers
+
+
+def _check_yields(decider: Decider, appliers: Mapping[type, Any], spec: ActorSpec) -> None:
+    for cls in yielded_classes(decider.function, spec.scope):
+        if cls in appliers or cls in (Tell, Enqueue, Stop):
+            continue
+        what = f"actor {spec.name!r}: {decider.name} yields {cls.__qualname__}"
+        message = spec_of(cls)
+        if message is None:
+            raise DefinitionError(
+                f"{what}, which is no event and no effect; write @event(...) above its class"
+            )
+        if message.kind == "command":
+            raise DefinitionError(f"{what} itself, a command; yield Tell(...) or Enqueue(...) with it")
+        raise DefinitionError(f"{what}, but there is no @apply for it; add a method that applies it")
 
 
 def _methods(cls: type, role: str) -> list[FunctionType]:

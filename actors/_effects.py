@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, final
 
 import attrs
 
@@ -20,6 +20,7 @@ LOW, NORMAL, HIGH = -1, 0, 1
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
+@final
 @attrs.frozen
 class Tell:
     """Send a command to one actor, with this turn's commit.
@@ -61,6 +62,7 @@ class Tell:
         return _seconds(self.delay)
 
 
+@final
 @attrs.frozen
 class Enqueue:
     """Send a command to a queue, with this turn's commit.
@@ -75,6 +77,7 @@ class Enqueue:
         priority: -1 (low), 0, or 1 (high).
 
     Raises:
+        DefinitionError: The queue's name is none.
         InvalidKey: The key cannot be stored.
         EffectError: A bad delay, moment, priority or header.
     """
@@ -88,6 +91,7 @@ class Enqueue:
     priority: int = attrs.field(default=NORMAL, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        check_name(self.queue, "queue")
         if self.key is not None:
             check_key(self.key)
         _check_send(self)
@@ -98,6 +102,7 @@ class Enqueue:
         return _seconds(self.delay)
 
 
+@final
 @attrs.frozen
 class Stop:
     """Passivate this actor when the turn is done: forget it in memory. The next message wakes it again."""
@@ -144,4 +149,6 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _seconds(delay: float | timedelta | None) -> float | None:
-    return delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if delay is None:
+        return None
+    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)

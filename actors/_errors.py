@@ -4,7 +4,7 @@ Every error carries what it is about as attributes, survives pickling, and its t
 to do about it.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 Kind = Literal["event", "command", "state", "reply"]
 
@@ -15,14 +15,17 @@ class UnderstudyError(Exception):
     """The base of every error that Understudy raises on purpose."""
 
 
+@final
 class DefinitionError(UnderstudyError):
     """An actor, event, command, handler or app is defined wrongly: fix the program."""
 
 
+@final
 class InvalidKey(UnderstudyError, ValueError):
     """A key that cannot be stored: not a text, empty, over 512 bytes, or with a NUL in it."""
 
 
+@final
 class Rejected(UnderstudyError):
     """A business refusal.
 
@@ -46,10 +49,12 @@ class Rejected(UnderstudyError):
         return (type(self), (self.reason,))
 
 
+@final
 class EffectError(UnderstudyError):
     """A decider did what a decider cannot do: it awaited, or yielded what is no event and no effect."""
 
 
+@final
 class PayloadTooLarge(UnderstudyError):
     """A message or an event is larger, once encoded, than the app allows.
 
@@ -72,6 +77,7 @@ class PayloadTooLarge(UnderstudyError):
         )
 
 
+@final
 class OutcomeUnknown(UnderstudyError):
     """The link broke while a commit was under way, and its outcome could not be found out in time.
 
@@ -80,6 +86,7 @@ class OutcomeUnknown(UnderstudyError):
     """
 
 
+@final
 class Unencodable(UnderstudyError):
     """A value that cannot be stored so that it comes back as it was.
 
@@ -137,6 +144,7 @@ class DecodeError(UnderstudyError):
         return f"{self.kind} {self.name!r} version {self.version}{row}: {self.problem}"
 
 
+@final
 class UnknownName(DecodeError):
     """No class of this app goes by that stored name and version.
 
@@ -144,6 +152,7 @@ class UnknownName(DecodeError):
     """
 
 
+@final
 class Undecodable(DecodeError):
     """The name is known, but the payload is not what its class says."""
 

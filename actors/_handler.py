@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, final
 
 import attrs
 
@@ -18,6 +18,7 @@ _COMMAND: Final = 1
 _COMMAND_AND_TURN: Final = 2
 
 
+@final
 @attrs.frozen(eq=False)
 class HandlerDefinition:
     """Everything that is known about the handler of a queue.

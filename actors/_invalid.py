@@ -1,10 +1,11 @@
 """One error for every setting that cannot work: where it is, what is wrong, what to write instead."""
 
-from typing import Any
+from typing import Any, final
 
 from ._errors import UnderstudyError
 
 
+@final
 class InvalidSetting(UnderstudyError, ValueError):
     """A setting was refused when it was built.
 

@@ -1,10 +1,13 @@
 """The bounds of an app."""
 
+from typing import final
+
 import attrs
 
 from ._errors import DefinitionError
 
 
+@final
 @attrs.frozen
 class Limits:
     """What an app refuses to go beyond.

@@ -1,7 +1,7 @@
 """What becomes of a message after its turn, and the pure rule that says so."""
 
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 import attrs
 
@@ -9,11 +9,13 @@ from ._errors import DecodeError, EffectError, InvalidKey, PayloadTooLarge, Reje
 from ._retry import Retry
 
 
+@final
 @attrs.frozen
 class Done:
     """The turn succeeded: commit it."""
 
 
+@final
 @attrs.frozen
 class RetryAt:
     """The turn failed and is void: the message is tried again.
@@ -27,6 +29,7 @@ class RetryAt:
     error: BaseException
 
 
+@final
 @attrs.frozen
 class Dead:
     """The turn failed for good: the message becomes a dead letter.
@@ -38,6 +41,7 @@ class Dead:
     error: BaseException
 
 
+@final
 @attrs.frozen
 class Refused:
     """The decider refused: the turn is void, the message is acknowledged, the asker gets the error.

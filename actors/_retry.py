@@ -1,11 +1,14 @@
 """How often a message is tried, and how long to wait in between."""
 
+from typing import final
+
 import attrs
 
 from ._backoff import Backoff
 from ._errors import DefinitionError
 
 
+@final
 @attrs.frozen
 class Retry:
     """A policy for messages whose turn fails.

@@ -1,1 +1,1 @@
-"""Short programs; each runs as it stands: `python -m examples.NAME`."""
+"""Short programs that show Understudy at work. Every one runs as it stands."""

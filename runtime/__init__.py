@@ -3,5 +3,7 @@
 from ._runtime import NotRunning as NotRunning
 from ._runtime import Recorded as Recorded
 from ._runtime import Runtime as Runtime
+from ._runtime import RuntimeStatistics as RuntimeStatistics
 from ._runtime import open_runtime as open_runtime
 from ._settings import Settings as Settings
+from .memory import MemoryStore as MemoryStore

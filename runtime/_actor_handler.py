@@ -63,6 +63,7 @@ class ActorHandler:
     recovered: int = 0
     _asks: list[LocalAsk] = field(factory=list[LocalAsk])
     _covers: int = 0
+    _knows_owner: bool = False
     _residents: Residents = field(init=False)
     _turns: Turns = field(init=False)
     _recovery: Recovery = field(init=False)
@@ -159,7 +160,8 @@ class ActorHandler:
         """Tell those who asked, and whose turn has not begun, to take another way."""
         asks = list(self._asks)
         for resident in self._residents:
-            asks += [work for work in (*resident.waiting, *resident.redo) if isinstance(work, LocalAsk)]
+            works = (*resident.waiting, *resident.redo, *resident.asks)
+            asks += [work for work in works if isinstance(work, LocalAsk)]
         try:
             while True:
                 if isinstance(signal := self._inbox.receive_nowait(), LocalAsk):
@@ -180,46 +182,52 @@ class ActorHandler:
             self._take_ask(signal)
         else:
             self._turns.fences = signal.fences
+            self._covers, self._knows_owner = 0, True
+            self._take_held_asks()
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:
-            self._take_message(message, reread=page.key is not None)
+            self._take_message(message, page)
         if page.last and page.key is not None:
-            self._end_reread(page.key)
+            self._end_reread(page.key, page.number)
         if page.covers is not None:
             self._covers = page.covers
-            held, self._asks = self._asks, []
-            for ask in held:
-                self._take_ask(ask)
+            self._take_held_asks()
 
-    def _take_message(self, message: Message, *, reread: bool) -> None:
+    def _take_held_asks(self) -> None:
+        held, self._asks = self._asks, []
+        for ask in held:
+            self._take_ask(ask)
+
+    def _take_message(self, message: Message, page: Page) -> None:
         if message.key is None:
             self._turns.bury_keyless(message)
             return
         resident = self._residents.need(message.key)
-        if resident.phase is Phase.PARKED:
-            self._turns.credit += 1
-        elif resident.spill is not Spill.NONE and not reread:
-            self._turns.credit += 1  # it comes again when the key is read again
-        elif resident.phase is Phase.BLOCKED and self._is_full(resident):
-            resident.spill = Spill.ASIDE
-            self._turns.credit += 1
+        if resident.phase is Phase.PARKED or not _is_next(resident, page):
+            self._turns.done_with(
+                message
+            )  # it stays in the mailbox, or comes again when the key is read again
         else:
             self._turns.accept(resident, message)
 
-    def _is_full(self, resident: Resident) -> bool:
-        return len(resident.waiting) >= self.tools.settings.blocked_capacity
-
-    def _end_reread(self, key: str) -> None:
+    def _end_reread(self, key: str, number: int) -> None:
         resident = self._residents.find(key)
-        if resident is not None and resident.spill is Spill.REREADING:
-            resident.spill = Spill.NONE
+        if resident is None or resident.spill is not Spill.REREADING or resident.reading != number:
+            return
+        resident.spill = Spill.NONE
+        asks = tuple(resident.asks)
+        resident.asks.clear()
+        for ask in asks:
+            self._take_ask(ask)
 
     def _take_ask(self, ask: LocalAsk) -> None:
         partition = partition_of_key(ask.key, self.tools.store.partitions)
         if ask.promise.given_up:
             return
-        if partition not in self._turns.fences:
+        if not self._knows_owner:
+            self._asks.append(ask)
+        elif partition not in self._turns.fences:
             ask.promise.fail(NotOwner("this process does not own the partition"))
         elif ask.after > self._covers:
             self._asks.append(ask)
@@ -227,6 +235,8 @@ class ActorHandler:
             resident = self._residents.need(ask.key)
             if resident.phase is Phase.PARKED:
                 ask.promise.fail(self._unavailable(resident))
+            elif resident.spill is not Spill.NONE:
+                resident.asks.append(ask)  # what was sent before it comes in again first
             else:
                 self._turns.accept(resident, ask)
 
@@ -258,13 +268,22 @@ class ActorHandler:
         """Leave an actor alone whose journal cannot be replayed; its messages stay in the mailbox."""
         _log.error("actor %s/%s is parked: %s", self.definition.name, resident.key, problem)
         resident.phase, resident.problem = Phase.PARKED, problem
-        for work in resident.waiting:
+        for work in (*resident.waiting, *resident.asks):
             if isinstance(work, LocalAsk):
                 work.promise.fail(self._unavailable(resident))
             else:
-                self._turns.credit += 1
+                self._turns.done_with(work)
         resident.waiting.clear()
+        resident.asks.clear()
+        resident.spill = Spill.NONE
 
     def _unavailable(self, resident: Resident) -> ActorUnavailable:
         name = f"{self.definition.name}/{resident.key}"
         return ActorUnavailable(f"actor {name} is parked: {resident.problem}")
+
+
+def _is_next(resident: Resident, page: Page) -> bool:
+    """Whether a page's messages follow those the actor has: not if some in between were set aside."""
+    if page.key is None:
+        return resident.spill is Spill.NONE
+    return resident.spill is Spill.REREADING and resident.reading == page.number

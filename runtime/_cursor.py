@@ -63,13 +63,15 @@ class Lane:
     """The rows one cursor reads: a queue's messages of one priority, in some partitions.
 
     With a key it reads that key's messages only: how a key that was set aside
-    is caught up with, without the others waiting.
+    is caught up with, without the others waiting. The number tells one such
+    reading from the next.
     """
 
     queue: str
     priority: int
     partitions: frozenset[int]
     key: str | None = None
+    number: int = 0
 
 
 @frozen
@@ -80,17 +82,16 @@ class Cursor:
         after: What was visible in it has been read, or belongs to an older window.
         within: The open window: only rows visible in it are read; None between windows.
         position: The (tx, id) of the last row read in the open window.
+        caught_up: Whether everything visible at the last look has been read. A look that
+            closes a window reads what was visible when that was opened: if more has been
+            committed since, there is another look to take.
     """
 
     lane: Lane
     after: Snapshot = NOTHING_SEEN
     within: Snapshot | None = None
     position: tuple[int, int] = START
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether everything visible at the last look has been read."""
-        return self.within is None and self.after is not NOTHING_SEEN
+    caught_up: bool = False
 
     def advance(self, seen: Snapshot, last: tuple[int, int] | None, *, full: bool) -> Cursor:
         """Return the cursor after a read.
@@ -102,8 +103,8 @@ class Cursor:
         """
         window = self.within or seen
         if full and last is not None:
-            return evolve(self, within=window, position=last)
-        return evolve(self, after=window, within=None, position=START)
+            return evolve(self, within=window, position=last, caught_up=False)
+        return evolve(self, after=window, within=None, position=START, caught_up=window == seen)
 
 
 def merge(cursors: Iterable[Cursor]) -> list[Cursor]:

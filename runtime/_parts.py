@@ -7,9 +7,9 @@ from contextlib import suppress
 from random import Random
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from understudy.actors import App, Stopping
+from understudy.actors import App, InvalidSetting, Stopping
 
 from ._actor_handler import ActorHandler
 from ._clock import StoreClock
@@ -59,6 +59,10 @@ class Parts:
     scheduler: Scheduler = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        for name in self.settings.concurrency:
+            if name not in self.app.handlers:
+                known = ", ".join(self.app.handlers) or "none"
+                raise InvalidSetting(f"concurrency.{name}", "no queue of that name", f"the app has: {known}")
         # Unbounded channels: what flows in them is bounded by the room that handlers
         # give to the fetcher, or by callers who wait for an answer.
         to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](float("inf"))
@@ -71,7 +75,9 @@ class Parts:
 
         store, settings = self.store, self.settings
         self.tools = Tools(self.app, store, settings, self.clock, self.outbox, to_fetcher, self.random)
-        self.fetcher = Fetcher(store, settings, self.process, self.clock, fetcher_inbox, self.owned)
+        self.fetcher = Fetcher(
+            store, settings, self.process, self.clock, fetcher_inbox, self.owned, self.count.by_queue
+        )
         self.writer = Writer(
             store, writer_inbox, to_fetcher, self.count, self.owned, settings.batch, wake_scheduler
         )
@@ -98,6 +104,8 @@ class Parts:
 
     async def run_queue(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of a queue."""
-        handler = QueueHandler(self.app.handlers[name], self.tools)
+        definition = self.app.handlers[name]
+        wanted = self.settings.concurrency.get(name, definition.concurrency)
+        handler = QueueHandler(evolve(definition, concurrency=wanted), self.tools)
         self.handlers[name] = handler
         await handler.run(stopping=stopping, task_status=task_status)

@@ -31,6 +31,7 @@ from understudy.actors import (
 from ._failing import dead_part, retry_part
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
+from ._lines import Lines
 from ._rows import Message, Rare
 from ._sending import Sender
 from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Page
@@ -111,25 +112,26 @@ class QueueHandler:
     tools: Tools
     handled: int = 0
     _ready: deque[Message] = field(factory=deque[Message])
-    _keys: dict[str, deque[Message]] = field(factory=dict[str, deque[Message]])
+    _lines: Lines = field(init=False)
     _running: int = 0
     _uncommitted: int = 0
     _closing: bool = False
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _sender: Sender = field(init=False)
+    _tasks: trio.Nursery = field(init=False)
     _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
     _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         tools = self.tools
         self._sender = Sender(tools.app, tools.store.partitions, tools.app.limits.payload)
+        self._lines = Lines(tools.settings)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
 
     def statistics(self) -> QueueStatistics:
         """Return what it holds and has done."""
-        waiting = sum(map(len, self._keys.values()))
-        return QueueStatistics(len(self._ready) + waiting, self._running, self.handled)
+        return QueueStatistics(len(self._ready) + len(self._lines), self._running, self.handled)
 
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -139,14 +141,14 @@ class QueueHandler:
         self.tools.fetcher.send_nowait(Attach(queue, self._send, self.tools.settings.mailbox_capacity))
         task_status.started()
         try:
-            async with trio.open_nursery() as workers:
+            async with trio.open_nursery() as self._tasks:
                 for _ in range(self.definition.concurrency):
-                    workers.start_soon(self._worker)
+                    self._tasks.start_soon(self._worker)
                 while not stopping.is_set():
                     with stopping.interrupts():
                         self._take_in(await self._inbox.receive())
                 await self._drain()
-                workers.cancel_scope.cancel()
+                self._tasks.cancel_scope.cancel()
         finally:
             self._inbox.close()
             self.tools.fetcher.send_nowait(Detach(queue, self._send))
@@ -155,7 +157,7 @@ class QueueHandler:
         """Let the workers finish, and wait for the verdicts on what they did."""
         self._closing = True
         self._ready.clear()
-        self._keys.clear()
+        self._lines.clear()
         self._lot.unpark_all()
         while self._running or self._uncommitted:
             self._take_in(await self._inbox.receive())
@@ -165,39 +167,61 @@ class QueueHandler:
     def _take_in(self, signal: HandlerSignal) -> None:
         if isinstance(signal, Page):
             if not self._closing:
-                for message in signal.messages:
-                    self._accept(message)
+                self._take_page(signal)
         elif isinstance(signal, Settled):
             self._settle(signal)
         elif isinstance(signal, LocalAsk):
             signal.promise.fail(UnderstudyError(f"{signal!r} was asked of a queue"))
 
-    def _accept(self, message: Message) -> None:
-        if message.key is not None:
-            line = self._keys.get(message.key)
-            if line is not None:
-                line.append(message)
-                return
-            self._keys[message.key] = deque()
-        self._make_ready(message)
+    def _take_page(self, page: Page) -> None:
+        for message in page.messages:
+            if self._lines.take(message, page):
+                self._make_ready(message)
+        if page.last and page.key is not None:
+            self._lines.end_reading(page.key, page.number)
+        self._give_room()
 
     def _make_ready(self, message: Message) -> None:
+        if message.wait is not None:
+            self._hold(message, message.wait)
+            return
         self._ready.append(message)
         self._lot.unpark()
 
+    def _hold(self, message: Message, wait: float) -> None:
+        """Let a message wait for its retry at the head of its key, and no worker with it."""
+        self._lines.hold(message)
+        self._tasks.start_soon(self._wake, message, wait)
+
+    async def _wake(self, message: Message, wait: float) -> None:
+        await trio.sleep(wait)
+        message.wait = None
+        if not self._closing:
+            self._make_ready(message)
+
+    def _give_room(self) -> None:
+        if self._lines.freed:
+            self.tools.fetcher.send_nowait(Credit(self.definition.queue, self._lines.freed))
+            self._lines.freed = 0
+
     def _settle(self, settled: Settled) -> None:
-        released = 0
         for finished in settled.turns:
             self._uncommitted -= 1
             message: Message | None = finished.subject
             if message is None:
                 continue
+            self._lines.settled(message)
             if settled.verdict is Verdict.FAILED and settled.error is not None:
-                self._failed(message, settled.error)
+                wait = self._failed(message, settled.error)
+                if wait is not None and self._lines.put_back(message):
+                    self._hold(message, wait)
+            elif settled.verdict is Verdict.VOID:
+                if self._lines.put_back(message):
+                    self._make_ready(message)
             else:
-                released += 1
-        if released:
-            self.tools.fetcher.send_nowait(Credit(self.definition.queue, released))
+                self._lines.done_with(message)
+                self._read_again(message)
+        self._give_room()
 
     # ---- working ----
 
@@ -211,11 +235,15 @@ class QueueHandler:
             message = self._ready.popleft()
             self._running += 1
             try:
-                await self._handle(message)
+                wait = await self._handle(message)
             finally:
                 self._running -= 1
                 self.handled += 1
-            self._next_of(message)
+            if wait is None:
+                self._next_of(message)
+            elif not self._closing:
+                self._hold(message, wait)
+            self._give_room()
             if trio.current_time() > slice_end:
                 await trio.lowlevel.checkpoint()
                 slice_end = trio.current_time() + SLICE
@@ -224,30 +252,25 @@ class QueueHandler:
 
     def _next_of(self, message: Message) -> None:
         """Let the next message of a key begin."""
-        if message.key is None:
-            return
-        line = self._keys.get(message.key)
-        if not line:
-            self._keys.pop(message.key, None)
+        following = self._lines.next_of(message)
+        if following is not None:
+            self._make_ready(following)
         else:
-            self._make_ready(line.popleft())
+            self._read_again(message)
 
-    async def _handle(self, message: Message) -> None:
-        if message.wait is not None:
-            await trio.sleep(message.wait)
-            message.wait = None
-        while True:
-            try:
-                finished = await self._turn(message)
-            except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
-                delay = self._failed(message, error)
-                if delay is None:
-                    return
-                await trio.sleep(delay)  # a key that blocks: its next message waits for this one
-            else:
-                if finished is not None:
-                    self._hand_over(finished)
-                return
+    def _read_again(self, message: Message) -> None:
+        if (reread := self._lines.rereading(message)) is not None:
+            self.tools.fetcher.send_nowait(reread)
+
+    async def _handle(self, message: Message) -> float | None:
+        """Run one turn; return the seconds until its retry if its key waits for that."""
+        try:
+            finished = await self._turn(message)
+        except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
+            return self._failed(message, error)
+        if finished is not None:
+            self._hand_over(finished)
+        return None
 
     async def _turn(self, message: Message) -> Finished | None:
         """Run the handler once; None if it was committed on a connection of its own."""
@@ -277,6 +300,7 @@ class QueueHandler:
                 return finished
             verdict = await self._commit_own(turn.lease, finished)
         self._uncommitted += 1
+        self._lines.handed_over(message)
         self._send.send_nowait(Settled(verdict, (finished,)))
         return None
 
@@ -325,6 +349,8 @@ class QueueHandler:
 
     def _hand_over(self, finished: Finished) -> None:
         self._uncommitted += 1
+        if finished.subject is not None:
+            self._lines.handed_over(finished.subject)
         self.tools.outbox.send_nowait((finished,))
 
 

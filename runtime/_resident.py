@@ -51,6 +51,8 @@ class Resident:
         waiting: Work that has not begun, in order.
         redo: Work whose turn fell with an earlier one; it goes back to the front.
         used: When it was last needed, on Trio's clock.
+        reading: Which reading of its set-aside messages is under way.
+        asks: Asks that came after messages that were set aside.
         due: When a blocked actor may go on, on Trio's clock.
         problem: Why a parked actor is parked.
     """
@@ -66,6 +68,8 @@ class Resident:
     waiting: deque[Work] = field(factory=deque[Work])
     redo: list[Work] = field(factory=list[Work])
     spill: Spill = Spill.NONE
+    reading: int = 0
+    asks: deque[LocalAsk] = field(factory=deque[LocalAsk])
     used: float = 0.0
     due: float = 0.0
     problem: Exception | None = None

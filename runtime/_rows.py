@@ -29,6 +29,7 @@ class Message:
     Attributes:
         wait: Seconds until it may be tried again; None when it may be tried now.
         fence: The right under which this process handles it.
+        counted: Whether it takes up room of its handler; what a blocked key holds does not.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Message:
     attempts: int
     wait: float | None
     fence: Fence
+    counted: bool = True
 
 
 class EventRow(NamedTuple):

@@ -6,12 +6,12 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import trio
 from attrs import frozen
@@ -19,6 +19,7 @@ from attrs import frozen
 from understudy.actors import (
     App,
     Command,
+    DefinitionError,
     Enqueue,
     OutcomeUnknown,
     Tell,
@@ -40,7 +41,8 @@ from ._sending import Sender
 from ._settings import Settings
 from ._signals import LocalAsk
 from ._store import DeadLetter, Store
-from ._tree import default_tree
+from ._tree import Arrangement, arranged_tree, settings_of
+from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
 
@@ -50,13 +52,15 @@ S = TypeVar("S")
 _log = logging.getLogger("understudy")
 
 PAGE = 1000
-"""Events read from the journal at a time."""
+"""Events, or keys, read from the journal at a time."""
 
 
+@final
 class NotRunning(UnderstudyError):
     """The runtime was used before it was opened, or after it was closed."""
 
 
+@final
 @frozen
 class Recorded:
     """An event of an actor's journal.
@@ -74,6 +78,23 @@ class Recorded:
     recorded_at: datetime
 
 
+@final
+@frozen
+class RuntimeStatistics:
+    """What the writer of a runtime has committed since it was opened.
+
+    Attributes:
+        commits: Transactions.
+        turns: Turns, and messages sent from outside.
+        events: Events appended to the journal.
+    """
+
+    commits: int
+    turns: int
+    events: int
+
+
+@final
 class Runtime:
     """An app at work.
 
@@ -81,28 +102,32 @@ class Runtime:
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
+        tree: A TOML file, or a function from the default supervision tree to the wanted one.
     """
 
     def __init__(
         self,
         app: App,
         *,
-        database: str | None = None,
+        database: str | MemoryStore | None = None,
         direct_url: str | None = None,
         settings: Settings | None = None,
         folder: Path | None = None,
         process: str | None = None,
         migrate: bool = True,
+        tree: Arrangement | None = None,
     ) -> None:
         app.check()
         self.app = app
-        self.settings = settings or Settings()
+        self.settings = settings_of(app, settings or Settings(), tree)
+        self._arrangement = tree
         self.process = (
             process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
         )
@@ -134,13 +159,20 @@ class Runtime:
             store = await stack.enter_async_context(self._open_store())
             self._parts = Parts(self.app, store, self.settings, self.process)
             try:
-                async with open_supervisor(default_tree(self._parts)) as self._tree:
+                async with open_supervisor(arranged_tree(self._parts, self._arrangement)) as self._tree:
                     yield
             finally:
+                self._parts.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
                 self._parts = None
 
     @asynccontextmanager
     async def _open_store(self) -> AsyncGenerator[Store]:
+        if self._database == "memory:":
+            yield MemoryStore(partitions=self.settings.partitions)
+            return
+        if isinstance(self._database, MemoryStore):
+            yield self._database
+            return
         choice = choose_database(self._database)
         async with open_database(choice, folder=self._folder, database=self.app.name) as url:
             _log.info("%s", choice)
@@ -234,7 +266,10 @@ class Runtime:
     async def _commit(self, parts: Parts, sends: Sequence[SendRow], rare: Sequence[Rare]) -> None:
         origin, verdicts = trio.open_memory_channel[Settled](1)
         lineage = Lineage()
-        parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        try:
+            parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        except trio.BrokenResourceError:
+            raise NotRunning("the runtime has ended; this was not sent") from None
         try:
             settled = await verdicts.receive()
         except trio.Cancelled:
@@ -320,14 +355,60 @@ class Runtime:
         Raises:
             BrokenStream: Its journal cannot be replayed.
         """
+        return (await self.read_many(actor, [key]))[key]
+
+    async def read_many(self, actor: type[S], keys: Iterable[str]) -> dict[str, S]:
+        """Return the states of many actors, as `read` does for one, with few queries.
+
+        Each state is as of one moment; different actors may be read at different moments.
+
+        Args:
+            actor: The actors' class.
+            keys: Which ones. One that nothing has happened to is in its initial state.
+
+        Returns:
+            The states by key, in the order of the keys.
+
+        Raises:
+            DefinitionError: The app has no such actor.
+            InvalidKey: One of the keys cannot be stored.
+            BrokenStream: The journal of one of them cannot be replayed.
+
+        Example:
+            ```python
+            accounts = await runtime.read_many(Account, ["alice", "bob"])
+            ```
+        """
         parts = self._running()
-        definition = parts.app.actors[actor_name(actor)]
-        found = await Recovery(definition, parts.app.codec, parts.store).recover([check_key(key)])
-        recovered = found[key]
-        if recovered.problem is not None:
-            raise recovered.problem
-        state: S = recovered.state
-        return state
+        name = actor_name(actor)
+        definition = parts.app.actors.get(name)
+        if definition is None:
+            raise DefinitionError(
+                f"app {parts.app.name!r} has no actor {name!r}: add {actor.__qualname__} to its actors"
+            )
+        wanted = list(dict.fromkeys(check_key(key) for key in keys))
+        found = await Recovery(definition, parts.app.codec, parts.store).recover(wanted)
+        states: dict[str, S] = {}
+        for key in wanted:
+            recovered = found[key]
+            if recovered.problem is not None:
+                raise recovered.problem
+            states[key] = recovered.state
+        return states
+
+    async def keys(self, actor: type | str) -> AsyncGenerator[str]:
+        """Give the key of every actor of a kind that has events, in the database's order, page by page.
+
+        Actors whose first event is committed meanwhile may or may not be among them.
+
+        Args:
+            actor: The actors' class, or its name.
+        """
+        parts, name, after = self._running(), actor_name(actor), ""
+        while page := await parts.store.keys(name, after, PAGE):
+            for key in page:
+                yield key
+            after = page[-1]
 
     async def events(self, actor: type | str, key: str, *, after: int = 0) -> AsyncGenerator[Recorded]:
         """Give an actor's committed events, in order, page by page.
@@ -361,6 +442,34 @@ class Runtime:
             with trio.move_on_after(min(0.2, self.settings.poll_interval)):
                 await committed.wait()
 
+    async def depths(self) -> dict[str, int]:
+        """Return how many messages each queue of this app holds, those that wait for a retry included.
+
+        Messages for a later time are not counted until they are due. The count visits every waiting
+        message: with a long backlog, ask now and then, not all the time.
+        """
+        parts = self._running()
+        return await parts.store.depths(parts.app.queues)
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Lend one of the runtime's pooled connections, for SQL and sends in one transaction.
+
+        The connection is in autocommit mode and its search_path is empty: name tables with their
+        schema. A transaction that is open at the end of the block is rolled back. The pool has
+        `Settings.pool_size` connections: give them back soon.
+
+        Raises:
+            PoolExhausted: None was free within `Settings.acquire_timeout`.
+
+        Example:
+            ```python
+            async with runtime.connection() as connection, connection.transaction():
+                await connection.execute("insert into shop.orders (id) values (%s)", [42])
+                await runtime.tell(Order, "42", Confirm(), connection=connection)
+            ```
+        """
+        return self._running().store.connection()
+
     async def dead_letters(self, queue: str | None = None, *, most: int = 100) -> list[DeadLetter]:
         """Return the newest dead letters, of one queue or of all."""
         return await self._running().store.dead_letters(queue, most)
@@ -388,6 +497,11 @@ class Runtime:
         """Whether notifications arrive: "listening", "polling", or "degraded" while the session is down."""
         return self._running().listener.state
 
+    def statistics(self) -> RuntimeStatistics:
+        """Return what has been committed since the runtime was opened."""
+        writer = self._running().writer
+        return RuntimeStatistics(writer.commits, writer.turns, writer.events)
+
     @property
     def store(self) -> Store:
         """The store it works on."""
@@ -406,12 +520,13 @@ class Runtime:
 async def open_runtime(
     app: App,
     *,
-    database: str | None = None,
+    database: str | MemoryStore | None = None,
     direct_url: str | None = None,
     settings: Settings | None = None,
     folder: Path | None = None,
     process: str | None = None,
     migrate: bool = True,
+    tree: Arrangement | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Run an app for the length of a block.
 
@@ -422,12 +537,14 @@ async def open_runtime(
 
     Args:
         app: What to run.
-        database: A URL; None for `DATABASE_URL`, or else the embedded server.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a `MemoryStore` to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
+        tree: A TOML file, or a function from the default supervision tree to the wanted one.
 
     Raises:
         DatabaseError: The database cannot be reached, or refuses.
@@ -448,6 +565,7 @@ async def open_runtime(
         folder=folder,
         process=process,
         migrate=migrate,
+        tree=tree,
     )
     async with runtime.opened():
         yield runtime

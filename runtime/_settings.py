@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, final
+
 import attrs
-from attrs import frozen, validators
+from attrs import frozen
 
-from understudy.actors import Backoff
+from understudy.actors import Backoff, InvalidSetting
 
-_positive_seconds = validators.gt(0.0)
-_positive_count = validators.gt(0)
+MOST_PARTITIONS = 1024
 
 
+def _positive_seconds(_: object, field: attrs.Attribute[float], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidSetting(field.name, f"{value!r} is out of bounds", "give seconds above 0")
+
+
+def _positive_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise InvalidSetting(field.name, f"{value!r} is out of bounds", "give a whole number of 1 or more")
+
+
+def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None:
+    if type(value) is not int or not 1 <= value <= MOST_PARTITIONS:
+        raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
+
+
+def _each_positive(_: object, field: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+    for name, number in value.items():
+        if type(number) is not int or number < 1:
+            problem = f"{number!r} is out of bounds"
+            raise InvalidSetting(f"{field.name}.{name}", problem, "give a whole number of 1 or more")
+
+
+@final
 @frozen
 class Settings:
     """How a runtime behaves.
@@ -33,10 +58,14 @@ class Settings:
         pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
+        concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
+
+    Raises:
+        InvalidSetting: A number is out of its bounds.
     """
 
     schema: str = "understudy"
-    partitions: int = attrs.field(default=32, validator=[validators.ge(1), validators.le(1024)])
+    partitions: int = attrs.field(default=32, validator=_partition_count)
     poll_interval: float = attrs.field(default=5.0, validator=_positive_seconds)
     take_interval: float = attrs.field(default=1.0, validator=_positive_seconds)
     health_interval: float = attrs.field(default=10.0, validator=_positive_seconds)
@@ -52,3 +81,4 @@ class Settings:
     pool_size: int = attrs.field(default=4, validator=_positive_count)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
+    concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ._finished import Finished, Promise, Settled
 from ._rows import Fence, Message
@@ -41,22 +41,21 @@ class Credit:
 
 @frozen
 class Look:
-    """There may be something new.
-
-    Attributes:
-        sent: Queues that this process sent to, with the number of its latest commit that did.
-    """
-
-    sent: Mapping[str, int] = field(factory=dict[str, int])
+    """There may be something new."""
 
 
 @frozen
 class Reread:
-    """A key's messages were set aside: read them again, from the first."""
+    """A key's messages were set aside: read them again, from the first.
+
+    Attributes:
+        number: Tells this reading from an earlier one of the same key, which it replaces.
+    """
 
     queue: str
     key: str
     partition: int
+    number: int
 
 
 FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
@@ -66,7 +65,10 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 
 @frozen
 class Owned:
-    """The partitions of the queue that this process owns now."""
+    """The partitions of the queue that this process owns now; said at the start even if there are none.
+
+    What was sent before is covered anew: of a partition just taken nothing is delivered yet.
+    """
 
     fences: Mapping[int, Fence]
 
@@ -80,12 +82,14 @@ class Page:
             has been delivered with this page or before it; None says nothing.
         key: Set on a page that was read again for a key; None otherwise.
         last: Set with `key`: the key has caught up, its messages come with the others again.
+        number: Set with `key`: which reading of the key this page belongs to.
     """
 
     messages: Sequence[Message] = ()
     covers: int | None = None
     key: str | None = None
     last: bool = False
+    number: int = 0
 
 
 @define(eq=False)

@@ -190,6 +190,10 @@ class Store(Protocol):
         """
         ...
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        ...
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         ...
@@ -198,12 +202,24 @@ class Store(Protocol):
         """Whether any of these queues has a message that is due."""
         ...
 
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        ...
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection for the caller's own SQL.
+
+        Raises:
+            UnderstudyError: The store has no SQL.
+        """
+        ...
+
     async def promote_due(self, most: int) -> Promoted:
-        """Move what is due into the mailbox."""
+        """Move what is due into the mailbox, and forget outcomes that have expired."""
         ...
 
     async def outcome(self, ask: str) -> str | None:
-        """The stored outcome of a remote ask, if there is one."""
+        """The stored outcome of a remote ask, if there is one that has not expired."""
         ...
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:

@@ -1,63 +1,190 @@
-"""The default tree of a runtime, as a value.
+"""The tree of a runtime, as a value: the default one, and one that the user arranged otherwise.
 
-bank (one_for_one)
-├── writer                      first, so that it stops last: what was finished is still committed
-├── session (one_for_all)       both connections live and die together
-│   ├── listener
-│   ├── fetcher
-│   └── queues (one_for_one)
-│       ├── account
-│       └── mail
-├── schedules (one_for_one)
-│   └── scheduler
-└── the app's own children
+The default tree:
+
+    bank (one_for_one)
+    ├── writer                      first, so that it stops last: what was finished is still committed
+    ├── session (one_for_all)       both connections live and die together
+    │   ├── listener
+    │   ├── fetcher
+    │   └── queues (one_for_one)
+    │       ├── account
+    │       └── mail
+    ├── schedules (one_for_one)
+    │   └── scheduler
+    └── the app's own children
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from understudy.actors import Child, Supervisor
+import attrs
+
+from understudy.actors import App, Child, InvalidSetting, Supervisor
+from understudy.actors.supervision import load_configuration
 
 from ._parts import Parts
+from ._settings import Settings
+
+Arrangement: TypeAlias = Path | Callable[[Supervisor], Supervisor]
+"""A TOML file, or a function from the default tree to the wanted one."""
+
+SESSION = ("listener", "fetcher")
+"""The parts that live and die together, with every queue."""
 
 
-def default_tree(parts: Parts) -> Supervisor:
+def default_tree(parts: Parts, known: Mapping[str, Child]) -> Supervisor:
     """Return the tree of a runtime: its system actors, then the app's own children."""
     settings = parts.settings
-    handlers = [
-        *(
-            Child(name, partial(parts.run_actors, name), shutdown=settings.shutdown)
-            for name in parts.app.actors
-        ),
-        *(
-            Child(name, partial(parts.run_queue, name), shutdown=settings.shutdown)
-            for name in parts.app.handlers
-        ),
-    ]
     session = Supervisor(
         "session",
         (
-            Child("listener", parts.listener.run, start_timeout=None),
-            Child("fetcher", parts.fetcher.run, start_timeout=None),
-            Supervisor("queues", tuple(handlers), strategy="one_for_one", max_restarts=10, within=60.0),
+            known["listener"],
+            known["fetcher"],
+            Supervisor(
+                "queues",
+                tuple(known[f"queue.{name}"] for name in parts.app.queues),
+                strategy="one_for_one",
+                max_restarts=10,
+                within=60.0,
+            ),
         ),
         strategy="one_for_all",
         max_restarts=None,  # a database that is down comes back some time
         backoff=settings.backoff,
     )
-    schedules = Supervisor(
-        "schedules",
-        (Child("scheduler", parts.scheduler.run),),
-        max_restarts=None,
-        backoff=settings.backoff,
-    )
-    writer = Child("writer", parts.writer.run, shutdown=settings.shutdown)
+    schedules = Supervisor("schedules", (known["scheduler"],), max_restarts=None, backoff=settings.backoff)
     return Supervisor(
         parts.app.name,
         # A writer that fails does so for a reason that a restart does not mend.
-        (writer, session, schedules, *parts.app.children),
+        (known["writer"], session, schedules, *parts.app.children),
         strategy="one_for_one",
         max_restarts=3,
         within=5.0,
     )
+
+
+def startable(parts: Parts) -> dict[str, Child]:
+    """Return what a tree of this runtime may hold, by the name that a TOML file gives in `start`.
+
+    The parts of the runtime have one name each, `queue.` before it for a handler.
+    A child of the app goes by its own name.
+    """
+    shutdown = parts.settings.shutdown
+    actors = (Child(name, partial(parts.run_actors, name), shutdown=shutdown) for name in parts.app.actors)
+    queues = (Child(name, partial(parts.run_queue, name), shutdown=shutdown) for name in parts.app.handlers)
+    found = {
+        "listener": Child("listener", parts.listener.run, start_timeout=None),
+        "fetcher": Child("fetcher", parts.fetcher.run, start_timeout=None),
+        "writer": Child("writer", parts.writer.run, shutdown=shutdown),
+        "scheduler": Child("scheduler", parts.scheduler.run),
+        **{f"queue.{child.name}": child for child in (*actors, *queues)},
+    }
+    for child in parts.app.children:
+        if isinstance(child, Child):
+            if child.name in found:
+                problem = (
+                    f"child {child.name!r} of app {parts.app.name!r} has the name of a part of the runtime"
+                )
+                raise InvalidSetting("children", problem, "rename it")
+            found[child.name] = child
+    return found
+
+
+def arranged_tree(parts: Parts, arrangement: Arrangement | None) -> Supervisor:
+    """Return the tree to start: the default one, or the user's, checked.
+
+    Raises:
+        InvalidFile: The file has mistakes; all are named.
+        InvalidSetting: The tree lacks a part, has one twice, or has them in an order that cannot work.
+    """
+    known = startable(parts)
+    tree = default_tree(parts, known)
+    if isinstance(arrangement, Path):
+        tree = load_configuration(arrangement, known, Settings).tree or tree
+    elif arrangement is not None:
+        tree = arrangement(tree)
+    check_tree(tree, known, parts.app)
+    return tree
+
+
+def settings_of(app: App, settings: Settings, arrangement: Arrangement | None) -> Settings:
+    """Return the settings with those of the `[runtime]` table of a TOML file put over them.
+
+    Raises:
+        InvalidFile: The file has mistakes; all are named.
+    """
+    if not isinstance(arrangement, Path):
+        return settings
+    known = startable(_unstarted(app, settings))
+    overrides = load_configuration(arrangement, known, Settings).runtime
+    unchanged = Settings()
+    return attrs.evolve(
+        settings,
+        **{
+            field.name: value
+            for field in attrs.fields(Settings)
+            if (value := getattr(overrides, field.name)) != getattr(unchanged, field.name)
+        },
+    )
+
+
+def configured_tree(
+    app: App, settings: Settings | None = None, arrangement: Arrangement | None = None
+) -> Supervisor:
+    """Return the tree that a runtime of this app would start, to look at it; it cannot be run."""
+    chosen = settings_of(app, settings or Settings(), arrangement)
+    return arranged_tree(_unstarted(app, chosen), arrangement)
+
+
+def _unstarted(app: App, settings: Settings) -> Parts:
+    nothing: Any = None  # nothing is started, so nothing asks the store
+    return Parts(app, nothing, settings, app.name)
+
+
+def check_tree(tree: Supervisor, known: dict[str, Child], app: App) -> None:
+    """Refuse a tree in which a runtime cannot work.
+
+    Raises:
+        InvalidSetting: A part is missing, is there twice, or has the wrong neighbours.
+    """
+    parts = {child.start: name for name, child in known.items()}
+    places = [(name, path) for child, path in _leaves(tree, ()) if (name := parts.get(child.start))]
+    order = [name for name, _ in places]
+    required = ["writer", *SESSION, "scheduler", *(f"queue.{name}" for name in app.queues)]
+    for name in required:
+        if order.count(name) != 1:
+            problem = f"{name!r} is there {order.count(name)} times"
+            raise InvalidSetting("children", problem, f"give it one place in the tree: start = {name!r}")
+    if order.index("writer") > order.index("fetcher"):
+        problem = (
+            "'writer' starts after 'fetcher', so it would stop first and leave finished turns uncommitted"
+        )
+        raise InvalidSetting("children", problem, "put it before the session")
+    session = [path for name, path in places if name in SESSION or name.startswith("queue.")]
+    if not any(above.strategy == "one_for_all" for above in _shared(session)):
+        problem = "listener, fetcher and queues are not under one supervisor with strategy 'one_for_all'"
+        raise InvalidSetting("children", problem, "a broken connection must end them together")
+    if any(order.index("fetcher") > order.index(f"queue.{name}") for name in app.queues):
+        raise InvalidSetting("children", "a queue starts before 'fetcher'", "put the queues after it")
+
+
+def _leaves(
+    supervisor: Supervisor, above: tuple[Supervisor, ...]
+) -> Iterator[tuple[Child, tuple[Supervisor, ...]]]:
+    """Give every child with the supervisors above it, in the order of start."""
+    path = (*above, supervisor)
+    for child in supervisor.children:
+        if isinstance(child, Supervisor):
+            yield from _leaves(child, path)
+        else:
+            yield child, path
+
+
+def _shared(paths: list[tuple[Supervisor, ...]]) -> list[Supervisor]:
+    """Return the supervisors that stand above all."""
+    return [level[0] for level in zip(*paths, strict=False) if all(each is level[0] for each in level)]

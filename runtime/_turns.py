@@ -49,6 +49,7 @@ class Turns:
         origin: Where the writer sends its verdicts.
         fences: The partitions this process owns.
         credit: Room to give back to the fetcher.
+        held: Messages that blocked keys hold: they take up no room, so that other keys can go on.
         count: Turns computed.
         out: What waits to be handed to the writer.
     """
@@ -59,6 +60,7 @@ class Turns:
     origin: trio.MemorySendChannel[HandlerSignal]
     fences: Mapping[int, Fence] = field(factory=dict[int, Fence])
     credit: int = 0
+    held: int = 0
     count: int = 0
     out: list[Finished] = field(factory=list[Finished])
     _refused: dict[int, Exception] = field(factory=dict[int, Exception])
@@ -79,6 +81,8 @@ class Turns:
         resident.waiting.append(work)
         if resident.phase is Phase.COLD:
             self.residents.cold[resident.key] = resident
+        elif resident.phase is Phase.BLOCKED:
+            self._make_room(resident, (work,))
 
     def go_on(self, resident: Resident) -> None:
         """Compute the turns that wait for a loaded actor, up to one that stops it."""
@@ -100,7 +104,7 @@ class Turns:
             if work.promise.given_up:
                 return
         elif work.wait is not None:
-            self.residents.block(resident, work, work.wait)
+            self._block(resident, work, work.wait)
             return
         elif work.id in self._refused:
             self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
@@ -161,7 +165,40 @@ class Turns:
         self._finished(resident, work, (part,)).consumed = None
         work.attempts += 1
         work.wait = float("inf") if delay is None else delay
-        self.residents.block(resident, work, work.wait)
+        self._block(resident, work, work.wait)
+
+    def _block(self, resident: Resident, head: Message, wait: float) -> None:
+        self.residents.block(resident, head, wait)
+        self._make_room(resident, tuple(resident.waiting))
+
+    def _make_room(self, resident: Resident, newly: Sequence[Work]) -> None:
+        """Let what a blocked key holds take up no room, and set aside what is beyond its bound.
+
+        With many keys blocked each holds its first message only: what they hold
+        together is bounded by their number and the mailbox's capacity.
+        """
+        for work in newly:
+            if isinstance(work, Message) and work.counted:
+                work.counted = False
+                self.credit += 1
+                self.held += 1
+        settings = self.tools.settings
+        while len(resident.waiting) > 1 and (
+            len(resident.waiting) > settings.blocked_capacity or self.held > settings.mailbox_capacity
+        ):
+            work = resident.waiting.pop()
+            resident.spill = Spill.ASIDE
+            if isinstance(work, Message):
+                self.done_with(work)
+            else:
+                resident.asks.appendleft(work)
+
+    def done_with(self, message: Message) -> None:
+        """Forget a message: it is handled, or will come again."""
+        if message.counted:
+            self.credit += 1
+        else:
+            self.held -= 1
 
     def bury_keyless(self, message: Message) -> None:
         """A message to an actor needs a key: one without becomes a dead letter."""
@@ -191,22 +228,23 @@ class Turns:
         for finished in settled.turns:
             resident, work = finished.subject
             if resident is None:
-                self.credit += 1
+                self.done_with(work)
                 continue
             resident.pending -= 1
             if settled.verdict is Verdict.COMMITTED:
-                self.credit += isinstance(work, Message) and not _keeps_its_row(finished)
+                if isinstance(work, Message) and not _keeps_its_row(finished):
+                    self.done_with(work)
             elif settled.verdict is Verdict.LOST:
                 self._lost(resident, work)
             else:
-                self._again(resident, work, settled.error)
+                self._again(resident, work, settled.error if settled.verdict is Verdict.FAILED else None)
             if resident.pending == 0:
                 self._settled(resident)
 
     def _lost(self, resident: Resident, work: Work) -> None:
         _unblock_head(resident, work)
         if isinstance(work, Message):
-            self.credit += 1
+            self.done_with(work)
         else:
             work.promise.fail(NotOwner("the partition went to another process"))
         resident.discard()
@@ -237,7 +275,9 @@ class Turns:
             self.residents.cold[resident.key] = resident
         elif resident.spill is Spill.ASIDE and not resident.waiting and resident.pending == 0:
             resident.spill = Spill.REREADING
-            self.tools.fetcher.send_nowait(Reread(self.definition.name, resident.key, resident.partition))
+            resident.reading += 1
+            name, key, partition = self.definition.name, resident.key, resident.partition
+            self.tools.fetcher.send_nowait(Reread(name, key, partition, resident.reading))
 
 
 def _unblock_head(resident: Resident, work: Work) -> None:

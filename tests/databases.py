@@ -6,9 +6,13 @@ error, and so is having none: database tests are never skipped. `UNDERSTUDY_TEST
 another PostgreSQL's programs for the embedded choice.
 """
 
+import atexit
+import functools
 import gc
 import os
 import shutil
+import subprocess
+import tempfile
 import uuid
 import warnings
 from collections.abc import Generator, Mapping
@@ -27,7 +31,6 @@ from understudy.runtime.postgres.embedded import (
     find_binaries,
     stop_embedded,
 )
-from understudy.runtime.postgres.embedded._folders import throw_away_folder
 
 CHOICES = ("auto", "docker", "url", "embedded")
 
@@ -210,7 +213,7 @@ def _ask_docker() -> str | None:
 def private_server(settings: Mapping[str, str] | None = None) -> Generator[PostgresServer]:
     """A started embedded server of one's own, to stop, kill and start at will; removed at the end."""
     binaries = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN"))
-    with temporary_folder() as folder:
+    with prepared_folder() as folder:
         server = PostgresServer(folder, binaries, settings or {})
         server.start()
         try:
@@ -222,12 +225,38 @@ def private_server(settings: Mapping[str, str] | None = None) -> Generator[Postg
 @contextmanager
 def temporary_folder() -> Generator[Path]:
     """A folder that every account may enter; pytest's own are closed to all but us."""
-    folder = throw_away_folder()
+    folder = _make_folder()
     try:
         yield folder
     finally:
         stop_embedded(folder)
         shutil.rmtree(folder)
+
+
+def _make_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="understudy-", dir="/tmp"))  # short, for the socket's path
+    folder.chmod(0o755)
+    return folder
+
+
+@contextmanager
+def prepared_folder() -> Generator[Path]:
+    """A folder in which a cluster lies ready: copying one takes a third of the time of making one."""
+    with temporary_folder() as folder:
+        subprocess.run(["cp", "-a", f"{_cluster()}/.", folder], check=True)
+        yield folder
+
+
+@functools.cache
+def _cluster() -> Path:
+    """A folder with a fresh and stopped server, to copy; removed when the tests end."""
+    folder = _make_folder()
+    atexit.register(shutil.rmtree, folder)
+    server = PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")))
+    server.start()
+    server.stop()
+    server.close()
+    return folder
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_the_lock_names_every_requirement() -> None:
 def test_make_lists_its_targets() -> None:
     """`make` alone says what there is, and sets nothing up."""
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for target in ("setup", "demo", "test", "check", "package", "examples", "clean"):
+    for target in ("setup", "demo", "test", "check", "package", "examples", "bench", "clean"):
         assert f"make {target}" in done.stdout
 
 

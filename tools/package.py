@@ -60,7 +60,7 @@ def check_installed(wheel: Path, scratch: Path) -> None:
     run(python, consumer, cwd=scratch)
     run(sys.executable, "-m", "mypy", "--strict", "--python-executable", python, consumer, cwd=scratch)
     environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
-    verify = ["--pythonpath", python, "--verifytypes", "understudy", "--ignoreexternal"]
+    verify: list[str | Path] = ["--pythonpath", python, "--verifytypes", "understudy", "--ignoreexternal"]
     run(sys.executable, "-m", "pyright", *verify, cwd=scratch, environment=environment)
 
 

@@ -4,7 +4,7 @@ Nothing is ever imported by a name that was found in a database: what is not reg
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from .._definition import ActorDefinition
 from .._errors import DefinitionError, Kind
@@ -16,6 +16,7 @@ from ._states import States
 from ._table import Table, path
 
 
+@final
 class Encoded(NamedTuple):
     """A message as it is stored. A tuple, because one is made per message.
 
@@ -30,6 +31,7 @@ class Encoded(NamedTuple):
     payload: str
 
 
+@final
 class StoredName(NamedTuple):
     """One thing that can be read.
 
@@ -44,6 +46,7 @@ class StoredName(NamedTuple):
     version: int
 
 
+@final
 class Codec:
     """Reads and writes the commands, events, states and replies of one app.
 

@@ -7,12 +7,14 @@ or be read as something else.
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import final
 
 import attrs
 
 from .._errors import Kind
 
 
+@final
 @attrs.frozen
 class Fingerprint:
     """The shape of one stored class.
@@ -40,6 +42,7 @@ def digest_of(shape: str) -> str:
     return sha256(shape.encode()).hexdigest()[:16]
 
 
+@final
 @attrs.frozen
 class Drift:
     """A class whose shape changed under the same name and version.

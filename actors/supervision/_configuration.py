@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, final
 
 import attrs
 import cattrs
@@ -38,6 +38,7 @@ _OF_SUPERVISORS = {field.name for field in attrs.fields(Supervisor)} - {
 }
 
 
+@final
 @attrs.frozen
 class Configuration(Generic[R]):
     """What a file says.
@@ -51,6 +52,7 @@ class Configuration(Generic[R]):
     runtime: R
 
 
+@final
 @attrs.frozen
 class NoOverrides:
     """The runtime table of those who have none: any key in it is refused."""

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from typing import final
 
 import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
@@ -10,6 +11,7 @@ from .._errors import UnderstudyError
 from .._invalid import InvalidSetting
 
 
+@final
 class InvalidFile(UnderstudyError, ValueError):
     """A file was refused.
 

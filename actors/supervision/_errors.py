@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, final
 
 from .._errors import UnderstudyError
 
@@ -11,6 +11,7 @@ class SupervisionError(UnderstudyError):
     """The base of the errors of supervision."""
 
 
+@final
 class UnknownChild(SupervisionError, LookupError):
     """The tree has no child of that name.
 
@@ -29,10 +30,12 @@ class UnknownChild(SupervisionError, LookupError):
         return f"no child {self.path!r}; there is {shown}"
 
 
+@final
 class NotSupervising(SupervisionError):
     """The supervisor is over, not yet up, or on its way down: it takes no commands."""
 
 
+@final
 class ChildDown(SupervisionError):
     """A child that was to be started is down: it ended, was parked, or its supervisor stopped.
 
@@ -50,6 +53,7 @@ class ChildDown(SupervisionError):
         return f"child {self.path!r} is not running: it is {self.state}"
 
 
+@final
 class StartTimedOut(SupervisionError):
     """A child did not call `task_status.started()` within its `start_timeout`.
 
@@ -70,6 +74,7 @@ class StartTimedOut(SupervisionError):
         )
 
 
+@final
 class EndedUnexpectedly(SupervisionError):
     """A permanent child returned.
 
@@ -85,6 +90,7 @@ class EndedUnexpectedly(SupervisionError):
         return f"permanent child {self.path!r} returned; use restart='transient' if it may"
 
 
+@final
 class ChildFailed(SupervisionError, ExceptionGroup[Exception]):
     """One failure of one child: a group of one, that names child, attempt and time.
 
@@ -120,6 +126,7 @@ class ChildFailed(SupervisionError, ExceptionGroup[Exception]):
         return (ChildFailed, (self.path, self.attempt, self.at, self.when, self.exceptions))
 
 
+@final
 class GaveUp(SupervisionError, ExceptionGroup[Exception]):
     """A supervisor has used up its restarts and stopped; the group holds the history of failures.
 

@@ -1,6 +1,7 @@
 """What a supervisor tells about its work, as it happens."""
 
 from collections import deque
+from typing import final
 
 import attrs
 import trio
@@ -19,6 +20,7 @@ class SupervisionEvent:
     at: float
 
 
+@final
 @attrs.frozen
 class ChildStarted(SupervisionEvent):
     """A child is ready, for the first time or after a command; `incarnation` counts its starts from 1."""
@@ -26,6 +28,7 @@ class ChildStarted(SupervisionEvent):
     incarnation: int
 
 
+@final
 @attrs.frozen
 class ChildRestarted(SupervisionEvent):
     """A child is ready again after a restart that the supervisor decided on."""
@@ -33,6 +36,7 @@ class ChildRestarted(SupervisionEvent):
     incarnation: int
 
 
+@final
 @attrs.frozen
 class ChildCrashed(SupervisionEvent):
     """A child failed; `attempt` counts failures in a row, and is 0 for an error during its stop."""
@@ -41,6 +45,7 @@ class ChildCrashed(SupervisionEvent):
     attempt: int
 
 
+@final
 @attrs.frozen
 class RestartScheduled(SupervisionEvent):
     """What had to be stopped has stopped; `children` will be started again in `delay` seconds."""
@@ -50,21 +55,25 @@ class RestartScheduled(SupervisionEvent):
     delay: float
 
 
+@final
 @attrs.frozen
 class ChildFinished(SupervisionEvent):
     """A child that is not permanent returned, and stays down."""
 
 
+@final
 @attrs.frozen
 class ChildStopped(SupervisionEvent):
     """A child stopped because it was to stop."""
 
 
+@final
 @attrs.frozen
 class ChildParked(SupervisionEvent):
     """A child stays down until it is resumed: its supervisor has used up the restarts."""
 
 
+@final
 @attrs.frozen
 class ChildStuck(SupervisionEvent):
     """A child does not end though it was cancelled; `stack` is where it stands."""
@@ -72,6 +81,7 @@ class ChildStuck(SupervisionEvent):
     stack: str
 
 
+@final
 @attrs.frozen
 class SupervisorGaveUp(SupervisionEvent):
     """A supervisor has used up its restarts, stops its children and fails."""
@@ -79,6 +89,7 @@ class SupervisorGaveUp(SupervisionEvent):
     reason: str
 
 
+@final
 @attrs.define(eq=False)
 class EventStream(trio.abc.ReceiveChannel[SupervisionEvent]):
     """The events of a tree, in order, from the moment the stream was opened until the tree has stopped.

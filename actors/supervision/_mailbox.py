@@ -1,12 +1,13 @@
 """How a child shows how full its mailbox is."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 import attrs
 import trio
 
 
+@final
 @attrs.frozen
 class MailboxStatistics:
     """How full a mailbox is.

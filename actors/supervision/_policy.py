@@ -12,13 +12,14 @@ A restart that is one too many becomes `Escalate` or `Park`.
 A significant child that is left down may become `ShutDown`.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 import attrs
 
 from ._spec import Spec, Supervisor
 
 
+@final
 @attrs.frozen
 class Exit:
     """A child ended by itself: nobody had asked it to stop.
@@ -39,6 +40,7 @@ class Exit:
     name: str | None = None
 
 
+@final
 @attrs.frozen
 class History:
     """What a supervisor remembers of the past, as far as decisions need it.
@@ -54,6 +56,7 @@ class History:
     significant_left: int = 0
 
 
+@final
 @attrs.frozen
 class Restart:
     """Stop what is left of these children, wait, and start them again in their order.
@@ -69,6 +72,7 @@ class Restart:
     history: History
 
 
+@final
 @attrs.frozen
 class Park:
     """Stop what is left of these children and leave them down until they are resumed."""
@@ -77,6 +81,7 @@ class Park:
     attempt: int
 
 
+@final
 @attrs.frozen
 class Escalate:
     """Stop all children and fail, with the history of failures."""
@@ -84,6 +89,7 @@ class Escalate:
     attempt: int
 
 
+@final
 @attrs.frozen
 class LeaveDown:
     """Do nothing: the child stays as it ended."""
@@ -91,6 +97,7 @@ class LeaveDown:
     state: Literal["finished", "failed"]
 
 
+@final
 @attrs.frozen
 class ShutDown:
     """Stop all children and return, for the significant children have ended."""

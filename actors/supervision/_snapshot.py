@@ -1,7 +1,7 @@
 """The running tree as a value."""
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, final
 
 import attrs
 import trio
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("understudy.supervision")
 
 
+@final
 @attrs.frozen
 class Snapshot:
     """A child or a supervisor at one moment, with all that is below it.

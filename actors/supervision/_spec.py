@@ -6,7 +6,7 @@ A tree that could be built never fails at run time for a reason of configuration
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 
 import attrs
 
@@ -23,6 +23,7 @@ OnExhausted: TypeAlias = Literal["escalate", "park"]
 AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
 
+@final
 @attrs.frozen
 class Child:
     """A task to be kept running.
@@ -76,6 +77,7 @@ def _tuple(given: Any) -> "tuple[Child | Supervisor, ...]":
     return found
 
 
+@final
 @attrs.frozen
 class Supervisor:
     """A group of children, what happens when one of them fails, and when to give up.

@@ -2,11 +2,13 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import final
 
 import attrs
 import trio
 
 
+@final
 @attrs.define(eq=False)
 class Stopping:
     """Asks a child to stop, some seconds before it is cancelled.

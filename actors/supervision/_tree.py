@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import final
 
 import attrs
 import trio
@@ -17,6 +18,7 @@ from ._stopping import Stopping
 from ._supervisor import RunningSupervisor
 
 
+@final
 @attrs.define(eq=False)
 class Tree:
     """A running tree of supervisors.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, final, overload
 
 import attrs
 
@@ -17,6 +17,7 @@ R = TypeVar("R")
 N = TypeVar("N")
 
 
+@final
 @attrs.define(eq=False)
 class Case(Generic[R]):
     """What a turn came to. Each method asserts one thing about it and returns the case.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, final, overload
 
 import attrs
 
@@ -24,6 +24,7 @@ NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
+@final
 @attrs.frozen
 class Given:
     """An actor with a history; see `given`."""

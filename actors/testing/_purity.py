@@ -4,7 +4,7 @@ If it does not, replay after a crash would build another state than the one that
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 from .._decision import Decision, run_decider
 from .._definition import ActorDefinition
@@ -13,6 +13,7 @@ from .._turn import DecideTurn
 from ._diff import report
 
 
+@final
 class PurityError(AssertionError):
     """A decider or an applier is not pure.
 

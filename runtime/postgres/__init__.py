@@ -15,13 +15,17 @@ from ._errors import InvalidDatabaseUrl as InvalidDatabaseUrl
 from ._errors import PoolClosed as PoolClosed
 from ._errors import PoolExhausted as PoolExhausted
 from ._migrating import SchemaError as SchemaError
+from ._migrating import check_schema as check_schema
 from ._migrating import migrate as migrate
 from ._patience import SETTLE_SECONDS as SETTLE_SECONDS
 from ._patience import Patience as Patience
 from ._pool import Pool as Pool
 from ._pool import PoolStatistics as PoolStatistics
 from ._pool import open_pool as open_pool
+from ._rebasing import Rebased as Rebased
+from ._rebasing import rebase as rebase
 from ._session import application_name as application_name
 from ._session import connect_session as connect_session
+from ._statements import Statements as Statements
 from ._store import PostgresStore as PostgresStore
 from ._store import open_store as open_store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from understudy.actors import UnderstudyError
 
 from ._connection import Connection
@@ -10,6 +12,7 @@ FIXED = 3
 """Listener, fetcher, writer."""
 
 
+@final
 class BudgetExceeded(UnderstudyError):
     """The server has fewer free connections than this process needs."""
 

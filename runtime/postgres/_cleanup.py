@@ -85,10 +85,20 @@ class Pipeline(psycopg.AsyncPipeline):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        with shield_if_interrupted(self._conn, exc_val):
-            if is_interrupt(exc_val) and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        if exc_val is None:
+            try:
+                # The end waits for the lock first; refused there, it would leave answers uncollected.
+                await trio.lowlevel.checkpoint_if_cancelled()
+            except BaseException as interrupt:
+                await self._end(interrupt)
+                raise
+        await self._end(exc_val)
+
+    async def _end(self, exc: BaseException | None) -> None:
+        with shield_if_interrupted(self._conn, exc):
+            if is_interrupt(exc) and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            await super().__aexit__(exc_type, exc_val, exc_tb)
+            await super().__aexit__(type(exc) if exc else None, exc, None)
 
 
 class ServerCursor(psycopg.AsyncServerCursor[Row]):

@@ -6,7 +6,7 @@ the connection and the lock, and leaves the rest to psycopg.
 
 The rules of cancellation, in order of what can happen:
 
-1. Cancelled before anything was sent: nothing was sent.
+1. Cancelled before anything was sent (while waiting for the connection's lock): nothing was sent.
 2. Cancelled while a command runs: the server is asked to cancel it and the answer is awaited in a shield of
    `SETTLE_SECONDS`. A command that finished all the same *has happened*: its result is returned, and the
    cancellation is delivered at the next checkpoint. A command that was cancelled raises `trio.Cancelled`.
@@ -30,13 +30,14 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import AsyncRowFactory, Row, tuple_row
+from psycopg.waiting import Ready
 
 from ._cleanup import Pipeline, ServerCursor, Transaction, shield_if_interrupted
 from ._connecting import connect_to_any
 from ._draining import drain
 from ._lock import ConnectionLock
 from ._patience import Patience
-from ._waiting import drive, drive_connecting, drive_until
+from ._waiting import breath, drive, drive_connecting, drive_until, wake_waiters
 
 _T = TypeVar("_T")
 
@@ -158,50 +159,66 @@ class Connection(psycopg.AsyncConnection[Row]):
         Raises:
             psycopg.Error: whatever the operation raises.
         """
-        started = False
         try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            started = True
+            wanted = next(gen)
+        except StopIteration as stop:
+            if breath.is_due():
+                await self._breathe()
+            return cast("_T", stop.value)
+        try:
             if timeout is None:
-                return await drive(gen, self.pgconn.socket)
-            return await drive_until(gen, self.pgconn.socket, timeout)
+                return await drive(gen, self.pgconn.socket, wanted)
+            return await drive_until(gen, self.pgconn.socket, wanted, timeout)
         except Exception:
             raise
         except GeneratorExit:
             self._drop()  # the coroutine was thrown away: nothing can be awaited any more
             raise
         except BaseException as interrupt:
-            result = await self._settle(gen) if started else await self._give_up_stream()
+            result = await self._settle(gen)
             if result is _NOTHING or isinstance(interrupt, KeyboardInterrupt | SystemExit):
                 raise
             return cast("_T", result)
+
+    async def _breathe(self) -> None:
+        """Give other tasks a turn in the middle of a COPY or a row stream; if cancelled, end that."""
+        try:
+            await breath.take()
+        except GeneratorExit:
+            self._drop()
+            raise
+        except BaseException:
+            if self._is_streaming():
+                with self._settling():
+                    await self._request_cancel()
+                    await self._drain()
+            raise
 
     async def _settle(self, gen: PQGen[Any]) -> object:
         """Bring an interrupted operation to rest: its result if it finished, `_NOTHING` if it did not."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return _NOTHING
+        result: object = _NOTHING
         with self._settling():
-            try:
-                return await self._cancel_and_finish(gen)
-            except psycopg.Error:
-                # The expected end. In a pipeline the rest is read by the pipeline's own end.
-                if self._is_streaming():
-                    await drive(drain(self.pgconn), self.pgconn.socket)
-        return _NOTHING
-
-    async def _give_up_stream(self) -> object:
-        """End a COPY or a row stream that its task may not go on with, since it has been cancelled."""
-        if self._is_streaming():
-            with self._settling():
-                await self._request_cancel()
-                await drive(drain(self.pgconn), self.pgconn.socket)
-        return _NOTHING
+            with suppress(psycopg.Error):  # the expected end; in a pipeline, its own end reads the rest
+                result = await self._cancel_and_finish(gen)
+            if self._is_streaming():
+                # One row of many, or one block: as a whole the command has been cancelled.
+                result = _NOTHING
+                await self._drain()
+        return result
 
     async def _cancel_and_finish(self, gen: PQGen[_T]) -> _T:
         while True:
             await self._request_cancel()
             with trio.move_on_after(_ASK_AGAIN_SECONDS):
-                return await drive(gen, self.pgconn.socket, resume=True)
+                return await drive(gen, self.pgconn.socket, gen.send(Ready.NONE))
+
+    async def _drain(self) -> None:
+        """Read the rest of what the server says about a command that was given up."""
+        with suppress(StopIteration):
+            gen = drain(self.pgconn)
+            await drive(gen, self.pgconn.socket, next(gen))
 
     def _is_streaming(self) -> bool:
         """Whether a command is under way, in whatever state, outside pipeline mode."""
@@ -319,5 +336,5 @@ class Connection(psycopg.AsyncConnection[Row]):
         """Close the socket, after everybody who waits for it was told."""
         if not self.closed:
             with suppress(RuntimeError):  # Trio is gone, and with it all who could wait
-                trio.lowlevel.notify_closing(self.pgconn.socket)
+                wake_waiters(self.pgconn.socket)
             self.pgconn.finish()

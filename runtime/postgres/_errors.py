@@ -7,6 +7,7 @@ import attrs
 from understudy.actors import UnderstudyError
 
 
+@final
 @attrs.frozen
 class DatabaseAddress:
     """Which database was meant; never holds a password."""
@@ -63,6 +64,7 @@ class InvalidDatabaseUrl(DatabaseError):
     summary = "the database URL is wrong"
 
 
+@final
 @attrs.frozen
 class Holder:
     """Who has a connection of a pool: a task, and for how many seconds."""

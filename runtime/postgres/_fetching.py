@@ -51,29 +51,34 @@ class PostgresFetchSession:
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Look:
         """Read at most `room` rows for each cursor, all in one snapshot."""
-        lanes = [cursor.lane for cursor in cursors]
-        windows = [cursor.within for cursor in cursors]
-        answer = await self.connection.execute(
-            self.statements["fetch"],
-            (
-                texts([lane.queue for lane in lanes]),
-                numbers([lane.priority for lane in lanes]),
-                nullable_texts([lane.key for lane in lanes]),
-                texts([numbers(lane.partitions) for lane in lanes]),
-                numbers([cursor.after.xmax for cursor in cursors]),
-                texts([numbers(cursor.after.xip) for cursor in cursors]),
-                nullable_texts([None if window is None else str(window) for window in windows]),
-                numbers([_NO_LIMIT if window is None else window.xmax for window in windows]),
-                numbers([cursor.position[0] for cursor in cursors]),
-                numbers([cursor.position[1] for cursor in cursors]),
-                numbers(rooms),
-            ),
-        )
+        answer = await self.connection.execute(self.statements["fetch"], fetch_parameters(cursors, rooms))
         rows: list[list[Row]] = [list[Row]() for _ in cursors]
         seen, server_time = "", 0.0
-        for lane, *row in await answer.fetchall():
+        for found in await answer.fetchall():
+            lane: int = found[0]
             if lane:
-                rows[lane - 1].append(tuple(row))
+                rows[lane - 1].append(found[1:])
             else:
-                seen, server_time = row[6], row[9]
+                seen, server_time = found[7], found[10]
         return Look(Snapshot.parse(seen), server_time, rows)
+
+
+def fetch_parameters(cursors: Sequence[Cursor], rooms: Sequence[int]) -> tuple[str, ...]:
+    """Return the parameters of `fetch`, a column each."""
+    lanes = [cursor.lane for cursor in cursors]
+    windows = [cursor.within for cursor in cursors]
+    late = [max(cursor.position, (cursor.after.xmax, -1)) for cursor in cursors]
+    return (
+        texts([lane.queue for lane in lanes]),
+        numbers([lane.priority for lane in lanes]),
+        nullable_texts([lane.key for lane in lanes]),
+        texts([numbers(lane.partitions) for lane in lanes]),
+        texts([numbers(cursor.after.xip) for cursor in cursors]),
+        numbers([cursor.position[0] for cursor in cursors]),
+        numbers([cursor.position[1] for cursor in cursors]),
+        numbers([tx for tx, _ in late]),
+        numbers([id_ for _, id_ in late]),
+        nullable_texts([None if window is None else str(window) for window in windows]),
+        numbers([_NO_LIMIT if window is None else window.xmax for window in windows]),
+        numbers(rooms),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import Final, LiteralString, cast
+from typing import Final, final
 
 import psycopg
 from attrs import frozen
@@ -18,6 +18,7 @@ OLDEST_SERVER: Final = 140000
 _LOCK: Final = 7_411_000_001
 
 
+@final
 class SchemaError(UnderstudyError):
     """The database's schema and this version of the program do not fit together."""
 
@@ -61,7 +62,7 @@ async def migrate(connection: Connection, *, schema: str, partitions: int) -> li
         SchemaError: If the server is too old, the role may not create the schema, the
             schema is newer than this version, or a recorded migration was changed.
     """
-    _check_server(connection)
+    check_server(connection.info.server_version)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -86,7 +87,7 @@ async def check_schema(connection: Connection, *, schema: str) -> None:
     Raises:
         SchemaError: Naming the difference and the remedy.
     """
-    _check_server(connection)
+    check_server(connection.info.server_version)
     missing = _unapplied(await _applied(connection, schema), schema)
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
@@ -94,8 +95,15 @@ async def check_schema(connection: Connection, *, schema: str) -> None:
     await _check_cluster(connection, schema)
 
 
-def _check_server(connection: Connection) -> None:
-    version = connection.info.server_version
+def check_server(version: int) -> None:
+    """Refuse a server that lacks what the statements need.
+
+    Args:
+        version: As libpq gives it: 150018 is 15.18.
+
+    Raises:
+        SchemaError: It is too old.
+    """
     if version < OLDEST_SERVER:
         raise SchemaError(
             f"PostgreSQL {version // 10000}.{version % 10000} is too old: 14 or newer is needed."
@@ -142,7 +150,7 @@ async def _apply(connection: Connection, migration: Migration, schema: str, part
             ).format(name)
         )
     # The file is this package's own; psycopg wants a literal, which a file cannot be.
-    text = sql.SQL(cast("LiteralString", migration.text))
+    text = sql.SQL(migration.text)  # pyright: ignore[reportArgumentType]
     await connection.execute(
         text.format(schema=name, channel=sql.Literal(schema), partitions=sql.Literal(partitions))
     )
@@ -163,8 +171,8 @@ async def _check_cluster(connection: Connection, schema: str) -> None:
     if row is not None and row[0] != row[1]:
         raise SchemaError(
             f"schema {schema!r} was restored from another cluster (system identifier {row[0]},"
-            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once, with no"
-            " process of the app running."
+            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once,"
+            " with no process of the app running."
         )
 
 

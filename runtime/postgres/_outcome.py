@@ -11,7 +11,7 @@ from random import Random
 
 import psycopg
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 
 from understudy.actors import Backoff
 
@@ -22,12 +22,12 @@ from ._statements import Statements
 
 _log = logging.getLogger("understudy.writer")
 
-LOST_LINK = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError)
-"""What a statement may end with when the server, or the way to it, is gone."""
+FAILURES = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError, UnicodeError)
+"""What a commit may end with: a refusal, or no answer because the server or the way to it is gone."""
 
 _CONFLICT = "US001"
-_REFUSED_CLASSES = frozenset({"22", "23", "54"})
-"""Errors of the data: what it says, what it collides with, how large it is."""
+_REFUSED_CLASSES = frozenset({"23", "54"})
+"""Errors of the data besides what it says: what it collides with, how large it is."""
 _PROGRAM_CLASS = "42"
 
 
@@ -42,6 +42,29 @@ class Marker:
 
     writer: uuid.UUID
     batch: int
+    forget: int | None = None
+    """The batch whose marker this commit deletes: its outcome is known, nobody will ask again."""
+
+
+@define(eq=False)
+class Markers:
+    """Gives out markers, and sees to it that they do not pile up: each commit deletes an earlier one's."""
+
+    _writer: uuid.UUID = field(factory=uuid.uuid4)
+    _batch: int = 0
+    _settled: list[int] = field(factory=list[int])
+
+    def new(self) -> Marker:
+        """Return a marker that was never used."""
+        self._batch += 1
+        return Marker(self._writer, self._batch, self._settled.pop() if self._settled else None)
+
+    def settle(self, marker: Marker, *, committed: bool) -> None:
+        """Take note of an outcome. A void marker stays: it keeps a late request from committing."""
+        if committed:
+            self._settled.append(marker.batch)
+        elif marker.forget is not None:
+            self._settled.append(marker.forget)
 
 
 async def look_up(
@@ -72,7 +95,7 @@ async def look_up(
                         statements["settle_batch"], (marker.writer, marker.batch)
                     )
                     void = await answer.fetchone()
-        except LOST_LINK as error:
+        except FAILURES as error:
             _log.warning("the outcome of a commit is still unknown (%s); trying again", brief(error))
         else:
             committed = void == (False,)
@@ -82,7 +105,11 @@ async def look_up(
 
 def read_refusal(error: Exception) -> CommitResult | None:
     """Read the server's answer to a commit; None when it gave none, or one that may pass."""
+    if isinstance(error, (psycopg.DataError, UnicodeError)):
+        return Refused(error)  # from the server, or from the driver that did not even send it
     if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        if isinstance(error, psycopg.ProgrammingError):
+            raise error  # the driver cannot send what this program made
         return None
     if error.sqlstate == _CONFLICT:
         detail = json.loads(error.diag.message_detail or "{}")

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from math import inf
-from typing import Final
+from typing import Final, final
 
 import attrs
 import trio
@@ -12,6 +12,7 @@ SETTLE_SECONDS: Final = 3.0
 """How long a connection may hold up a cancelled task, unless its `patience` says otherwise."""
 
 
+@final
 @attrs.define(eq=False)
 class Patience:
     """The time that one connection has to come to rest when its task is cancelled.

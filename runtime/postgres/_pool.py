@@ -23,6 +23,7 @@ from ._waiting import poll
 _C = TypeVar("_C", bound=Connection[Any])
 
 
+@final
 @attrs.frozen
 class PoolStatistics:
     """A pool at one moment.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final, LiteralString, cast
+from typing import Final, final
 
 from psycopg import sql
 
 _FOLDER: Final = files("understudy.runtime.postgres") / "statements"
 
 
+@final
 class Statements:
     """The statements of one schema, ready to be executed.
 
@@ -31,5 +32,5 @@ class Statements:
 
 def _fill(text: str, schema: str) -> bytes:
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
-    statement = sql.SQL(cast("LiteralString", text))
+    statement = sql.SQL(text)  # pyright: ignore[reportArgumentType]
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, final
 
-from attrs import define
+from attrs import define, field
 from psycopg import sql
 
 from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
@@ -20,13 +20,22 @@ from ._connection import Connection
 from ._fetching import PostgresFetchSession
 from ._listening import PostgresEar
 from ._migrating import check_schema, migrate
+from ._outcome import Markers
 from ._pool import Pool, open_pool
 from ._session import connect_session
 from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
 
+_ONE_PLAN = """
+set plan_cache_mode = force_generic_plan;
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off
+"""
+"""For the session that reads the mailbox, whose statistics are wrong most of the time: it is empty
+one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
 
+
+@final
 @define(eq=False)
 class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.
@@ -43,6 +52,7 @@ class PostgresStore:
     pool: Pool[Connection]
     statements: Statements
     partitions: int
+    _markers: Markers = field(factory=Markers)
 
     @asynccontextmanager
     async def open_fetch_session(self, owner: str) -> AsyncGenerator[PostgresFetchSession]:
@@ -55,6 +65,7 @@ class PostgresStore:
             prepare_threshold=0,
         )
         async with connection:
+            await connection.execute(_ONE_PLAN, prepare=False)
             yield PostgresFetchSession(connection, self.statements, owner)
 
     @asynccontextmanager
@@ -80,7 +91,9 @@ class PostgresStore:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         return open_turn_transaction(
             self.pool,
+            partial(connect_session, self.url, role="outcome", process=self.process),
             self.statements,
+            self._markers,
             deadline=self.settings.command_deadline,
             backoff=self.settings.backoff,
         )
@@ -104,6 +117,10 @@ class PostgresStore:
                 events[key].append(StoredEvent(seq, type_, version, payload))
         return streams
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        return [key for (key,) in await self._rows("keys", (actor, after, most))]
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
@@ -112,6 +129,15 @@ class PostgresStore:
         """Whether any of these queues has a message that is due."""
         names = texts(list(queues))
         return bool((await self._rows("pending", (names, names)))[0][0])
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
+        return {queue: counted.get(queue, 0) for queue in queues}
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for the caller's own SQL."""
+        return self.pool.connection()
 
     async def promote_due(self, most: int) -> Promoted:
         """Move what is due into the mailbox."""
@@ -172,14 +198,14 @@ async def open_store(
             await migrate(setup, schema=settings.schema, partitions=settings.partitions)
         else:
             await check_schema(setup, schema=settings.schema)
+        statements = Statements(settings.schema)
+        await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
     connect = partial(connect_session, url, role="pool", process=process)
     pool = open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout)
     async with pool as connections:
-        yield PostgresStore(
-            url, direct, settings, process, connections, Statements(settings.schema), partitions
-        )
+        yield PostgresStore(url, direct, settings, process, connections, statements, partitions)
 
 
 async def _partitions(connection: Connection, schema: str) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -16,7 +15,7 @@ from .._rows import Conflict, Refused
 from .._store import TurnConflict
 from ._batch import batch_parameters
 from ._connection import Connection
-from ._outcome import LOST_LINK, Marker, look_up, read_refusal
+from ._outcome import FAILURES, Marker, Markers, look_up, read_refusal
 from ._pool import Pool
 from ._statements import Statements
 
@@ -26,47 +25,66 @@ class PostgresTurnTransaction:
     """A lent connection inside a transaction."""
 
     connection: Connection
-    pool: Pool[Connection]
+    connect: Callable[[], Awaitable[Connection]]
     statements: Statements
+    markers: Markers
     deadline: float
     backoff: Backoff
 
     async def commit(self, turn: Finished) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain."""
         rings = sorted({send.queue for send in turn.sends})
-        marker = Marker(uuid.uuid4(), 1)
+        marker = self.markers.new()
         try:
             with trio.fail_after(self.deadline):
                 await self.connection.execute(
                     self.statements["commit_batch"],
-                    (marker.writer, marker.batch, None, *batch_parameters((turn,), rings)),
+                    (marker.writer, marker.batch, marker.forget, *batch_parameters((turn,), rings)),
                 )
                 await self.connection.execute("commit")
-        except LOST_LINK as error:
+        except FAILURES as error:
             refusal = read_refusal(error)
+            if refusal is not None:
+                self.markers.settle(marker, committed=False)
             if isinstance(refusal, Conflict):
                 raise TurnConflict(str(error)) from error
             if isinstance(refusal, Refused):
-                raise refusal.error from error
-            await self.connection.close()
-            if not await self._happened(marker):
                 raise
+            await self.connection.close()
+            committed = await self._happened(marker)
+            self.markers.settle(marker, committed=committed)
+            if not committed:
+                raise
+        else:
+            self.markers.settle(marker, committed=True)
 
     async def _happened(self, marker: Marker) -> bool:
         return await look_up(
             marker,
-            self.pool.connection,
+            self._another,
             self.statements,
             deadline=self.deadline,
             backoff=self.backoff,
         )
 
+    @asynccontextmanager
+    async def _another(self) -> AsyncGenerator[Connection]:
+        """A connection past the pool: turns whose links broke with this one may hold all of its places."""
+        async with await self.connect() as connection:
+            yield connection
+
 
 @asynccontextmanager
 async def open_turn_transaction(
-    pool: Pool[Connection], statements: Statements, *, deadline: float, backoff: Backoff
+    pool: Pool[Connection],
+    connect: Callable[[], Awaitable[Connection]],
+    statements: Statements,
+    markers: Markers,
+    *,
+    deadline: float,
+    backoff: Backoff,
 ) -> AsyncGenerator[PostgresTurnTransaction]:
     """Begin a transaction on a pooled connection; the pool rolls back what is not committed."""
     async with pool.connection() as connection:
         await connection.execute("begin")
-        yield PostgresTurnTransaction(connection, pool, statements, deadline, backoff)
+        yield PostgresTurnTransaction(connection, connect, statements, markers, deadline, backoff)

@@ -4,17 +4,21 @@ psycopg writes each database operation as a generator that yields what it waits 
 both) and is sent what became ready. Whatever runs the generator decides how to wait; here Trio does.
 
 A socket asked for writing is nearly always writable, so a wait that includes writing first asks the kernel
-without blocking. Only when nothing is ready, and both directions are wanted, are two tasks needed: one file
-descriptor has one waiter for each direction in Trio. That happens when the send buffer is full, so rarely.
+without blocking. Only when nothing is ready, and both directions are wanted, must both be waited for, which
+happens when the send buffer is full. Trio has one waiter for each direction of a descriptor; a second task is
+avoided where the kernel can merge the two.
 """
 
 import select
 import sys
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from time import perf_counter
 from typing import TypeVar
 
 import psycopg
 import trio
+from psycopg import waiting
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.waiting import Ready, Wait
 
@@ -22,7 +26,7 @@ _T = TypeVar("_T")
 
 # psycopg's generators speak plain integers; taking them out of the enum saves a lookup for every round trip.
 _WAIT_R, _WAIT_W = int(Wait.R), int(Wait.W)
-_READY_NONE, _READY_R, _READY_W = Ready.NONE, Ready.R, Ready.W
+_READY_R, _READY_W = int(Ready.R), int(Ready.W)
 
 # Seconds for which operations that never block may keep the other tasks waiting.
 _BUSY_SECONDS = 0.005
@@ -32,33 +36,45 @@ _BUSY_SECONDS = 0.005
 WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-class _Breath:
-    """When the last wait gave control to Trio, for the generators that never block."""
+class Breath:
+    """When the driver last gave control to Trio, for the operations that never block.
 
-    __slots__ = ("last",)
+    A row of a COPY that is in the buffer already, or a statement that fits the socket's, needs no wait.
+    Giving control to the scheduler each time would cost more than the operation; never doing so would starve
+    the other tasks, and keep a cancellation out.
+    """
+
+    __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self.last = 0.0
+        self._last = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the driver has been busy for too long."""
+        return perf_counter() - self._last >= _BUSY_SECONDS
+
+    def taken(self) -> None:
+        """Control has just been given."""
+        self._last = perf_counter()
 
     async def take(self) -> None:
-        """Let other tasks run if this thread has been busy with the database for too long."""
-        if perf_counter() - self.last >= _BUSY_SECONDS:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            self.last = perf_counter()
+        """Give control; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        self._last = perf_counter()
 
 
-_breath = _Breath()
+breath = Breath()
 
 
-async def drive(gen: PQGen[_T], fd: int, *, resume: bool = False) -> _T:
-    """Run a psycopg generator to its end.
+async def drive(gen: PQGen[_T], fd: int, wanted: int) -> _T:
+    """Run a psycopg generator that has been started to its end.
 
-    A cancellation leaves the generator suspended where it was: `drive(gen, fd, resume=True)` goes on with it.
+    A cancellation leaves the generator suspended where it was: sent `Ready.NONE` it says again what it wants.
 
     Args:
         gen: the operation, as psycopg's connections and cursors make it.
         fd: the connection's socket; it must not change meanwhile.
-        resume: the generator has been started before.
+        wanted: what the generator waits for.
 
     Returns:
         What the generator returns.
@@ -68,27 +84,27 @@ async def drive(gen: PQGen[_T], fd: int, *, resume: bool = False) -> _T:
         psycopg.Error: whatever the operation raises.
     """
     try:
-        wanted = gen.send(_READY_NONE) if resume else next(gen)
         while True:
             if wanted == _WAIT_R:
                 await trio.lowlevel.wait_readable(fd)
+                breath.taken()
                 ready = _READY_R
             else:
-                await _breath.take()
-                ready = poll(fd, wanted) or await wait_either(fd, wanted)
+                if breath.is_due():
+                    await breath.take()
+                ready = _glance(fd, wanted) or await wait_either(fd, wanted)
             wanted = gen.send(ready)
     except StopIteration as stop:
         result: _T = stop.value
+        return result
     except trio.ClosedResourceError as closed:
         raise psycopg.OperationalError("the connection was closed by another task") from closed
     except OSError as error:
         raise psycopg.OperationalError("the connection's socket is closed") from error
-    await _breath.take()
-    return result
 
 
-async def drive_until(gen: PQGen[_T], fd: int, seconds: float) -> _T:
-    """Run a psycopg generator, for at most `seconds`; zero looks once at what is there.
+async def drive_until(gen: PQGen[_T], fd: int, wanted: int, seconds: float) -> _T:
+    """Run a psycopg generator as `drive` does, for at most `seconds`; zero looks once at what is there.
 
     Raises:
         WaitTimeout: the time is up.
@@ -96,7 +112,6 @@ async def drive_until(gen: PQGen[_T], fd: int, seconds: float) -> _T:
     """
     deadline = trio.current_time() + seconds
     try:
-        wanted = next(gen)
         while True:
             # Looked at before the clock: what has already arrived is never lost to a timeout.
             ready = poll(fd, wanted)
@@ -107,12 +122,11 @@ async def drive_until(gen: PQGen[_T], fd: int, seconds: float) -> _T:
             wanted = gen.send(ready)
     except StopIteration as stop:
         result: _T = stop.value
+        return result
     except trio.ClosedResourceError as closed:
         raise psycopg.OperationalError("the connection was closed by another task") from closed
     except OSError as error:
         raise psycopg.OperationalError("the connection's socket is closed") from error
-    await _breath.take()
-    return result
 
 
 async def drive_connecting(gen: PQGenConn[_T]) -> _T:
@@ -132,7 +146,7 @@ async def drive_connecting(gen: PQGenConn[_T]) -> _T:
         raise psycopg.OperationalError(f"the connection's socket failed: {error}") from error
 
 
-async def wait_either(fd: int, wanted: int) -> Ready:
+async def wait_either(fd: int, wanted: int) -> int:
     """Wait until `fd` is ready for one of the wanted directions; say which."""
     if wanted == _WAIT_R:
         await trio.lowlevel.wait_readable(fd)
@@ -143,52 +157,83 @@ async def wait_either(fd: int, wanted: int) -> Ready:
     return await _wait_both(fd)
 
 
-async def _wait_both(fd: int) -> Ready:
-    """Wait for reading and writing at once: two tasks, the first to be ready ends the other."""
-    ready = _READY_NONE
-    closed: Exception | None = None
+if sys.platform == "linux":
+    # The epoll descriptors that stand for a socket: its waiters are waiting for them.
+    _stand_ins: dict[int, int] = {}
 
-    async def watch(direction: Ready) -> None:
-        nonlocal ready, closed
-        try:
-            if direction is _READY_R:
-                await trio.lowlevel.wait_readable(fd)
+    async def _wait_both(fd: int) -> int:
+        """Wait for reading and writing at once, in one task: an epoll of one socket is itself readable."""
+        with select.epoll(1) as both:
+            both.register(fd, select.EPOLLIN | select.EPOLLOUT)
+            _stand_ins[fd] = both.fileno()
+            try:
+                await trio.lowlevel.wait_readable(both.fileno())
+            finally:
+                del _stand_ins[fd]
+        return poll(fd, _WAIT_R | _WAIT_W)
+
+    def wake_waiters(fd: int) -> None:
+        """Tell those who wait for `fd` that it is going to be closed, before it is."""
+        trio.lowlevel.notify_closing(fd)
+        if (stand_in := _stand_ins.get(fd)) is not None:
+            trio.lowlevel.notify_closing(stand_in)
+
+else:
+
+    async def _wait_both(fd: int) -> int:
+        """Wait for reading and writing at once: two tasks, the first to be ready ends the other."""
+        ready = 0
+        closed: Exception | None = None
+
+        async def watch(wait: Callable[[int], Awaitable[None]], direction: int) -> None:
+            nonlocal ready, closed
+            try:
+                await wait(fd)
+            except (trio.ClosedResourceError, OSError) as error:
+                closed = error  # kept out of the nursery: an exception group would hide it from the caller
             else:
-                await trio.lowlevel.wait_writable(fd)
-        except (trio.ClosedResourceError, OSError) as error:
-            closed = error  # kept out of the nursery: an exception group would hide it from the caller
-        else:
-            ready = Ready(ready | direction)
-        nursery.cancel_scope.cancel()
+                ready |= direction
+            nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, _READY_R)
-        nursery.start_soon(watch, _READY_W)
-    if closed is not None:
-        raise closed
-    return ready
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, trio.lowlevel.wait_readable, _READY_R)
+            nursery.start_soon(watch, trio.lowlevel.wait_writable, _READY_W)
+        if closed is not None:
+            raise closed
+        return ready
+
+    def wake_waiters(fd: int) -> None:
+        """Tell those who wait for `fd` that it is going to be closed, before it is."""
+        trio.lowlevel.notify_closing(fd)
 
 
 if sys.platform == "win32":  # pragma: no cover: Windows has no poll
 
-    def poll(fd: int, wanted: int) -> Ready:
-        """Say which of the wanted directions `fd` is ready for now, without waiting."""
+    def poll(fd: int, wanted: int) -> int:
+        """Say which of the wanted directions `fd` is ready for now, without waiting; zero if none."""
         readers = [fd] if wanted & _WAIT_R else []
         writers = [fd] if wanted & _WAIT_W else []
         readable, writable, _ = select.select(readers, writers, [], 0)
-        return Ready((_READY_R if readable else 0) | (_READY_W if writable else 0))
+        return (_READY_R if readable else 0) | (_READY_W if writable else 0)
 
 else:
+    # Every flag poll() may answer with, as readiness. A hang-up or an error makes everything ready: whatever
+    # is tried next will say what happened.
+    _IN, _OUT = select.POLLIN, select.POLLOUT
+    _PLAIN = {0: 0, _IN: _READY_R, _OUT: _READY_W, _IN | _OUT: _READY_R | _READY_W}
 
-    def poll(fd: int, wanted: int) -> Ready:
-        """Say which of the wanted directions `fd` is ready for now, without waiting."""
-        mask = (select.POLLIN if wanted & _WAIT_R else 0) | (select.POLLOUT if wanted & _WAIT_W else 0)
+    @lru_cache(maxsize=1024)
+    def _poller(fd: int, wanted: int) -> "select.poll":
+        """The object that asks about `fd`. It has no state in the kernel, so it outlives the descriptor."""
         poller = select.poll()
-        poller.register(fd, mask)
-        events = poller.poll(0)
-        if not events:
-            return _READY_NONE
-        flags = events[0][1]
-        if flags & ~(select.POLLIN | select.POLLOUT):
-            return Ready(wanted)  # hung up or in error: whatever is tried next will say so
-        return Ready((_READY_R if flags & select.POLLIN else 0) | (_READY_W if flags & select.POLLOUT else 0))
+        poller.register(fd, (_IN if wanted & _WAIT_R else 0) | (_OUT if wanted & _WAIT_W else 0))
+        return poller
+
+    def poll(fd: int, wanted: int) -> int:
+        """Say which of the wanted directions `fd` is ready for now, without waiting; zero if none."""
+        events = _poller(fd, wanted).poll(0)
+        return _PLAIN.get(events[0][1], wanted) if events else 0
+
+
+# psycopg's binary has the same question in C, twice as fast; a pipeline asks it twice for each statement.
+_glance: Callable[[int, int], int] = getattr(waiting, "_ready", poll)

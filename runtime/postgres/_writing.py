@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,7 +15,7 @@ from .._finished import Finished
 from .._rows import CommitResult, Committed
 from ._batch import batch_parameters
 from ._connection import Connection
-from ._outcome import LOST_LINK, Marker, brief, look_up, read_refusal
+from ._outcome import FAILURES, Marker, Markers, brief, look_up, read_refusal
 from ._statements import Statements
 
 _log = logging.getLogger("understudy.writer")
@@ -31,29 +30,29 @@ class PostgresWriteSession:
     deadline: float
     backoff: Backoff
     _connection: Connection | None = None
-    _writer: uuid.UUID = field(factory=uuid.uuid4)
-    _batch: int = 0
-    _forget: int | None = None
+    _markers: Markers = field(factory=Markers)
 
     async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
         """Commit some turns in one transaction, or none of them; the result is certain."""
         tail = batch_parameters(turns, rings)
         while True:
-            self._batch += 1
+            marker = self._markers.new()
             try:
                 async with self._connected() as connection:
                     await connection.execute(
                         self.statements["commit_batch"],
-                        (self._writer, self._batch, self._forget, *tail),
+                        (marker.writer, marker.batch, marker.forget, *tail),
                     )
-            except LOST_LINK as error:
+            except FAILURES as error:
                 refusal = read_refusal(error)
                 if refusal is not None:
+                    self._markers.settle(marker, committed=False)
                     return refusal
                 _log.warning("a commit got no answer (%s); looking up its outcome", brief(error))
-                if not await self._happened():
+                if not await self._happened(marker):
+                    self._markers.settle(marker, committed=False)
                     continue
-            self._forget = self._batch
+            self._markers.settle(marker, committed=True)
             return Committed()
 
     async def close(self) -> None:
@@ -61,9 +60,9 @@ class PostgresWriteSession:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _happened(self) -> bool:
+    async def _happened(self, marker: Marker) -> bool:
         return await look_up(
-            Marker(self._writer, self._batch),
+            marker,
             self._connected,
             self.statements,
             deadline=self.deadline,

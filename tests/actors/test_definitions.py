@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 import understudy as us
 from understudy.actors import definition_of
 
+from . import bank
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
 
 
@@ -194,6 +195,49 @@ def _too_many_parameters() -> type:
     return A
 
 
+def _event_without_applier() -> type:
+    @us.actor("a")
+    @define
+    class A:
+        busy: bool = False
+
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            if self.busy:
+                yield Deposited(1)
+            return 1
+
+    return A
+
+
+def _plain_class_yielded() -> type:
+    @frozen
+    class Plain:
+        pass
+
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            yield Plain()
+            return 1
+
+    return A
+
+
+def _command_yielded() -> type:
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            yield bank.Look()
+            return 1
+
+    return A
+
+
 def _field_without_default() -> type:
     @us.actor("a")
     @define
@@ -217,6 +261,9 @@ def _field_without_default() -> type:
         (_annotation_is_no_class, r"annotate it with a class"),
         (_applier_of_a_plain_class, r"takes int, which is no event; write @event"),
         (_too_many_parameters, r"a decider takes \(self, command\) or \(self, command, turn\)"),
+        (_event_without_applier, r"A\.one yields Deposited, but there is no @apply for it"),
+        (_plain_class_yielded, r"A\.one yields .*Plain, which is no event and no effect; write @event"),
+        (_command_yielded, r"A\.one yields Look itself, a command; yield Tell"),
         (_field_without_default, r"A\.balance has no default"),
     ],
 )
@@ -232,7 +279,7 @@ def test_mistakes_fail_when_the_app_is_built(make: Callable[[], type], message: 
 def test_bad_names_are_refused(name: Any) -> None:
     """A stored name is 1 to 63 of a few safe characters."""
     for decorator in (us.event, us.command, us.actor):
-        with pytest.raises(us.DefinitionError, match="no name for|too long"):
+        with pytest.raises(us.DefinitionError, match=r"no name for|too long"):
             decorator(name)
     with pytest.raises(us.DefinitionError):
         us.App(name)
@@ -268,6 +315,28 @@ def test_plain_and_data_classes_are_refused() -> None:
             us.actor("thing")(cls)
 
 
+def test_inner_generators_are_not_taken_for_the_decider() -> None:
+    """What they yield is the decider's own business; events of other actors may be named."""
+
+    @us.event("elsewhere.done")
+    @frozen
+    class Elsewhere:
+        pass
+
+    @us.actor("a")
+    @define
+    class A:
+        @us.decide
+        def one(self, command: Look) -> us.Effects[int]:
+            def inner() -> us.Effects[None]:
+                yield Elsewhere()
+
+            yield us.Stop()
+            return len(list(inner()))
+
+    assert definition_of(A).appliers == {}
+
+
 def test_one_class_has_one_name() -> None:
     """A class cannot be an event and a command, nor be named twice."""
     with pytest.raises(us.DefinitionError, match=r"Deposited is event 'account\.deposited' already"):
@@ -285,7 +354,7 @@ def test_bad_versions_are_refused(version: Any) -> None:
 def test_chain_of_upcasters_has_no_hole(steps: tuple[int, ...]) -> None:
     """Upcasters lead from the oldest version they know to today's, one step each."""
     with pytest.raises(us.DefinitionError, match="give one for each version"):
-        us.event("thing", version=4 if 4 not in steps else 3, upcast={step: dict for step in steps})
+        us.event("thing", version=4 if 4 not in steps else 3, upcast=dict.fromkeys(steps, dict))
 
 
 def test_one_text_is_no_list_of_aliases() -> None:

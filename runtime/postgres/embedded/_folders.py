@@ -8,7 +8,6 @@
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,10 +136,3 @@ def _named(base: Path) -> Generator[None]:
             f"The embedded PostgreSQL cannot use the folder {base}: {error}. "
             "Choose another with UNDERSTUDY_DATA, or give a database with --database-url"
         ) from error
-
-
-def throw_away_folder() -> Path:
-    """A new folder below /tmp that every account can enter; its maker removes it."""
-    folder = Path(tempfile.mkdtemp(prefix="understudy-", dir="/tmp"))  # short, for the socket
-    folder.chmod(0o755)
-    return folder

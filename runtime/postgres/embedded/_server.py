@@ -134,9 +134,7 @@ class PostgresServer:
             EmbeddedError: PostgreSQL cannot have a database of this name.
         """
         if not 0 < len(name.encode()) <= _LONGEST_NAME or "\0" in name:
-            raise EmbeddedError(
-                f"A database cannot be called {name!r}: 1 to {_LONGEST_NAME} bytes, without NUL"
-            )
+            raise EmbeddedError(f"A database name has 1 to {_LONGEST_NAME} bytes and no NUL, unlike {name!r}")
         with _locked(self._layout, _nothing), psycopg.connect(self.url, autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known is None:

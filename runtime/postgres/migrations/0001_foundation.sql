@@ -144,8 +144,9 @@ create table {schema}.commits (
 );
 
 -- The partition of a key, computed alike by every sender in every language.
+-- Volatile: without a key it is a random one.
 create function {schema}.partition_of(key text) returns smallint
-language sql stable parallel safe as $$
+language sql volatile as $$
     select case when $1 is null then floor(random() * meta.partitions)::smallint
            else ((get_byte(digest, 0) * 65536 + get_byte(digest, 1) * 256 + get_byte(digest, 2))
                  % meta.partitions)::smallint end
@@ -224,7 +225,10 @@ begin
 end $$;
 
 -- Put dead letters back into their mailboxes, as new arrivals with no attempts.
-create function {schema}.redrive(letters bigint[], wanted_queue text) returns bigint language plpgsql as $$
+create function {schema}.redrive(letters bigint[], wanted_queue text) returns bigint language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
     moved bigint;
 begin
@@ -245,6 +249,11 @@ begin
     return moved;
 end $$;
 
+-- The mailbox is empty one moment and holds a million rows the next, so
+-- statistics about it are wrong most of the time, and a plan made for an empty
+-- table reads all of a full one. The functions below therefore name their one
+-- good plan by its settings: index scans, driven by the given arrays.
+
 -- Commit one batch of turns, or nothing of it. The checks:
 --   every fence (partition, epoch) is still current, and stays so until this
 --   transaction ends (for share makes a take-over wait);
@@ -260,7 +269,10 @@ create function {schema}.commit_batch(
     send_queue text[], send_partition smallint[], send_priority smallint[], send_key text[],
     send_type text[], send_version smallint[], send_payload json[], send_headers json[],
     rare json, rings text[]
-) returns void language plpgsql as $$
+) returns void language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
     failed json;
     deleted bigint[];
@@ -317,7 +329,10 @@ end $$;
 
 -- The parts of a batch that most batches lack: later messages, retries, dead
 -- letters, snapshots, outcomes.
-create function {schema}.commit_rare(rare json) returns void language plpgsql as $$
+create function {schema}.commit_rare(rare json) returns void language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
     failed json;
 begin
@@ -432,11 +447,15 @@ begin
     end if;
 end $$;
 
--- Move what is due into the mailbox, where it gets a fresh transaction id.
+-- Move what is due into the mailbox, where it gets a fresh transaction id; forget what has expired.
 -- Returns the queues that got something, and the seconds to the next due time.
 create function {schema}.promote_due(most integer) returns table (queues text[], next_due double precision)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 begin
+    delete from {schema}.outcomes where expires_at <= clock_timestamp();
     with due as materialized (
         select id from {schema}.scheduled where due_at <= clock_timestamp()
         order by due_at, id limit most for update skip locked

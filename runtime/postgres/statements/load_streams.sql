@@ -1,4 +1,5 @@
 -- load_streams: of each actor its newest sequence number, its newest usable snapshot, and the events after it.
+-- Each stream's events come in order, as the index gives them; whoever folds them checks it.
 -- params: actor text, state_version int, key text[], after bigint[] (null: start at the snapshot), most int
 select wanted.key, coalesce(newest.seq, 0), snapshot.seq, snapshot.state_version, snapshot.state::text,
        e.seq, e.type, e.version, e.payload::text
@@ -20,4 +21,3 @@ left join lateral (
       and v.seq > coalesce(wanted.after, snapshot.seq, 0)
     order by v.seq limit %s
 ) as e on true
-order by wanted.key, e.seq

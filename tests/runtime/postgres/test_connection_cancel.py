@@ -1,15 +1,17 @@
 """Cancellation, deadlines and closing: the connection ends up idle or closed, never in between."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 import psycopg
 import pytest
 import trio
+import trio.testing
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
+from tests.proxy import Proxy
 from understudy.runtime.postgres import SETTLE_SECONDS, Connection
 from understudy.runtime.postgres._waiting import drive
 
@@ -143,7 +145,7 @@ async def test_a_cancelled_pipeline_is_synchronised(database_url: str) -> None:
 async def test_a_pipeline_block_left_by_cancellation(database_url: str) -> None:
     """A pipeline whose block is cancelled elsewhere is stopped at the server and synchronised at once."""
     async with connected(database_url) as connection, connected(database_url) as observer:
-        with trio.fail_after(SETTLE_SECONDS / 2), trio.CancelScope() as scope:
+        with trio.fail_after(SETTLE_SECONDS), trio.CancelScope() as scope:
             async with connection.pipeline() as pipeline:
                 await connection.execute("SELECT 1")
                 await pipeline.sync()
@@ -164,7 +166,7 @@ async def test_a_cancelled_copy_in_is_undone(database_url: str) -> None:
             async with connection.cursor().copy("COPY t FROM STDIN") as copy:
                 await copy.write("1\n")
                 scope.cancel()
-                await copy.write("2\n")
+                await trio.sleep_forever()
         assert connection.info.transaction_status == IDLE
         assert await value(connection, "SELECT count(*) FROM t") == 0
 
@@ -234,6 +236,28 @@ async def test_closing_wakes_the_task_that_waits(database_url: str) -> None:
                 nursery.start_soon(wait)
                 await until_sleeping(observer, connection.info.backend_pid)
                 await connection.close()
+        assert connection.closed
+
+
+@pytest.mark.parametrize("how", ["close", "cancel"])
+async def test_a_task_that_waits_for_both_directions(proxy: Proxy, how: str) -> None:
+    """A task whose send buffer is full waits to read and to write; closing and cancelling reach it there."""
+    async with connected(proxy.url) as connection:
+        connection.patience.seconds = 0.05
+        proxy.freeze()
+
+        async def send() -> None:
+            with pytest.raises(psycopg.OperationalError) if how == "close" else nullcontext():
+                await connection.execute("SELECT %s::text", ["x" * 100_000_000])
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                if how == "close":
+                    await connection.close()
+                else:
+                    nursery.cancel_scope.cancel()
         assert connection.closed
 
 
@@ -330,7 +354,7 @@ class Careless(Connection[TupleRow]):
     """A connection that waits on Trio and knows no rules of cancellation."""
 
     async def wait(self, gen: PQGen[_T], *_: object, **__: object) -> _T:
-        return await drive(gen, self.pgconn.socket)
+        return await drive(gen, self.pgconn.socket, next(gen))
 
 
 async def test_control_without_the_rules_a_command_stays_in_progress(database_url: str) -> None:

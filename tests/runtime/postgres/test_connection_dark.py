@@ -10,7 +10,8 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from tests.proxy import Proxy
-from understudy.runtime.postgres import SETTLE_SECONDS, Connection
+from understudy.runtime.postgres import SETTLE_SECONDS, Connection, DatabaseUnreachable, connect_session
+from understudy.runtime.postgres.embedded import PostgresServer
 
 from .connections import connected, until, until_sleeping, value
 
@@ -66,6 +67,30 @@ async def test_a_backend_killed_while_it_is_listened_to(database_url: str) -> No
                 await nursery.start(listen)
                 await observer.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
         assert connection.closed
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_server_that_is_stopped_and_started(private_server: PostgresServer, how: str) -> None:
+    """Stopped or killed in mid-query, the server's end is an error at once; started, it is as before."""
+    async with connected(private_server.url) as connection, connected(private_server.url) as observer:
+
+        async def sleep() -> None:
+            with pytest.raises(psycopg.OperationalError):
+                await connection.execute(SLEEP)
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sleep)
+                await until_sleeping(observer, connection.info.backend_pid)
+                await trio.to_thread.run_sync(getattr(private_server, how))
+        assert connection.closed
+        with pytest.raises(psycopg.OperationalError):
+            await observer.execute("SELECT 1")
+    with pytest.raises(DatabaseUnreachable):
+        await connect_session(private_server.url, role="r", process="p")
+    await trio.to_thread.run_sync(private_server.start)
+    async with connected(private_server.url) as connection:
+        assert await value(connection, "SELECT 1") == 1
 
 
 async def test_a_wire_that_is_cut(proxy: Proxy, database_url: str) -> None:

@@ -1,7 +1,6 @@
 """The embedded server in a Trio program: opened, cancelled, given back."""
 
 import os
-from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 
@@ -9,20 +8,12 @@ import psycopg
 import pytest
 import trio
 
-from tests.databases import temporary_folder
 from understudy.runtime.postgres.embedded import BinariesNotFoundError, open_embedded
 from understudy.runtime.postgres.embedded._locks import FileLock
 
 from .support import reapers_of, server_in, wait_for
 
 BINARIES = os.environ.get("UNDERSTUDY_TEST_PG_BIN")
-
-
-@pytest.fixture
-def folder() -> Generator[Path]:
-    """A folder for servers; everything in it is stopped and removed at the end."""
-    with temporary_folder() as path:
-        yield path
 
 
 async def test_a_program_gets_a_server_and_gives_it_back(folder: Path) -> None:
@@ -41,38 +32,38 @@ async def test_an_error_inside_gives_the_server_back(folder: Path) -> None:
     _assert_free(folder)
 
 
-async def test_no_programs(folder: Path) -> None:
+async def test_no_programs(fresh: Path) -> None:
     """Without server programs the error names the remedies, and nothing is made."""
     with pytest.raises(BinariesNotFoundError, match=r"pip install 'understudy\[embedded\]'"):
-        async with open_embedded(folder / "data", binaries=folder):
+        async with open_embedded(fresh / "data", binaries=fresh):
             pytest.fail("there is nothing to open")
-    assert not (folder / "data").exists()
+    assert not (fresh / "data").exists()
 
 
 def _is_empty(folder: Path) -> bool:
     return not list(folder.iterdir())
 
 
-async def test_cancelled_before_the_start(folder: Path) -> None:
+async def test_cancelled_before_the_start(fresh: Path) -> None:
     """Nothing is started in a cancelled scope."""
     with trio.CancelScope() as scope:
         scope.cancel()
-        async with open_embedded(folder, binaries=BINARIES):
+        async with open_embedded(fresh, binaries=BINARIES):
             pytest.fail("a cancelled program must not get a server")
     assert scope.cancelled_caught
-    assert _is_empty(folder)
+    assert _is_empty(fresh)
 
 
-async def test_cancelled_while_the_cluster_is_made(folder: Path) -> None:
+async def test_cancelled_while_the_cluster_is_made(fresh: Path) -> None:
     """A start that is cancelled half-way ends, is not abandoned, and leaves no user of the server behind."""
-    server = server_in(folder)
+    server = server_in(fresh)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_open_for_ever, folder)
+        nursery.start_soon(_open_for_ever, fresh)
         await trio.to_thread.run_sync(partial(wait_for, (server.data.parent / "data.tmp").exists))
         nursery.cancel_scope.cancel()
-    _assert_free(folder)
-    await trio.to_thread.run_sync(wait_for, lambda: server.pid is None and not reapers_of(folder))
-    async with open_embedded(folder, binaries=BINARIES) as again:
+    _assert_free(fresh)
+    await trio.to_thread.run_sync(wait_for, lambda: server.pid is None and not reapers_of(fresh))
+    async with open_embedded(fresh, binaries=BINARIES) as again:
         psycopg.connect(again.url).close()
 
 

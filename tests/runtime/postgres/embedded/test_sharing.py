@@ -2,32 +2,21 @@
 
 import os
 import signal
-from collections.abc import Generator
 from pathlib import Path
 
 import psycopg
-import pytest
-
-from tests.databases import temporary_folder
 
 from .support import cluster_state, reapers_of, server_in, user_of, wait_for
 
 
-@pytest.fixture
-def folder() -> Generator[Path]:
-    """A folder for servers; everything in it is stopped and removed at the end."""
-    with temporary_folder() as path:
-        yield path
-
-
-def test_processes_that_start_together_share_one_server(folder: Path) -> None:
+def test_processes_that_start_together_share_one_server(fresh: Path) -> None:
     """Three processes on a fresh folder at the very same time: one makes the cluster, all use one server."""
-    with user_of(folder) as one, user_of(folder) as two, user_of(folder) as three:
+    with user_of(fresh) as one, user_of(fresh) as two, user_of(fresh) as three:
         users = [one, two, three]
         for user in users:
             user.go()
         assert len({user.hear() for user in users}) == 1
-        assert len(reapers_of(folder)) == 1
+        assert len(reapers_of(fresh)) == 1
         for user in users:
             user.close()
 
@@ -89,10 +78,10 @@ def test_a_killed_reaper_is_replaced(folder: Path) -> None:
     assert cluster_state(server) == "shut down"
 
 
-def test_an_owner_killed_while_it_makes_the_cluster(folder: Path) -> None:
+def test_an_owner_killed_while_it_makes_the_cluster(fresh: Path) -> None:
     """A SIGKILL in the middle of initdb: the next user waits for its end and makes a whole cluster."""
-    server = server_in(folder)
-    with user_of(folder) as owner:
+    server = server_in(fresh)
+    with user_of(fresh) as owner:
         owner.go()
         wait_for((server.data.parent / "data.tmp" / "base").exists)
         owner.kill()

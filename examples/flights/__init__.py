@@ -1,0 +1,15 @@
+"""A year of real flights: 336,776 departures from New York's airports in 2013.
+
+Each aircraft is an event-sourced actor that takes part in every flight it flew, and
+tells its airline, an actor too. Long delays go to a queue, whose handler writes them
+into a table of its own.
+
+    python -m examples.flights                  January, on the embedded server
+    python -m examples.flights --months all     the year
+    understudy run examples.flights:app         only the handlers, in a further process
+
+Interrupt it in any way and start it again: it goes on where it was. At the end every
+total of every aircraft and airline is compared with sums made straight from the file.
+"""
+
+from ._app import app as app

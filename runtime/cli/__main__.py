@@ -1,0 +1,7 @@
+"""`python -m understudy.runtime.cli`: the command line without its script."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

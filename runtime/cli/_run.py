@@ -1,0 +1,131 @@
+"""`understudy run`: an app's handlers at work until a signal."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+
+import click
+import trio
+from attrs import define, field
+
+from understudy.actors import App
+from understudy.actors.supervision import draw
+
+from .._runtime import Runtime, open_runtime
+from .._settings import Settings
+from ._apps import AppParameter
+from ._logging import LEVELS, set_up_logging
+from ._where import database_options, tree_option
+
+_log = logging.getLogger("understudy.run")
+
+_DEFAULTS: Final = Settings()
+_STOPS: Final = {signal.SIGINT, signal.SIGTERM}
+_SHOWS: Final[set[int]] = {getattr(signal, "SIGUSR1")} if hasattr(signal, "SIGUSR1") else set()  # noqa: B009 - Windows has none
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  understudy run shop.actors:app
+  understudy run shop.actors:app --database-url postgresql://me:secret@db.example/shop
+  understudy run shop.actors:app --tree tree.toml
+  kill -USR1 PID            prints the live supervision tree of that process
+"""
+)
+@click.argument("app", type=AppParameter(), metavar="MODULE:APP")
+@database_options
+@tree_option
+@click.option("--direct-url", metavar="URL", help="Past a pooler, for the sessions that it would break.")
+@click.option("--no-migrate", is_flag=True, help="Refuse an older schema instead of migrating it.")
+@click.option(
+    "--shutdown",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULTS.shutdown,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long work in progress may take to end.",
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.pass_context
+def run(
+    context: click.Context,
+    app: App,
+    *,
+    database_url: str | None,
+    schema: str,
+    data_folder: Path | None,
+    tree_file: Path | None,
+    direct_url: str | None,
+    no_migrate: bool,
+    shutdown: float,
+    log_level: str,
+) -> None:
+    """Run the handlers of an app until Ctrl-C (SIGINT) or SIGTERM.
+
+    The first signal stops it in order: nothing new begins, what has begun is finished and committed.
+    A second one cancels what still runs; its messages are handled again by whoever owns them next.
+
+    Start it as often as you like, on as many machines: the processes share the work.
+    """
+    set_up_logging(log_level)
+    opened = open_runtime(
+        app,
+        database=database_url,
+        direct_url=direct_url,
+        settings=Settings(schema=schema, shutdown=shutdown),
+        folder=data_folder,
+        migrate=not no_migrate,
+        tree=tree_file,
+    )
+    context.exit(trio.run(_Running(opened).until_signal))
+
+
+@define(eq=False)
+class _Running:
+    """A runtime that signals stop: the first in order, the second at once."""
+
+    opened: AbstractAsyncContextManager[Runtime]
+    _code: int = 0
+    _runtime: Runtime | None = None
+    _scope: trio.CancelScope = field(factory=trio.CancelScope)
+    _stop: trio.Event = field(factory=trio.Event)
+
+    async def until_signal(self) -> int:
+        """Run; returns the exit code: 0 if it stopped in order, 128 + n if signal n cancelled it."""
+        with trio.open_signal_receiver(*_STOPS, *_SHOWS) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._obey, signals)
+                with self._scope:
+                    await self._work()
+                nursery.cancel_scope.cancel()
+        _log.info("stopped")
+        return self._code
+
+    async def _work(self) -> None:
+        async with self.opened as self._runtime:
+            app = self._runtime.app
+            _log.info("%s runs: %s; Ctrl-C stops it", app.name, ", ".join(app.queues) or "no queues")
+            await self._stop.wait()
+
+    async def _obey(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number in _SHOWS:
+                self._show()
+                continue
+            name = signal.Signals(number).name
+            if self._stop.is_set() or self._runtime is None:
+                _log.warning("%s: cancelled", name)
+                self._code = 128 + number
+                self._scope.cancel()
+            else:
+                _log.info("%s: stopping; a second signal cancels what still runs", name)
+            self._stop.set()
+
+    def _show(self) -> None:
+        click.echo("not ready yet" if self._runtime is None else draw(self._runtime.tree.snapshot()))

@@ -1,0 +1,40 @@
+"""The doorbell: hints to whoever listens, given when a transaction commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import trio
+from attrs import define, field
+
+
+@define(eq=False)
+class Bell:
+    """Carries hints to every ear.
+
+    Attributes:
+        muted: Whether hints are lost on the way, as notifications may be.
+    """
+
+    muted: bool = False
+    _ears: set[trio.MemorySendChannel[str]] = field(factory=set[trio.MemorySendChannel[str]])
+
+    def ring(self, hints: Iterable[str]) -> None:
+        """Give some hints, equal ones once, as one transaction's notifications are."""
+        if self.muted:
+            return
+        for hint in dict.fromkeys(hints):
+            for ear in self._ears:
+                ear.send_nowait(hint)
+
+    def listen(self) -> tuple[trio.MemorySendChannel[str], trio.MemoryReceiveChannel[str]]:
+        """Hear every hint from now on; the first channel is the name to forget it by."""
+        # Unbounded: a listener that lags must not stop those who commit.
+        ear, hints = trio.open_memory_channel[str](float("inf"))
+        self._ears.add(ear)
+        return ear, hints
+
+    def forget(self, ear: trio.MemorySendChannel[str]) -> None:
+        """Hear nothing more."""
+        self._ears.discard(ear)
+        ear.close()

@@ -1,0 +1,93 @@
+"""The events and snapshots of every actor."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field
+
+from .._rows import EventRow, StoredEvent, StoredSnapshot, Stream
+from .._store import RecordedEvent
+
+Name = tuple[str, str]
+"""The actor's kind and its key."""
+
+
+@define(eq=False)
+class _Entry:
+    seqs: list[int] = field(factory=list[int])
+    events: dict[int, RecordedEvent] = field(factory=dict[int, RecordedEvent])
+    snapshots: dict[int, StoredSnapshot] = field(factory=dict[int, StoredSnapshot])
+
+    @property
+    def newest(self) -> int:
+        return self.seqs[-1] if self.seqs else 0
+
+    def after(self, seq: int, most: int) -> list[RecordedEvent]:
+        start = bisect_right(self.seqs, seq)
+        return [self.events[found] for found in self.seqs[start : start + most]]
+
+
+@define(eq=False)
+class Journal:
+    """Append-only: no method changes an event."""
+
+    _entries: dict[Name, _Entry] = field(factory=dict[Name, _Entry])
+
+    def has(self, event: EventRow) -> bool:
+        """Whether an event's place in its stream is taken."""
+        entry = self._entries.get((event.actor, event.key))
+        return entry is not None and event.seq in entry.events
+
+    def append(self, event: EventRow, recorded_at: datetime) -> None:
+        """Add an event; its place must be free."""
+        entry = self._entry(event.actor, event.key)
+        insort(entry.seqs, event.seq)
+        entry.events[event.seq] = RecordedEvent(
+            event.seq, event.type, event.version, event.payload, event.metadata, recorded_at
+        )
+
+    def keep(self, snapshot: Mapping[str, Any]) -> None:
+        """Store a snapshot, and only the newest `keep` of its actor."""
+        entry = self._entry(snapshot["actor"], snapshot["key"])
+        entry.snapshots[snapshot["seq"]] = StoredSnapshot(
+            snapshot["seq"], snapshot["state_version"], snapshot["state"]
+        )
+        for seq in sorted(entry.snapshots, reverse=True)[snapshot["keep"] :]:
+            del entry.snapshots[seq]
+
+    def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
+        """Return what the store's `load` promises."""
+        return {
+            key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
+        }
+
+    def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+        """Return one page of a stream."""
+        return self._entry(actor, key).after(after, most)
+
+    def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
+        snapshot = None if after is not None else _usable(entry, state_version)
+        start = after if after is not None else 0 if snapshot is None else snapshot.seq
+        events = [
+            StoredEvent(event.seq, event.type, event.version, event.payload)
+            for event in entry.after(start, most)
+        ]
+        return Stream(entry.newest, snapshot, events)
+
+    def _entry(self, actor: str, key: str) -> _Entry:
+        return self._entries.setdefault((actor, key), _Entry())
+
+
+def _usable(entry: _Entry, state_version: int) -> StoredSnapshot | None:
+    usable = [
+        snapshot
+        for snapshot in entry.snapshots.values()
+        if snapshot.version <= state_version and snapshot.seq <= entry.newest
+    ]
+    return max(usable, key=lambda snapshot: snapshot.seq, default=None)

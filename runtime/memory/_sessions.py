@@ -1,0 +1,145 @@
+"""The sessions of the in-memory store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import final
+
+import trio
+from attrs import define
+
+from understudy.actors import UnderstudyError
+
+from .._cursor import Cursor
+from .._finished import Finished
+from .._rows import CommitResult, Conflict, Fence, Refused
+from .._store import Look, TurnConflict
+from ._tables import Ownership, Tables
+from ._transaction import MemoryTransaction, Unstorable
+
+
+@final
+class SessionEnded(UnderstudyError):
+    """The session was ended from outside, as a server ends the session of a frozen process."""
+
+
+@define(eq=False)
+class MemoryFetchSession:
+    """Owns partitions for as long as it is open."""
+
+    tables: Tables
+    owner: str
+    ended: bool = False
+
+    async def prepare(self, queues: Sequence[str]) -> None:
+        """Make sure that the queues' partitions can be taken."""
+        await self._checkpoint()
+        for queue in queues:
+            for partition in range(self.tables.partitions):
+                self.tables.owners.setdefault((queue, partition), Ownership())
+
+    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
+        """Take every free partition of some queues; its epoch is raised as it is taken."""
+        await self._checkpoint()
+        taken: list[Fence] = []
+        for (queue, partition), ownership in self.tables.owners.items():
+            if queue in queues and ownership.session is None:
+                ownership.session = self
+                ownership.epoch += 1
+                taken.append(Fence(queue, partition, ownership.epoch))
+        return taken
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        """Give partitions back."""
+        await self._checkpoint()
+        for fence in fences:
+            ownership = self.tables.owners[fence.queue, fence.partition]
+            if ownership.session is self:
+                ownership.session = None
+
+    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Look:
+        """Read at most `room` rows for each cursor, all in one snapshot."""
+        await self._checkpoint()
+        tables, now = self.tables, self.tables.time.now()
+        rows = [tables.mailbox.read(cursor, room, now) for cursor, room in zip(cursors, rooms, strict=True)]
+        return Look(tables.snapshot(), now, rows)
+
+    def end(self) -> None:
+        """Let go of everything; whatever is asked of it afterwards is an error."""
+        self.ended = True
+        for ownership in self.tables.owners.values():
+            if ownership.session is self:
+                ownership.session = None
+
+    async def _checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.ended:
+            raise SessionEnded(f"the fetch session of {self.owner!r} has ended")
+
+
+@define(eq=False)
+class MemoryWriteSession:
+    """Commits batches."""
+
+    tables: Tables
+
+    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+        """Commit some turns in one transaction, or none of them."""
+        await trio.lowlevel.checkpoint()
+        transaction = MemoryTransaction(self.tables)
+        try:
+            transaction.send((), (), rings)
+            transaction.finish(turns)
+        except Unstorable as error:
+            transaction.roll_back()
+            return Refused(error)
+        return transaction.commit()
+
+
+@define(eq=False)
+class MemoryEar:
+    """Hears what rings."""
+
+    inbox: trio.MemoryReceiveChannel[str]
+    listening: bool = True
+
+    async def hints(self, rest: float) -> AsyncIterator[str]:
+        """Give the hints that arrive within `rest` seconds, to the last one."""
+        deadline = trio.current_time() + rest
+        while True:
+            hint: str | None = None
+            with trio.move_on_at(deadline):
+                hint = await self.inbox.receive()
+            if hint is None:
+                return
+            yield hint
+
+    async def check(self) -> None:
+        """Nothing can break."""
+        await trio.lowlevel.checkpoint()
+
+    async def retry(self) -> None:
+        """It listens since it was opened."""
+        await trio.lowlevel.checkpoint()
+
+
+@define(eq=False)
+class MemoryTurnTransaction:
+    """A transaction that a handler asked for."""
+
+    connection: MemoryTransaction
+
+    async def commit(self, turn: Finished) -> None:
+        """Commit what the handler sent, its turn's sends and the acknowledgement.
+
+        Raises:
+            TurnConflict: Another process has handled the message; nothing was committed.
+        """
+        await trio.lowlevel.checkpoint()
+        self.connection.finish((turn,))
+        self.connection.send((), (), sorted({send.queue for send in turn.sends}))
+        result = self.connection.commit()
+        if isinstance(result, Conflict):
+            raise TurnConflict(f"another process has handled the message: {result}")
+        if isinstance(result, Refused):
+            raise result.error

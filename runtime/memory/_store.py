@@ -1,0 +1,205 @@
+"""The in-memory store."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, final
+
+import trio
+from attrs import evolve
+
+from .._rows import Rare, SendRow, Stream
+from .._store import DeadLetter, Promoted, RecordedEvent
+from ._mailbox import Stored
+from ._sessions import MemoryEar, MemoryFetchSession, MemoryTurnTransaction, MemoryWriteSession
+from ._tables import Tables, Time
+from ._transaction import MemoryTransaction
+
+
+@final
+class MemoryStore:
+    """A journal, a mailbox and a referee in the memory of one process.
+
+    It keeps the contract of PostgreSQL's store, transactions included, and ends
+    with the process. Its clock is Trio's: under `trio.testing.MockClock` time is
+    virtual, and an hour's delay takes no time. Runtimes that are given the same
+    store meet in it as processes meet in a database.
+
+    Args:
+        partitions: How many partitions each queue has.
+        start: What its clock says at its first use; None for the time of the day.
+
+    Example:
+        ```python
+        store = MemoryStore()
+        async with us.open_runtime(app, database=store) as one:
+            async with us.open_runtime(app, database=store) as two:
+                ...
+        ```
+    """
+
+    def __init__(self, *, partitions: int = 32, start: datetime | None = None) -> None:
+        self._tables = Tables(partitions, Time(start))
+        self._sessions: set[MemoryFetchSession] = set()
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each queue has."""
+        return self._tables.partitions
+
+    @property
+    def muted(self) -> bool:
+        """Whether notifications are lost. A test sets it to show that nothing depends on them."""
+        return self._tables.bell.muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._tables.bell.muted = muted
+
+    def end_session(self, owner: str) -> None:
+        """End the fetch session of a process, as a server does to one that is frozen.
+
+        What it owned is free at once; the process finds out when it next uses the session.
+        """
+        for session in self._sessions:
+            if session.owner == owner:
+                session.end()
+
+    def begin(self) -> MemoryTransaction:
+        """Begin a transaction that the caller commits or rolls back."""
+        return MemoryTransaction(self._tables)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[MemoryTransaction]:
+        """Open a transaction to send in: the end of the block commits it, an error rolls it back."""
+        transaction = self.begin()
+        try:
+            yield transaction
+            await trio.lowlevel.checkpoint()
+            transaction.commit()
+        finally:
+            transaction.roll_back()
+
+    # ---- the contract ----
+
+    @asynccontextmanager
+    async def open_fetch_session(self, owner: str) -> AsyncGenerator[MemoryFetchSession]:
+        """Open the session that owns partitions. They are free again when it ends."""
+        await trio.lowlevel.checkpoint()
+        session = MemoryFetchSession(self._tables, owner)
+        self._sessions.add(session)
+        try:
+            yield session
+        finally:
+            self._sessions.discard(session)
+            session.end()
+
+    @asynccontextmanager
+    async def open_write_session(self) -> AsyncGenerator[MemoryWriteSession]:
+        """Open the writer's session."""
+        await trio.lowlevel.checkpoint()
+        yield MemoryWriteSession(self._tables)
+
+    @asynccontextmanager
+    async def open_ear(self) -> AsyncGenerator[MemoryEar]:
+        """Open the listening session."""
+        await trio.lowlevel.checkpoint()
+        bell = self._tables.bell
+        ear, hints = bell.listen()
+        try:
+            yield MemoryEar(hints)
+        finally:
+            bell.forget(ear)
+
+    @asynccontextmanager
+    async def open_turn_transaction(self) -> AsyncGenerator[MemoryTurnTransaction]:
+        """Begin a transaction for one turn; leaving without `commit` rolls back."""
+        await trio.lowlevel.checkpoint()
+        transaction = self.begin()
+        try:
+            yield MemoryTurnTransaction(transaction)
+        finally:
+            transaction.roll_back()
+
+    async def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
+        """Load some actors' streams."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.load(actor, state_version, after, most)
+
+    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+        """Read one page of an actor's journal."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.read(actor, key, after, most)
+
+    async def pending(self, queues: Sequence[str]) -> bool:
+        """Whether any of these queues has a message that is due."""
+        await trio.lowlevel.checkpoint()
+        tables, now = self._tables, self._tables.time.now()
+        return tables.mailbox.due(queues, now) or any(
+            due_at <= now and message.queue in queues for due_at, _, message in tables.scheduled
+        )
+
+    async def promote_due(self, most: int) -> Promoted:
+        """Move what is due into the mailbox, and forget what has expired."""
+        await trio.lowlevel.checkpoint()
+        tables, now = self._tables, self._tables.time.now()
+        for expired in [id_ for id_, (_, expires_at) in tables.outcomes.items() if expires_at <= now]:
+            del tables.outcomes[expired]
+        due: list[Stored] = []
+        while tables.scheduled and tables.scheduled[0][0] <= now and len(due) < most:
+            due.append(heapq.heappop(tables.scheduled)[2])
+        self._arrive(due)
+        queues = sorted({message.queue for message in due})
+        tables.bell.ring(queues)
+        return Promoted(queues, tables.scheduled[0][0] - now if tables.scheduled else None)
+
+    async def outcome(self, ask: str) -> str | None:
+        """The stored outcome of a remote ask, if there is one."""
+        await trio.lowlevel.checkpoint()
+        outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
+        return outcome if expires_at > self._tables.time.now() else None
+
+    async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
+        """The newest dead letters, of one queue or of all."""
+        await trio.lowlevel.checkpoint()
+        newest = reversed(self._tables.dead.values())
+        return [buried.letter for buried in newest if queue in (None, buried.letter.queue)][:most]
+
+    async def redrive(self, letters: Sequence[int] | None, queue: str | None) -> int:
+        """Put dead letters back into their mailboxes; returns how many."""
+        await trio.lowlevel.checkpoint()
+        dead = self._tables.dead
+        wanted = [
+            number
+            for number, buried in dead.items()
+            if (letters is None or number in letters) and queue in (None, buried.letter.queue)
+        ]
+        messages = [dead.pop(number).message for number in wanted]
+        self._arrive([evolve(message, attempts=0, last_error=None, not_before=0.0) for message in messages])
+        if messages:
+            self._tables.bell.ring([queue or "*"])
+        return len(messages)
+
+    async def send(
+        self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
+    ) -> None:
+        """Send messages inside the caller's own transaction."""
+        await trio.lowlevel.checkpoint()
+        if not isinstance(connection, MemoryTransaction):
+            raise TypeError(
+                f"connection={connection!r} is no transaction of the in-memory store:"
+                " take one from `async with store.transaction() as connection`"
+            )
+        connection.send(sends, rare, rings)
+
+    def _arrive(self, messages: Sequence[Stored]) -> None:
+        """Put messages into the mailbox in a transaction of their own."""
+        tx = self._tables.begin()
+        for message in messages:
+            self._tables.mailbox.add(evolve(message, tx=tx))
+        self._tables.end(tx)

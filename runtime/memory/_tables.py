@@ -1,0 +1,105 @@
+"""What the store holds: the tables, its clock, and which transactions are running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from .._cursor import Snapshot
+from .._rows import Rare
+from .._store import DeadLetter
+from ._bell import Bell
+from ._journal import Journal
+from ._mailbox import Mailbox, Stored
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@define(eq=False)
+class Time:
+    """The store's clock: Trio's, so that virtual time moves it, with a date put to it at its first use.
+
+    Attributes:
+        start: What it says at first; None for the time of the day.
+    """
+
+    start: datetime | None
+    _offset: float | None = None
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch."""
+        if self._offset is None:
+            start = self.start or datetime.now(UTC)
+            self._offset = start.timestamp() - trio.current_time()
+        return trio.current_time() + self._offset
+
+
+def moment(seconds: float) -> datetime:
+    """Return a time of the store's clock as a datetime in UTC."""
+    return _EPOCH + timedelta(seconds=seconds)
+
+
+@define(eq=False)
+class Ownership:
+    """Who may handle a partition; nobody if `session` is None."""
+
+    epoch: int = 0
+    session: object | None = None
+
+
+@define(eq=False)
+class Buried:
+    """A dead letter as it is kept."""
+
+    message: Stored
+    letter: DeadLetter
+
+
+@define(eq=False)
+class Tables:
+    """The tables of one store.
+
+    Attributes:
+        outcomes: Each with its time of expiry, on the store's clock.
+        running: The transactions that have written something and have not ended.
+        scheduled: A heap of (due at, message id, message).
+    """
+
+    partitions: int
+    time: Time
+    bell: Bell = field(factory=Bell)
+    mailbox: Mailbox = field(factory=Mailbox)
+    journal: Journal = field(factory=Journal)
+    owners: dict[tuple[str, int], Ownership] = field(factory=dict[tuple[str, int], Ownership])
+    scheduled: list[tuple[float, int, Stored]] = field(factory=list[tuple[float, int, Stored]])
+    dead: dict[int, Buried] = field(factory=dict[int, Buried])
+    outcomes: dict[str, tuple[str, float]] = field(factory=dict[str, tuple[str, float]])
+    running: set[int] = field(factory=set[int])
+    message_ids: Iterator[int] = field(factory=lambda: count(1))
+    letter_ids: Iterator[int] = field(factory=lambda: count(1))
+    _next_tx: int = 1
+
+    def begin(self) -> int:
+        """Give a transaction its id; it is invisible until it ends."""
+        tx, self._next_tx = self._next_tx, self._next_tx + 1
+        self.running.add(tx)
+        return tx
+
+    def end(self, tx: int) -> None:
+        """Make what a transaction wrote visible; or let it be forgotten, if it wrote nothing."""
+        self.running.discard(tx)
+
+    def snapshot(self) -> Snapshot:
+        """Say which transactions are finished now."""
+        return Snapshot(min(self.running, default=self._next_tx), self._next_tx, tuple(sorted(self.running)))
+
+
+def place_of(part: Rare) -> tuple[str, int, int, int]:
+    """Return which message a part speaks of."""
+    row: Mapping[str, Any] = part.row
+    return row["queue"], row["priority"], int(row["tx"]), row["id"]

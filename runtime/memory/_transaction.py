@@ -1,0 +1,171 @@
+"""A transaction: what is written in it is checked and appears when it commits, all at once or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import msgspec
+from attrs import define, field
+
+from understudy.actors import UnderstudyError
+
+from .._finished import Finished
+from .._rows import CommitResult, Committed, Conflict, EventRow, Rare, Refused, SendRow
+from ._mailbox import Stored
+from ._rare import EFFECTS, NAMES_A_MESSAGE, hints
+from ._tables import Tables, moment, place_of
+
+
+class Unstorable(UnderstudyError):
+    """A value that the database would refuse."""
+
+
+class DuplicateKey(UnderstudyError):
+    """A place that is taken already: what a unique constraint refuses."""
+
+
+@final
+class TransactionOver(UnderstudyError):
+    """The transaction was used after it had committed or rolled back."""
+
+
+@final
+@define(eq=False)
+class MemoryTransaction:
+    """An open transaction of the in-memory store.
+
+    It can be given wherever a psycopg connection can, as `connection=`. What is
+    sent in it has its transaction id from then on, and is seen from its commit on.
+    """
+
+    _tables: Tables
+    _tx: int | None = None
+    _over: bool = False
+    _sends: list[Stored] = field(factory=list[Stored])
+    _events: list[EventRow] = field(factory=list[EventRow])
+    _rare: list[Rare] = field(factory=list[Rare])
+    _turns: list[Finished] = field(factory=list[Finished])
+    _hints: list[str] = field(factory=list[str])
+
+    def send(self, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]) -> None:
+        """Add messages.
+
+        Raises:
+            Unstorable: One of them cannot be stored.
+            TransactionOver: It has ended.
+        """
+        if self._over:
+            raise TransactionOver("this transaction has ended: send inside its block")
+        for send in sends:
+            _check_text(send.queue, send.key, send.type)
+            _check_json(send.payload, send.headers)
+            if not -1 <= send.priority <= 1:
+                raise Unstorable(f"priority {send.priority} of a {send.type} is none of -1, 0 and 1")
+        for part in rare:
+            _check_json(*(part.row.get(name) for name in ("payload", "headers", "state", "outcome")))
+        if self._tx is None:
+            self._tx = self._tables.begin()
+        now = self._tables.time.now()
+        self._sends += [
+            Stored(next(self._tables.message_ids), self._tx, *send, sent_at=now) for send in sends
+        ]
+        self._rare += rare
+        self._hints += rings
+
+    def finish(self, turns: Sequence[Finished]) -> None:
+        """Add finished turns.
+
+        Raises:
+            Unstorable: One of their values cannot be stored.
+            TransactionOver: It has ended.
+        """
+        for turn in turns:
+            self.send(turn.sends, turn.rare, ())
+            for event in turn.events:
+                _check_text(event.actor, event.key, event.type)
+                _check_json(event.payload, event.metadata)
+            self._events += turn.events
+        self._turns += turns
+
+    def commit(self) -> CommitResult:
+        """Store everything, or nothing and say why."""
+        if self._over:
+            raise TransactionOver("this transaction has ended already")
+        failure = self._check()
+        if failure is None:
+            self._apply()
+        self.roll_back()
+        if failure is None:
+            self._tables.bell.ring([*self._hints, *hints(self._rare)])
+        return failure or Committed()
+
+    def roll_back(self) -> None:
+        """Forget what is not committed; harmless after a commit."""
+        self._over = True
+        if self._tx is not None:
+            self._tables.end(self._tx)
+
+    # The checks of PostgreSQL's `commit_batch`, in its order.
+
+    def _check(self) -> Conflict | Refused | None:
+        if stale := frozenset(fence[:2] for fence in self._fences() if not self._is_current(*fence)):
+            return Conflict(stale=stale)
+        find = self._tables.mailbox.find
+        consumed = [turn.consumed for turn in self._turns if turn.consumed is not None]
+        if missing := [m.id for m in consumed if find((m.queue, m.priority, m.tx, m.id)) is None]:
+            return Conflict(missing=frozenset(missing))
+        if (duplicate := self._duplicate()) is not None:
+            return Refused(DuplicateKey(duplicate))
+        named = [part for part in self._rare if part.kind in NAMES_A_MESSAGE]
+        if missing := [part.row["id"] for part in named if find(place_of(part)) is None]:
+            return Conflict(missing=frozenset(missing))
+        return None
+
+    def _fences(self) -> set[tuple[str, int, int]]:
+        return {turn.fence for turn in self._turns if turn.fence is not None}
+
+    def _is_current(self, queue: str, partition: int, epoch: int) -> bool:
+        ownership = self._tables.owners.get((queue, partition))
+        return ownership is not None and ownership.epoch == epoch
+
+    def _duplicate(self) -> str | None:
+        places = set[tuple[str, str, int]]()
+        for event in self._events:
+            if event[:3] in places or self._tables.journal.has(event):
+                return f"event {event.seq} of {event.actor}/{event.key} is in the journal already"
+            places.add(event[:3])
+        ids = [part.row["id"] for part in self._rare if part.kind == "outcomes"]
+        for position, id_ in enumerate(ids):
+            if id_ in self._tables.outcomes or id_ in ids[:position]:
+                return f"the outcome of {id_} is stored already"
+        return None
+
+    def _apply(self) -> None:
+        tables = self._tables
+        recorded_at = moment(tables.time.now())
+        for turn in self._turns:
+            if (m := turn.consumed) is not None:
+                tables.mailbox.take((m.queue, m.priority, m.tx, m.id))
+        for event in self._events:
+            tables.journal.append(event, recorded_at)
+        for message in self._sends:
+            tables.mailbox.add(message)
+        for part in self._rare:
+            EFFECTS[part.kind](tables, part)
+
+
+def _check_text(*texts: str | None) -> None:
+    """A text column takes neither NUL nor half of a surrogate pair."""
+    for text in texts:
+        if text is not None and ("\0" in text or any("\ud800" <= char <= "\udfff" for char in text)):
+            raise Unstorable(f"{text[:80]!r} cannot be stored as text")
+
+
+def _check_json(*texts: str | None) -> None:
+    for text in texts:
+        if text is not None:
+            try:
+                msgspec.json.decode(text)
+            except (msgspec.DecodeError, UnicodeEncodeError) as error:
+                raise Unstorable(f"{text[:80]!r} is not JSON: {error}") from error

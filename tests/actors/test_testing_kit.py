@@ -1,0 +1,325 @@
+"""The testing kit, tested: it accepts what is right, and shows what is wrong."""
+
+import itertools
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import pytest
+from attrs import define, field, frozen
+
+import understudy as us
+from understudy.testing import Case, PurityError, differences, given
+
+from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
+
+COUNTER = itertools.count()
+Check: TypeAlias = Callable[[Case[Any]], object]
+
+
+def test_turn_is_described_from_history_to_reply() -> None:
+    """The whole of a case."""
+    case = (
+        given(Account, Deposited(5), Withdrawn(1))
+        .when(Deposit(10))
+        .then(Deposited(10))
+        .sends(us.Enqueue("mail", SendReceipt(10)))
+        .replies(14)
+        .leaves(Account(balance=14))
+    )
+    assert (case.events, case.reply, case.error) == ([Deposited(10)], 14, None)
+
+
+def test_case_goes_on_from_its_events() -> None:
+    """What was decided is the history of the next turn; what was refused is not."""
+    case = given(Account).when(Deposit(10)).when(Withdraw(20)).rejected("not enough money")
+    case.when(Look()).replies(10)
+
+
+def test_refusal_leaves_the_state_as_it_was() -> None:
+    """A void turn has no events, no messages and no reply."""
+    case = given(Account, Deposited(1)).when(Withdraw(2)).rejected("not enough money")
+    assert (case.events, case.sent, case.reply, case.state) == ([], [], None, Account(1))
+
+
+def test_messages_may_be_written_in_different_ways() -> None:
+    """An actor by class or name, a delay in seconds or as a timedelta."""
+
+    @us.actor("sender")
+    @define
+    class Sender:
+        @us.decide
+        def look(self, command: Look) -> us.Effects[int]:
+            yield us.Tell(Account, "a", Look(), delay=timedelta(minutes=1))
+            yield us.Stop()
+            return 1
+
+    given(Sender).when(Look()).sends(us.Tell("account", "a", Look(), delay=60)).stops()
+    given(Account).when(Transfer(1, "bob"), key="alice").sends(
+        us.Tell(Account, "bob", Deposit(1), headers={"from": "alice"})
+    )
+
+
+def test_differences_are_shown_field_by_field() -> None:
+    """Which value, what was expected, and what was there."""
+    with pytest.raises(AssertionError) as caught:
+        given(Account).when(Deposit(10)).then(Deposited(11), Withdrawn(1))
+    assert str(caught.value) == (
+        "other events were decided:\n"
+        "  events[0].amount: expected 11, got 10\n"
+        "  events[1]: missing Withdrawn(amount=1)"
+    )
+
+
+WRONG: list[tuple[Check, str]] = [
+    (lambda case: case.then(), r"events\[0\]: unexpected Deposited\(amount=10\)"),
+    (
+        lambda case: case.then(Withdrawn(10)),
+        r"events\[0\]: expected Withdrawn\(amount=10\), got Deposited",
+    ),
+    (lambda case: case.replies(11), r"the reply is another:\n  reply: expected 11, got 10"),
+    (lambda case: case.replies(10.0), r"reply: expected float 10.0, got int 10"),
+    (lambda case: case.sends(), r"sends\[0\]: unexpected"),
+    (
+        lambda case: case.sends(us.Enqueue("post", SendReceipt(10))),
+        r"\['queue'\]: expected 'post', got 'mail'",
+    ),
+    (
+        lambda case: case.sends(us.Enqueue("mail", SendReceipt(9))),
+        r"\['command'\]\.amount: expected 9, got 10",
+    ),
+    (lambda case: case.leaves(Account(9)), r"Account\.balance: expected 9, got 10"),
+    (lambda case: case.rejected(), r"expected Rejected, but the decider decided"),
+    (lambda case: case.fails(ValueError), r"expected ValueError, but the decider decided"),
+    (lambda case: case.stops(), r"did not yield Stop"),
+]
+
+
+@pytest.mark.parametrize(("check", "message"), WRONG)
+def test_wrong_expectations_fail(check: Check, message: str) -> None:
+    """Every assertion can fail, and says why."""
+    case = given(Account).when(Deposit(10))
+    with pytest.raises(AssertionError, match=message):
+        check(case)
+
+
+WRONG_OF_A_REFUSAL: list[tuple[Check, str]] = [
+    (lambda case: case.then(), r"the decider raised Rejected: amount must be positive"),
+    (lambda case: case.replies(None), r"the decider raised Rejected"),
+    (lambda case: case.sends(), r"the decider raised Rejected"),
+    (lambda case: case.stops(), r"the decider raised Rejected"),
+    (
+        lambda case: case.rejected("too poor"),
+        r"reason: expected 'too poor', got 'amount must be positive'",
+    ),
+    (lambda case: case.fails(ValueError), r"expected ValueError, but the decider raised Rejected"),
+    (lambda case: case.fails(us.Rejected, "poor"), r"'poor' is not found in 'amount must be positive'"),
+]
+
+
+@pytest.mark.parametrize(("check", "message"), WRONG_OF_A_REFUSAL)
+def test_wrong_expectations_of_a_refusal_fail(check: Check, message: str) -> None:
+    """A refusal is not nothing."""
+    case: Case[int] = given(Account).when(Deposit(0)).rejected("amount must be positive")
+    with pytest.raises(AssertionError, match=message):
+        check(case)
+
+
+def test_failure_is_part_of_the_case() -> None:
+    """A command that the actor does not know, for one."""
+    given(Account).when(SendReceipt(1)).fails(us.EffectError, "no @decide for SendReceipt")
+    with pytest.raises(AssertionError, match="expected Rejected, but the decider raised EffectError"):
+        given(Account).when(SendReceipt(1)).rejected()
+
+
+@us.event("impure.done")
+@frozen
+class Done:
+    text: str
+
+
+def shout(text: str) -> str:
+    return text + "!"
+
+
+@us.command("impure.do")
+@frozen
+class Do(us.Command[Any]):
+    how: str
+
+
+@us.actor("impure", snapshot_every=5)
+@define
+class Impure:
+    seen: str = ""
+    count: int = 0
+
+    @us.decide
+    def do(self, command: Do, turn: us.DecideTurn) -> us.Effects[Any]:
+        match command.how:
+            case "dice":
+                yield Done(str(random.random()))
+            case "turn dice":
+                yield Done(f"{turn.random.random()} {turn.now}")
+            case "clock":
+                return str(datetime.now(UTC))
+            case "identity":
+                yield us.Enqueue("mail", Do(str(uuid4())))
+            case "moody":
+                if next(COUNTER) % 2:
+                    raise us.Rejected("odd")
+            case "mutate":
+                self.count += 1
+            case "reply":
+                return (1, 2)
+            case "unencodable":
+                yield Done(command)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            case how:
+                yield Done(how)
+        return None
+
+    @us.apply
+    def done(self, event: Done) -> None:
+        if event.text == "raise":
+            raise ValueError("too late")
+        self.seen = str(next(COUNTER)) if event.text == "apply" else event.text
+
+
+@pytest.mark.parametrize("how", ["dice", "clock", "identity", "moody"])
+def test_impure_decider_is_named(how: str) -> None:
+    """The same turn is run twice and compared."""
+    with pytest.raises(PurityError, match="decided differently when the same turn was run again") as caught:
+        given(Impure).when(Do(how))
+    assert caught.value.culprit == "Impure.do"
+
+
+def test_dice_and_clock_of_the_turn_are_pure() -> None:
+    """They are the same whenever the same message is decided."""
+    moment = datetime(2013, 1, 1, tzinfo=UTC)
+    one = given(Impure).when(Do("turn dice"), now=moment, message_id="a")
+    two = given(Impure).when(Do("turn dice"), now=moment, message_id="b")
+    assert one.events == given(Impure).when(Do("turn dice"), now=moment, message_id="a").events
+    assert one.events != two.events
+    assert str(moment) in one.state.seen
+
+
+def test_state_changed_by_a_decider_is_found() -> None:
+    """Only events change the state: the rest is gone after a replay."""
+    with pytest.raises(PurityError, match=r"Impure\.do left a state .*\n  Impure\.count: expected 0, got 1"):
+        given(Impure).when(Do("mutate"))
+
+
+def test_impure_applier_is_named() -> None:
+    """Events are applied twice and compared, in the history and in the turn."""
+    with pytest.raises(PurityError, match=r"Impure\.done came to another state") as caught:
+        given(Impure, Done("apply")).when(Do("fine"))
+    assert caught.value.culprit == "Impure.done"
+    with pytest.raises(PurityError):
+        given(Impure).when(Do("apply"))
+
+
+def test_applier_that_raises_is_named() -> None:
+    """An event has happened: @apply does not refuse it."""
+    with pytest.raises(PurityError, match=r"Impure\.done raised ValueError: too late"):
+        given(Impure, Done("raise")).when(Do("fine"))
+    given(Impure).when(Do("raise")).fails(ValueError, "too late")
+
+
+def test_impure_default_is_found() -> None:
+    """A state that begins differently each time cannot be replayed."""
+
+    @us.actor("born")
+    @define
+    class Born:
+        ident: UUID = field(factory=uuid4)
+
+        @us.decide
+        def look(self, command: Look) -> int:
+            return 1
+
+    with pytest.raises(PurityError, match="its fields' defaults"):
+        given(Born).when(Look())
+
+
+def test_everything_goes_through_the_codec() -> None:
+    """What could not be stored fails the test and not production."""
+    with pytest.raises(us.Unencodable, match=r"event 'impure\.done' cannot be stored: at text"):
+        given(Impure).when(Do("unencodable"))
+    with pytest.raises(us.Unencodable, match=r"reply 'impure\.do' cannot be stored"):
+        given(Impure).when(Do("reply"))
+    with pytest.raises(us.Unencodable, match=r"command 'impure\.do' cannot be stored"):
+        given(Impure).when(Do("\ud800"))
+    with pytest.raises(us.Unencodable, match=r"event 'impure\.done' cannot be stored"):
+        given(Impure, Done(5)).when(Do("fine"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_event_that_comes_back_as_another_is_found() -> None:
+    """A converter that is no fixed point, for one."""
+
+    @us.event("loud")
+    @frozen
+    class Loud:
+        text: str = field(converter=shout)
+
+    @us.actor("loud")
+    @define
+    class Actor:
+        @us.decide
+        def look(self, command: Look) -> us.Effects[int]:
+            yield Loud("a")
+            return 1
+
+        @us.apply
+        def loud(self, event: Loud) -> None: ...
+
+    with pytest.raises(
+        AssertionError, match=r"comes back from the codec .*\n  event\.text: expected 'a!', got 'a!!'"
+    ):
+        given(Actor).when(Look())
+
+
+def test_bad_key_is_refused() -> None:
+    """As in production."""
+    with pytest.raises(us.InvalidKey):
+        given(Account).when(Look(), key="")
+
+
+def test_differences_reach_into_everything() -> None:
+    """Lists, dicts, attrs classes without equality, and what was never set."""
+
+    @define(eq=False)
+    class Node:
+        value: Any
+        other: Any = field(init=False)
+
+    left, right = Node({"a": [1, 2], "b": 1}), Node({"a": [1, 3], "c": 1})
+    right.other = 5
+    assert differences(left, right, "node") == [
+        "node.value['a'][1]: expected 2, got 3",
+        "node.value['b']: missing 1",
+        "node.value['c']: unexpected 1",
+        "node.other: expected _Unset nothing: it was never set, got int 5",
+    ]
+    assert differences(left, left) == []
+    assert differences(Node(1), Node(1)) == []
+
+
+def test_long_reports_are_cut() -> None:
+    """The first twenty lines tell enough."""
+
+    @us.actor("many")
+    @define
+    class Many:
+        @us.decide
+        def look(self, command: Look) -> us.Effects[int]:
+            for place in range(30):
+                yield Deposited(place)
+            return 1
+
+        @us.apply
+        def deposited(self, event: Deposited) -> None: ...
+
+    with pytest.raises(AssertionError, match=r"… and 10 more$"):
+        given(Many).when(Look()).then()

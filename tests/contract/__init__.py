@@ -1,0 +1,1 @@
+"""What every store promises, stated once and tested on each."""

@@ -1,0 +1,234 @@
+"""One commit: all of a batch or nothing, with the checks that make it safe."""
+
+from typing import Any
+
+import pytest
+
+from tests.stores import (
+    QUEUE,
+    Bench,
+    Reader,
+    event_row,
+    finished,
+    hear,
+    numbers,
+    open_process,
+    retry_part,
+    send_row,
+    snapshot_part,
+)
+from understudy.runtime._finished import Finished
+from understudy.runtime._rows import Committed, Conflict, Rare, Refused
+
+
+async def test_a_turn_commits_whole(bench: Bench) -> None:
+    """Events, sends, snapshot and acknowledgement of one turn are there together."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1, "a"))
+        (message,) = await one.messages()
+        turn = finished(
+            fence=message.fence,
+            consumed=message,
+            events=[event_row(1), event_row(2)],
+            sends=[send_row(2, queue="other"), send_row(3, "b")],
+            rare=[snapshot_part(2)],
+        )
+        assert Committed() == await one.commit(turn)
+        assert [int(left.payload) for left in await one.messages()] == [3]
+        assert [int(sent.payload) for sent in await one.messages("other")] == [2]
+        stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
+        assert stream.newest == 2
+        assert stream.snapshot is not None
+
+
+async def test_a_batch_keeps_its_order(bench: Bench) -> None:
+    """What earlier turns send comes before what later ones send."""
+    async with open_process(bench.store) as one:
+        await one.commit(finished(sends=[send_row(1), send_row(2)]), finished(sends=[send_row(3)]))
+        assert [int(message.payload) for message in await one.messages()] == [1, 2, 3]
+
+
+async def test_an_empty_batch_commits(bench: Bench) -> None:
+    """A turn that decided nothing, of an ask that has no row, is no special case."""
+    async with open_process(bench.store) as one:
+        assert Committed() == await one.commit(finished(fence=one.fences[0]))
+
+
+async def test_a_handled_message_cannot_be_handled_again(bench: Bench) -> None:
+    """The second commit of one message changes nothing and names it."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1), send_row(2))
+        first, second = await one.messages()
+        assert Committed() == await one.commit(finished(fence=first.fence, consumed=first))
+        again = finished(fence=first.fence, consumed=first, events=[event_row(1)], sends=[send_row(9)])
+        other = finished(fence=second.fence, consumed=second)
+        assert Conflict(missing=frozenset({first.id})) == await one.commit(again, other)
+        assert [int(message.payload) for message in await one.messages()] == [2]
+        assert await bench.store.read_events("account", "a", 0, 10) == []
+
+
+@pytest.mark.parametrize("kind", ["retries", "later", "dead"])
+async def test_a_failure_of_a_handled_message_is_void(bench: Bench, kind: str) -> None:
+    """Retry, later and dead letter expect their message in the mailbox as an acknowledgement does."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1))
+        (message,) = await one.messages()
+        await one.commit(finished(fence=message.fence, consumed=message))
+        more: dict[str, Any] = {} if kind == "dead" else {"delay": 0.0}
+        answer = await one.commit(finished(sends=[send_row(2)], rare=[retry_part(kind, message, **more)]))
+        assert Conflict(missing=frozenset({message.id})) == answer
+        assert await one.messages() == []
+        assert await bench.store.dead_letters(None, 10) == []
+
+
+async def test_an_unknown_epoch_is_stale(bench: Bench) -> None:
+    """A fence of the future or of a partition that nobody ever took is as void as an old one."""
+    async with open_process(bench.store) as one:
+        ahead = one.fences[1]._replace(epoch=7)
+        unknown = one.fences[1]._replace(queue="nowhere")
+        answer = await one.commit(
+            finished(fence=ahead), finished(fence=unknown), finished(fence=one.fences[0])
+        )
+        assert Conflict(stale=frozenset({(QUEUE, 1), ("nowhere", 1)})) == answer
+
+
+async def test_fences_are_checked_before_messages(bench: Bench) -> None:
+    """Who has no right hears that, and not which messages are gone."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1))
+        (message,) = await one.messages()
+        await one.commit(finished(fence=message.fence, consumed=message))
+        stale = finished(fence=message.fence._replace(epoch=0), consumed=message)
+        assert Conflict(stale=frozenset({(QUEUE, message.partition)})) == await one.commit(stale)
+
+
+async def test_the_journal_has_one_event_for_each_place(bench: Bench) -> None:
+    """A second event with the same sequence number is refused, and its whole batch with it."""
+    async with open_process(bench.store) as one:
+        assert Committed() == await one.commit(finished(events=[event_row(1), event_row(2)]))
+        answer = await one.commit(finished(events=[event_row(2), event_row(3)], sends=[send_row(1)]))
+        assert isinstance(answer, Refused)
+        assert [event.seq for event in await bench.store.read_events("account", "a", 0, 10)] == [1, 2]
+        assert await one.messages() == []
+
+
+async def test_one_batch_cannot_hold_a_place_twice(bench: Bench) -> None:
+    """Two turns of a batch that append at one place fall together."""
+    async with open_process(bench.store) as one:
+        assert isinstance(
+            await one.commit(finished(events=[event_row(1)]), finished(events=[event_row(1)])), Refused
+        )
+        assert await bench.store.read_events("account", "a", 0, 10) == []
+
+
+def _bad_turns() -> dict[str, Finished]:
+    outcome = {"id": "1", "asker": None, "outcome": "true", "retention": 60.0}
+    return {
+        "a payload that is not JSON": finished(sends=[send_row(1)._replace(payload="{")]),
+        "headers that are not JSON": finished(sends=[send_row(1, headers="nope")]),
+        "an event that is not JSON": finished(events=[event_row(1, payload="'")]),
+        "a priority out of range": finished(sends=[send_row(1)._replace(priority=2)]),
+        "a key with NUL": finished(sends=[send_row(1, "a\0b")]),
+        "a key with half a character": finished(sends=[send_row(1, None)._replace(key="\ud800")]),
+        "an event's key with NUL": finished(events=[event_row(1, "a\0b")]),
+        "one outcome twice": finished(rare=[Rare("outcomes", outcome), Rare("outcomes", outcome)]),
+    }
+
+
+@pytest.mark.parametrize("what", _bad_turns())
+async def test_what_cannot_be_stored_is_refused_with_its_batch(bench: Bench, what: str) -> None:
+    """The answer is `Refused` with the reason, nothing is stored, and the session goes on."""
+    async with open_process(bench.store) as one:
+        answer = await one.commit(finished(sends=[send_row(5)]), _bad_turns()[what])
+        assert isinstance(answer, Refused)
+        assert str(answer.error)
+        assert await one.messages() == []
+        assert Committed() == await one.commit(finished(sends=[send_row(5)]))
+
+
+async def test_any_text_comes_back_as_it_was(bench: Bench) -> None:
+    """Quotes, backslashes, braces, commas, NULL and other alphabets survive every column."""
+    awkward = ['"', "\\", "{a,b}", "NULL", "", " ", "'", "ключ 🔑", "a\nb\t", "\\N", "%s", "$1"]
+    async with open_process(bench.store) as one:
+        for text in awkward:
+            json = (
+                '{"v": "'
+                + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+                + '"}'
+            )
+            row = send_row(0, text)._replace(type=text or "t", payload=json, headers=json)
+            event = event_row(1, text)._replace(payload=json, metadata=json)
+            assert Committed() == await one.commit(finished(sends=[row], events=[event]))
+            message = (await one.messages())[-1]
+            assert (text, text or "t", json, json) == (
+                message.key,
+                message.type,
+                message.payload,
+                message.headers,
+            )
+            (recorded,) = await bench.store.read_events("account", text, 0, 10)
+            assert (json, json) == (recorded.payload, recorded.metadata)
+
+
+async def test_several_queues_and_priorities_are_acknowledged_in_one_batch(bench: Bench) -> None:
+    """A batch mixes what the handlers of different queues finished."""
+    async with open_process(bench.store) as one, open_process(bench.store, "two", "other") as two:
+        await one.send(send_row(1), send_row(2, queue="other"))
+        (here,), (there,) = await one.messages(), await two.messages("other")
+        turns = [finished(fence=m.fence, consumed=m) for m in (here, there)]
+        assert Committed() == await one.commit(*turns)
+        assert [*await one.messages(), *await two.messages("other")] == []
+
+
+async def test_a_commit_appears_at_once(bench: Bench) -> None:
+    """A reader that looks all the time never sees part of a batch."""
+    async with open_process(bench.store) as one:
+        reader = Reader(one.session)
+        for start in range(0, 30, 3):
+            await one.commit(*(finished(sends=[send_row(number)]) for number in range(start, start + 3)))
+            assert [start, start + 1, start + 2] == numbers(await reader.read())
+
+
+async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
+    """A reply that travels through the store is stored with the turn, and told to the asker."""
+    async with open_process(bench.store) as one:
+        row = {"id": "x/1", "asker": "two", "outcome": '{"reply":5}', "retention": 60.0}
+        assert await bench.store.outcome("x/1") is None
+        async with bench.store.open_ear() as ear:
+            await ear.retry()
+            assert Committed() == await one.commit(finished(rare=[Rare("outcomes", row)]))
+            assert await hear(ear, "!two") == ["!two"]
+        assert await bench.store.outcome("x/1") == '{"reply":5}'
+        assert isinstance(await one.commit(finished(rare=[Rare("outcomes", row)])), Refused)
+
+
+async def test_an_outcome_expires(bench: Bench) -> None:
+    """After its retention it is as if it had never been, and its id is free once the scheduler has passed."""
+    async with open_process(bench.store) as one:
+        row = {"id": "x/1", "asker": None, "outcome": "1", "retention": 0.0}
+        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
+        assert await bench.store.outcome("x/1") is None
+        await bench.store.promote_due(1)
+        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
+
+
+async def test_only_the_newest_snapshots_are_kept(bench: Bench) -> None:
+    """Storing a snapshot clears all but the newest `keep`; storing the same again replaces it."""
+    async with open_process(bench.store) as one:
+        await one.commit(finished(events=[event_row(seq) for seq in range(1, 10)]))
+        for seq in (2, 4, 6):
+            await one.commit(finished(rare=[snapshot_part(seq, keep=2)]))
+        await one.commit(finished(rare=[snapshot_part(6, keep=2, version=2)]))
+        newest = (await bench.store.load("account", 2, {"a": None}, 10))["a"].snapshot
+        older = (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot
+        assert newest is not None
+        assert older is not None
+        assert [(kept.seq, kept.version) for kept in (newest, older)] == [(6, 2), (4, 1)]
+        await one.commit(finished(rare=[snapshot_part(8, keep=1)]))
+        assert _seq((await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot) == 8
+        await one.commit(finished(rare=[snapshot_part(8, keep=1, version=5)]))
+        assert (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot is None
+
+
+def _seq(snapshot: Any) -> int:
+    return int(snapshot.seq)

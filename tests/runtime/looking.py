@@ -1,0 +1,82 @@
+"""What the tests ask the database behind the runtime's back."""
+
+from typing import Any, LiteralString
+
+from attrs import frozen
+
+from tests.waiting import eventually
+from understudy.runtime.postgres import Connection
+
+OURS = "application_name like 'understudy %%' and datname = current_database()"
+
+
+@frozen
+class Looking:
+    """A connection that looks into the database of a test."""
+
+    connection: Connection[Any]
+
+    async def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return what a query gives."""
+        answer = await self.connection.execute(query, parameters or None)
+        return await answer.fetchall()
+
+    async def value(self, query: LiteralString, *parameters: Any) -> Any:
+        """Return the one value a query gives."""
+        rows = await self.rows(query, *parameters)
+        assert len(rows) == 1, query
+        return rows[0][0]
+
+    async def do(self, query: LiteralString, *parameters: Any) -> int:
+        """Run a statement, and return how many rows it touched."""
+        return (await self.connection.execute(query, parameters or None)).rowcount
+
+    async def until(self, query: LiteralString, *parameters: Any) -> Any:
+        """Ask until the one value of a query is true."""
+
+        async def asked() -> Any:
+            return await self.value(query, *parameters)
+
+        return await eventually(asked)
+
+    async def mailbox(self, queue: str) -> int:
+        """Return how many messages are in a mailbox."""
+        found = await self.value("select count(*) from understudy.messages where queue = %s", queue)
+        return int(found)
+
+    async def journal(self, actor: str, key: str) -> list[int]:
+        """Return the numbers that a diary wrote down, in order."""
+        rows = await self.rows(
+            "select (payload ->> 'number')::int from understudy.events"
+            " where actor = %s and key = %s order by seq",
+            actor,
+            key,
+        )
+        return [number for (number,) in rows]
+
+    async def sessions(self, role: str) -> list[int]:
+        """Return the backends of the runtime's sessions with a role, such as "writer"."""
+        rows = await self.rows(
+            "select pid from pg_stat_activity where datname = current_database()"
+            " and application_name like 'understudy %% ' || %s order by backend_start",
+            role,
+        )
+        return [pid for (pid,) in rows]
+
+    async def terminate(self, role: str) -> int:
+        """End the backends of the runtime's sessions with a role; return how many."""
+        rows = await self.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+            " and application_name like 'understudy %% ' || %s",
+            role,
+        )
+        return len(rows)
+
+    async def nothing_left(self) -> None:
+        """Wait until the runtime has left no session and no advisory lock in this database."""
+        await self.until(
+            "select not exists (select from pg_stat_activity where datname = current_database()"
+            " and pid <> pg_backend_pid())"
+            " and not exists (select from pg_locks l join pg_database d on d.oid = l.database"
+            " where d.datname = current_database() and l.locktype = 'advisory')"
+        )
