@@ -63,6 +63,7 @@ class ActorHandler:
     recovered: int = 0
     _asks: list[LocalAsk] = field(factory=list[LocalAsk])
     _covers: int = 0
+    _knows_owner: bool = False
     _residents: Residents = field(init=False)
     _turns: Turns = field(init=False)
     _recovery: Recovery = field(init=False)
@@ -181,6 +182,8 @@ class ActorHandler:
             self._take_ask(signal)
         else:
             self._turns.fences = signal.fences
+            self._covers, self._knows_owner = 0, True
+            self._take_held_asks()
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:
@@ -189,9 +192,12 @@ class ActorHandler:
             self._end_reread(page.key, page.number)
         if page.covers is not None:
             self._covers = page.covers
-            held, self._asks = self._asks, []
-            for ask in held:
-                self._take_ask(ask)
+            self._take_held_asks()
+
+    def _take_held_asks(self) -> None:
+        held, self._asks = self._asks, []
+        for ask in held:
+            self._take_ask(ask)
 
     def _take_message(self, message: Message, page: Page) -> None:
         if message.key is None:
@@ -219,7 +225,9 @@ class ActorHandler:
         partition = partition_of_key(ask.key, self.tools.store.partitions)
         if ask.promise.given_up:
             return
-        if partition not in self._turns.fences:
+        if not self._knows_owner:
+            self._asks.append(ask)
+        elif partition not in self._turns.fences:
             ask.promise.fail(NotOwner("this process does not own the partition"))
         elif ask.after > self._covers:
             self._asks.append(ask)

@@ -8,7 +8,7 @@ is left to read, and looks again after `poll_interval` even if nobody rang.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 from attrs import define, field, frozen
@@ -40,7 +40,6 @@ class _Mailbox:
     capacity: int
     fences: dict[int, Fence] = field(factory=dict[int, Fence])
     cursors: list[Cursor] = field(factory=list[Cursor])
-    sent: int = 0
     covered: int = 0
 
     @property
@@ -86,7 +85,12 @@ class FetcherStatistics:
 
 @define(eq=False)
 class Fetcher:
-    """Reads the mailbox for every handler of the process."""
+    """Reads the mailbox for every handler of the process.
+
+    Attributes:
+        owned: Queues of which this process owns every partition.
+        sent: For each queue the number of this process's latest commit that sent to it.
+    """
 
     store: Store
     settings: Settings
@@ -94,6 +98,7 @@ class Fetcher:
     clock: StoreClock
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
     owned: set[str]
+    sent: Mapping[str, int]
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, _Mailbox] = field(factory=dict[str, _Mailbox])
@@ -161,9 +166,6 @@ class Fetcher:
     def _take_in(self, signal: FetcherSignal) -> None:
         if isinstance(signal, Look):
             self._look = True
-            for queue, number in signal.sent.items():
-                if (mailbox := self._mailboxes.get(queue)) is not None:
-                    mailbox.sent = max(mailbox.sent, number)
         elif isinstance(signal, Credit):
             if (mailbox := self._mailboxes.get(signal.queue)) is not None:
                 self._look = self._look or mailbox.room <= 0
@@ -205,21 +207,25 @@ class Fetcher:
         if self._leaving:
             leaving, self._leaving = self._leaving, []
             await session.release(leaving)
-        if self._new:
-            await session.prepare(self._new)
-            self._new.clear()
+        new, self._new = self._new, []
+        if new:
+            await session.prepare(new)
         elif trio.current_time() < self._next_take or not self._wants_partitions():
             return
         self._next_take = trio.current_time() + self.settings.take_interval
         held = [fence for mailbox in self._mailboxes.values() for fence in mailbox.fences.values()]
         taken = await session.take(list(self._mailboxes), held)
-        for queue in {fence.queue for fence in taken}:
+        for queue in {fence.queue for fence in taken}.union(new) & self._mailboxes.keys():
             self._start_reading(self._mailboxes[queue], [fence for fence in taken if fence.queue == queue])
 
     def _start_reading(self, mailbox: _Mailbox, taken: Sequence[Fence]) -> None:
         mailbox.fences.update((fence.partition, fence) for fence in taken)
-        partitions = frozenset(fence.partition for fence in taken)
-        mailbox.cursors.extend(Cursor(Lane(mailbox.queue, priority, partitions)) for priority in PRIORITIES)
+        mailbox.covered = 0  # of what was taken nothing is delivered yet
+        if taken:
+            partitions = frozenset(fence.partition for fence in taken)
+            mailbox.cursors.extend(
+                Cursor(Lane(mailbox.queue, priority, partitions)) for priority in PRIORITIES
+            )
         if len(mailbox.fences) == self.store.partitions:
             self.owned.add(mailbox.queue)
         _log.info("owns %d of %d partitions of %r", len(mailbox.fences), self.store.partitions, mailbox.queue)
@@ -234,7 +240,7 @@ class Fetcher:
             self._look = False
             return
         self._look = False
-        sent = {queue: mailbox.sent for queue, mailbox in self._mailboxes.items()}
+        sent = dict(self.sent)  # as of before the read: it sees what these commits sent
         look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
         self.reads += 1
         self.clock.set(look.server_time)
@@ -242,9 +248,10 @@ class Fetcher:
         for queue, mailbox in list(self._mailboxes.items()):
             mailbox.cursors = merge(mailbox.cursors)
             self._end_rereads(mailbox)
-            if mailbox.caught_up and sent[queue] > mailbox.covered:
-                mailbox.covered = sent[queue]
-                self._hand_out(mailbox, Page(covers=sent[queue]))
+            number = sent.get(queue, 0)
+            if mailbox.caught_up and number > mailbox.covered:
+                mailbox.covered = number
+                self._hand_out(mailbox, Page(covers=number))
 
     def _advance(self, plan: Sequence[tuple[Cursor, int]], look: Read) -> None:
         for (cursor, room), rows in zip(plan, look.rows, strict=True):

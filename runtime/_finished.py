@@ -47,7 +47,7 @@ class Promise:
         self._value: Any = None
         self._error: BaseException | None = None
         self.given_up = False
-        """The asker was cancelled: a turn that has not begun need not begin."""
+        """The asker was cancelled, or has its answer: a turn that has not begun need not begin."""
 
     def answer(self, value: object) -> None:
         """Give the reply."""
@@ -87,6 +87,7 @@ class Finished:
         lineage: The life of the actor it was computed in.
         promise: Who waits for `reply`; or for `error`, a business refusal.
         subject: What the verdict is about, for the origin's own use.
+        settled: Its verdict was given.
     """
 
     origin: trio.MemorySendChannel[Any]
@@ -100,6 +101,7 @@ class Finished:
     reply: Any = None
     error: BaseException | None = None
     subject: Any = None
+    settled: bool = False
 
 
 @frozen

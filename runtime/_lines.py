@@ -96,12 +96,15 @@ class Lines:
         self._make_room(line, (message, *line.waiting))
 
     def put_back(self, message: Message) -> bool:
-        """Put a message whose commit was refused back to the head; say whether nothing else is in work."""
-        line = None if message.key is None else self._by_key.get(message.key)
-        if line is None or not line.busy:
+        """Put a message that was not committed back to the head; say whether it may begin at once."""
+        if message.key is None:
             return True
-        line.waiting.appendleft(message)
-        return False
+        line = self._by_key.setdefault(message.key, Line(busy=False))
+        if line.busy:
+            line.waiting.appendleft(message)
+            return False
+        line.busy = True
+        return True
 
     def next_of(self, message: Message) -> Message | None:
         """A message is no longer in work: return the next of its key, or None if there is none in memory."""

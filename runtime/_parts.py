@@ -71,7 +71,9 @@ class Parts:
 
         store, settings = self.store, self.settings
         self.tools = Tools(self.app, store, settings, self.clock, self.outbox, to_fetcher, self.random)
-        self.fetcher = Fetcher(store, settings, self.process, self.clock, fetcher_inbox, self.owned)
+        self.fetcher = Fetcher(
+            store, settings, self.process, self.clock, fetcher_inbox, self.owned, self.count.by_queue
+        )
         self.writer = Writer(
             store, writer_inbox, to_fetcher, self.count, self.owned, settings.batch, wake_scheduler
         )

@@ -215,6 +215,9 @@ class QueueHandler:
                 wait = self._failed(message, settled.error)
                 if wait is not None and self._lines.put_back(message):
                     self._hold(message, wait)
+            elif settled.verdict is Verdict.VOID:
+                if self._lines.put_back(message):
+                    self._make_ready(message)
             else:
                 self._lines.done_with(message)
                 self._read_again(message)

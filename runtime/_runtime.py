@@ -159,6 +159,7 @@ class Runtime:
                 async with open_supervisor(default_tree(self._parts)) as self._tree:
                     yield
             finally:
+                self._parts.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
                 self._parts = None
 
     @asynccontextmanager
@@ -262,7 +263,10 @@ class Runtime:
     async def _commit(self, parts: Parts, sends: Sequence[SendRow], rare: Sequence[Rare]) -> None:
         origin, verdicts = trio.open_memory_channel[Settled](1)
         lineage = Lineage()
-        parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        try:
+            parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        except trio.BrokenResourceError:
+            raise NotRunning("the runtime has ended; this was not sent") from None
         try:
             settled = await verdicts.receive()
         except trio.Cancelled:

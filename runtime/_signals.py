@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ._finished import Finished, Promise, Settled
 from ._rows import Fence, Message
@@ -41,13 +41,7 @@ class Credit:
 
 @frozen
 class Look:
-    """There may be something new.
-
-    Attributes:
-        sent: Queues that this process sent to, with the number of its latest commit that did.
-    """
-
-    sent: Mapping[str, int] = field(factory=dict[str, int])
+    """There may be something new."""
 
 
 @frozen
@@ -71,7 +65,10 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 
 @frozen
 class Owned:
-    """The partitions of the queue that this process owns now."""
+    """The partitions of the queue that this process owns now; said at the start even if there are none.
+
+    What was sent before is covered anew: of a partition just taken nothing is delivered yet.
+    """
 
     fences: Mapping[int, Fence]
 

@@ -237,7 +237,7 @@ class Turns:
             elif settled.verdict is Verdict.LOST:
                 self._lost(resident, work)
             else:
-                self._again(resident, work, settled.error)
+                self._again(resident, work, settled.error if settled.verdict is Verdict.FAILED else None)
             if resident.pending == 0:
                 self._settled(resident)
 

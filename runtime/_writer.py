@@ -15,6 +15,8 @@ from typing import Any
 import trio
 from attrs import define, field
 
+from understudy.actors import OutcomeUnknown, Stopping
+
 from ._finished import Finished, NotOwner, Settled, Verdict
 from ._rows import Committed, Conflict, Rare
 from ._signals import FetcherSignal, Look
@@ -59,16 +61,43 @@ class Writer:
     events: int = 0
     committed: trio.Event = field(factory=trio.Event)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit until the inbox is closed and empty.
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Commit until asked to stop; then commit what has been handed in.
 
         Cancellation: what was handed in and not committed is reported as of unknown
         outcome only if its commit was under way; the rest never happened.
         """
         async with self.store.open_write_session() as session:
             task_status.started()
-            async for turns in self.inbox:
-                await self._commit(session, self._gather(turns))
+            while (turns := await self._next(stopping)) is not None:
+                try:
+                    await self._commit(session, turns)
+                except BaseException as error:
+                    _abandon([turn for turn in turns if not turn.settled], error)
+                    raise
+
+    async def _next(self, stopping: Stopping) -> Sequence[Finished] | None:
+        """Wait for what is to be committed next; None if nothing is left to do."""
+        first: Sequence[Finished] | None = None
+        with stopping.interrupts():
+            first = await self.inbox.receive()
+        turns = self._gather(first or ())
+        return turns or None
+
+    def refuse_rest(self, error: Exception) -> None:
+        """Take nothing more, and tell those whose commit has not begun that it never will."""
+        rest: list[Finished] = []
+        try:
+            while True:
+                rest.extend(self.inbox.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            self.inbox.close()
+        for turn in rest:
+            if turn.promise is not None:
+                turn.promise.fail(error)
+        _settle(rest, Verdict.VOID, error)
 
     def _gather(self, first: Sequence[Finished]) -> list[Finished]:
         turns = list(first)
@@ -126,7 +155,7 @@ class Writer:
             self.count.commits += 1
             sent = dict.fromkeys(queues, self.count.commits)
             self.count.by_queue.update(sent)
-            self.fetcher.send_nowait(Look(sent))
+            self.fetcher.send_nowait(Look())
         if any(part.kind in ("scheduled", "later") for turn in turns for part in turn.rare):
             self.on_schedule()
         self.committed.set()
@@ -146,11 +175,26 @@ def _message_of(part: Rare) -> int | None:
     return part.row.get("id")
 
 
+def _abandon(turns: Sequence[Finished], cause: BaseException) -> None:
+    """The writer fails in the middle of a commit: nobody knows whether these turns happened.
+
+    A message can be handled again: if its first turn was committed, the second
+    finds it gone. A command that came by call cannot, so who asked must be told.
+    """
+    error = OutcomeUnknown(f"the writer stopped during the commit ({type(cause).__name__}: {cause})")
+    for turn in turns:
+        if turn.promise is not None:
+            turn.promise.fail(error)
+            turn.promise.given_up = True
+    _settle(turns, Verdict.VOID, error)
+
+
 def _settle(turns: Sequence[Finished], verdict: Verdict, error: Exception | None = None) -> None:
     """Send the verdicts, one message for each origin, and answer who waits for a reply."""
     origins: dict[trio.MemorySendChannel[Any], list[Finished]] = {}
     for turn in turns:
         origins.setdefault(turn.origin, []).append(turn)
+        turn.settled = True
         if verdict is not Verdict.COMMITTED:
             if turn.lineage is not None:
                 turn.lineage.void = True

@@ -6,7 +6,7 @@ be asked for again and again. That happens here and nowhere else, always with a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -32,9 +32,9 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float
     deadline = trio.current_time() + within
     while True:
         answer = condition()
-        result = await answer if isinstance(answer, Awaitable) else answer
+        result: Any = await answer if isinstance(answer, Awaitable) else answer
         if result:
-            return result  # type: ignore[no-any-return]
+            return result
         if trio.current_time() > deadline:
             raise AssertionError(f"not within {within:g} s; the last answer was {result!r}")
         await trio.sleep(_BREATH)

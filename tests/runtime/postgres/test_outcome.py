@@ -267,7 +267,9 @@ async def test_a_turn_transaction_whose_commit_got_no_answer(
             nursery.start_soon(handle)
             with trio.fail_after(10):
                 while not await execute(
-                    admin, "select 1 from pg_locks where locktype = 'advisory' and objid = %s and not granted", LATE_LOCK
+                    admin,
+                    "select 1 from pg_locks where locktype = 'advisory' and objid = %s and not granted",
+                    LATE_LOCK,
                 ):
                     pass
             proxy.cut()
