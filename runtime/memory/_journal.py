@@ -68,8 +68,8 @@ class Journal:
         }
 
     def keys(self, actor: str, after: str, most: int) -> list[str]:
-        """Return one page of the keys that have events."""
-        found = (key for (kind, key), entry in self._entries.items() if kind == actor and entry.seqs)
+        """Return one page of the keys that have events, sorted."""
+        found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
         return sorted(key for key in found if key > after)[:most]
 
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:

@@ -102,7 +102,7 @@ class Mailbox:
 
     def depth(self, queue: str) -> int:
         """How many messages a queue holds."""
-        return sum(len(lane.order) for (name, _), lane in self._lanes.items() if name == queue)
+        return sum(len(lane.messages) for (name, _), lane in self._lanes.items() if name == queue)
 
     def _unread(self, cursor: Cursor) -> Iterator[Stored]:
         lane, after, within = cursor.lane, cursor.after, cursor.within
