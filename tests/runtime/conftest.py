@@ -1,10 +1,13 @@
 """Fixtures for tests of the running runtime: a database of the test's own, and a look into it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 
 import pytest
 
 from tests.runtime.looking import Looking
+from tests.stores import OpenBench, open_memory_bench, open_postgres_bench
+from understudy.runtime._store import Store
 from understudy.runtime.postgres import Connection
 
 
@@ -14,3 +17,18 @@ async def looking(database_url: str) -> AsyncIterator[Looking]:
     connection = await Connection.connect(database_url, autocommit=True)
     async with connection:
         yield Looking(connection)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def open_bench(request: pytest.FixtureRequest) -> OpenBench:
+    """How to open a bench on the store of this run."""
+    if request.param == "memory":
+        return open_memory_bench
+    return partial(open_postgres_bench, request.getfixturevalue("migrated_url"))
+
+
+@pytest.fixture
+async def store(open_bench: OpenBench) -> AsyncGenerator[Store]:
+    """A store with nothing in it: the test runs on both kinds."""
+    async with open_bench() as bench:
+        yield bench.store
