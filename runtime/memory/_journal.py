@@ -59,17 +59,22 @@ class Journal:
         for seq in sorted(entry.snapshots, reverse=True)[snapshot["keep"] :]:
             del entry.snapshots[seq]
 
+    def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Return one page of the keys of actors that have events."""
+        found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
+        return sorted(key for key in found if key > after)[:most]
+
     def load(
         self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
     ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
         return {
-            key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
+            key: self._stream(self._find(actor, key), state_version, seq, most) for key, seq in after.items()
         }
 
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Return one page of a stream."""
-        return self._entry(actor, key).after(after, most)
+        return self._find(actor, key).after(after, most)
 
     def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
         snapshot = None if after is not None else _usable(entry, state_version)
@@ -79,6 +84,9 @@ class Journal:
             for event in entry.after(start, most)
         ]
         return Stream(entry.newest, snapshot, events)
+
+    def _find(self, actor: str, key: str) -> _Entry:
+        return self._entries.get((actor, key)) or _Entry()
 
     def _entry(self, actor: str, key: str) -> _Entry:
         return self._entries.setdefault((actor, key), _Entry())

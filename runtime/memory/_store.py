@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, final
 
 import trio
 from attrs import evolve
+
+from understudy.actors import UnderstudyError
 
 from .._rows import Rare, SendRow, Stream
 from .._store import DeadLetter, Promoted, RecordedEvent
@@ -135,6 +137,24 @@ class MemoryStore:
         """Read one page of an actor's journal."""
         await trio.lowlevel.checkpoint()
         return self._tables.journal.read(actor, key, after, most)
+
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in order, after one of them."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.keys(actor, after, most)
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.mailbox.depths(queues)
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """There is no SQL here.
+
+        Raises:
+            UnderstudyError: Always; `transaction()` is what this store has.
+        """
+        raise UnderstudyError("the in-memory store has no SQL: use `store.transaction()` to send in one")
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""
