@@ -59,11 +59,6 @@ class Journal:
         for seq in sorted(entry.snapshots, reverse=True)[snapshot["keep"] :]:
             del entry.snapshots[seq]
 
-    def keys(self, actor: str, after: str, most: int) -> list[str]:
-        """Return one page of the keys of actors that have events."""
-        found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
-        return sorted(key for key in found if key > after)[:most]
-
     def load(
         self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
     ) -> dict[str, Stream]:

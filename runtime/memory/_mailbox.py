@@ -90,14 +90,6 @@ class Mailbox:
         """Return at most `room` rows that the cursor has not read, in order."""
         return [message.row(now) for message in islice(self._unread(cursor), room)]
 
-    def depths(self, queues: Iterable[str]) -> dict[str, int]:
-        """Return how many messages each of some queues holds, if any."""
-        found = dict[str, int]()
-        for (queue, _), lane in self._lanes.items():
-            if queue in queues and lane.messages:
-                found[queue] = found.get(queue, 0) + len(lane.messages)
-        return found
-
     def due(self, queues: Iterable[str], now: float) -> bool:
         """Whether any of these queues has a message that may be tried."""
         wanted = frozenset(queues)

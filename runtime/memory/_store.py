@@ -143,24 +143,6 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._tables.journal.read(actor, key, after, most)
 
-    async def keys(self, actor: str, after: str, most: int) -> list[str]:
-        """Read one page of the keys of actors that have events, in order, after one of them."""
-        await trio.lowlevel.checkpoint()
-        return self._tables.journal.keys(actor, after, most)
-
-    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many messages each of these queues holds, those that wait for a retry included."""
-        await trio.lowlevel.checkpoint()
-        return self._tables.mailbox.depths(queues)
-
-    def connection(self) -> AbstractAsyncContextManager[Any]:
-        """There is no SQL here.
-
-        Raises:
-            UnderstudyError: Always; `transaction()` is what this store has.
-        """
-        raise UnderstudyError("the in-memory store has no SQL: use `store.transaction()` to send in one")
-
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""
         await trio.lowlevel.checkpoint()
