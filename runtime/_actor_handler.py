@@ -204,7 +204,9 @@ class ActorHandler:
             self._turns.bury_keyless(message)
             return
         resident = self._residents.need(message.key)
-        if resident.phase is Phase.PARKED or not _is_next(resident, page):
+        if resident.phase is Phase.PARKED:
+            self._turns.refuse(resident, message, self._unavailable(resident))
+        elif not _is_next(resident, page):
             self._turns.done_with(
                 message
             )  # it stays in the mailbox, or comes again when the key is read again
@@ -272,7 +274,7 @@ class ActorHandler:
             if isinstance(work, LocalAsk):
                 work.promise.fail(self._unavailable(resident))
             else:
-                self._turns.done_with(work)
+                self._turns.refuse(resident, work, self._unavailable(resident))
         resident.waiting.clear()
         resident.asks.clear()
         resident.spill = Spill.NONE

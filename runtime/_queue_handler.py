@@ -59,6 +59,10 @@ class QueueStatistics:
     handled: int
 
 
+class TurnTooLong(UnderstudyError):
+    """A handler took more than `Limits.turn_seconds`."""
+
+
 class QueueTurn(Turn):
     """The turn of a queue's handler: it can send, and have a transaction of its own."""
 
@@ -318,8 +322,10 @@ class QueueHandler:
         if limit is None:
             await running
             return
-        with trio.fail_after(limit):
+        with trio.move_on_after(limit) as patience:
             await running
+        if patience.cancelled_caught:
+            raise TurnTooLong(f"the handler was cancelled after {limit:g} s, the limit of its app's turns")
 
     def _failed(self, message: Message, error: Exception) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""

@@ -158,9 +158,19 @@ class Runtime:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._open_store())
             self._parts = Parts(self.app, store, self.settings, self.process)
+            raised: BaseException | None = None
             try:
                 async with open_supervisor(arranged_tree(self._parts, self._arrangement)) as self._tree:
-                    yield
+                    try:
+                        yield
+                    except Exception as error:
+                        raised = error
+                        raise
+            except BaseExceptionGroup as group:
+                # That there is a nursery is our affair: an error of the block is raised as it is.
+                if raised is None or group.exceptions != (raised,):
+                    raise
+                raise raised from raised.__cause__
             finally:
                 self._parts.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
                 self._parts = None

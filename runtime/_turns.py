@@ -141,6 +141,13 @@ class Turns:
         if spoilt:
             resident.discard()
 
+    def refuse(self, resident: Resident, message: Message, error: Exception) -> None:
+        """A parked actor handles nothing: its messages stay in the mailbox, but who asks is told."""
+        if message.headers is not None and (remote := asked(parse(message.headers))) is not None:
+            self._finished(resident, message, (error_part(*remote, error),))
+        else:
+            self.done_with(message)
+
     def _let_go(self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt) -> None:
         """The failed message leaves the line of its key."""
         if isinstance(outcome, Refused):

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, final
 
+import trio
 from attrs import define, field
 from psycopg import sql
 
@@ -15,7 +16,7 @@ from .._settings import Settings
 from .._store import DeadLetter, Promoted, RecordedEvent
 from ._arrays import numbers, texts
 from ._batch import rare_document, send_columns
-from ._budget import check_budget
+from ._budget import READERS, check_budget
 from ._connection import Connection
 from ._fetching import PostgresFetchSession
 from ._listening import PostgresEar
@@ -41,6 +42,9 @@ class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.
 
     Attributes:
+        pool: For handlers that want a transaction, and for callers.
+        readers: For the runtime's own short reads: handlers that keep every
+            connection of `pool` for long keep no actor from being loaded.
         direct_url: Where session locks and notifications work: the same as `url`
             unless a pooler is in between.
     """
@@ -50,6 +54,7 @@ class PostgresStore:
     settings: Settings
     process: str
     pool: Pool[Connection]
+    readers: Pool[Connection]
     statements: Statements
     partitions: int
     _markers: Markers = field(factory=Markers)
@@ -168,9 +173,11 @@ class PostgresStore:
         )
 
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        async with self.pool.connection() as connection:
-            answer = await connection.execute(self.statements[statement], parameters)
-            return await answer.fetchall()
+        with trio.fail_after(self.settings.command_deadline):
+            async with self.readers.connection() as connection:
+                # Not prepared: a plan that was made for small tables would be kept when they have grown.
+                answer = await connection.execute(self.statements[statement], parameters, prepare=False)
+                return await answer.fetchall()
 
 
 @asynccontextmanager
@@ -203,9 +210,12 @@ async def open_store(
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
     connect = partial(connect_session, url, role="pool", process=process)
-    pool = open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout)
-    async with pool as connections:
-        yield PostgresStore(url, direct, settings, process, connections, statements, partitions)
+    read = partial(connect_session, url, role="reader", process=process)
+    async with (
+        open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
+        open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
+    ):
+        yield PostgresStore(url, direct, settings, process, connections, readers, statements, partitions)
 
 
 async def _partitions(connection: Connection, schema: str) -> int:

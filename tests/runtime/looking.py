@@ -7,8 +7,6 @@ from attrs import frozen
 from tests.waiting import eventually
 from understudy.runtime.postgres import Connection
 
-OURS = "application_name like 'understudy %%' and datname = current_database()"
-
 
 @frozen
 class Looking:
@@ -31,13 +29,13 @@ class Looking:
         """Run a statement, and return how many rows it touched."""
         return (await self.connection.execute(query, parameters or None)).rowcount
 
-    async def until(self, query: LiteralString, *parameters: Any) -> Any:
+    async def until(self, query: LiteralString, *parameters: Any) -> None:
         """Ask until the one value of a query is true."""
 
         async def asked() -> Any:
             return await self.value(query, *parameters)
 
-        return await eventually(asked)
+        await eventually(asked)
 
     async def mailbox(self, queue: str) -> int:
         """Return how many messages are in a mailbox."""

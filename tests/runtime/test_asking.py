@@ -146,7 +146,8 @@ async def test_asks_while_the_session_is_being_reopened(
 
             async def ask_some() -> None:
                 for _ in range(30):
-                    replies.append(await runtime.ask(Account, "a", Deposit(1)))
+                    reply = await runtime.ask(Account, "a", Deposit(1))
+                    replies.append(reply)
 
             async with trio.open_nursery() as nursery:
                 for _ in range(5):
@@ -199,14 +200,13 @@ async def test_an_ask_of_a_handler_that_stops(database_url: str) -> None:
             outcomes.append(type(error).__name__)
 
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            async with us.open_runtime(app, database=database_url) as runtime:
-                for _ in range(50):
-                    nursery.start_soon(ask, runtime)
-                await runtime.ask(Account, "b", Deposit(1))
-                for _ in range(50):
-                    nursery.start_soon(ask, runtime)
-                await trio.lowlevel.checkpoint()
+        async with trio.open_nursery() as nursery, us.open_runtime(app, database=database_url) as runtime:
+            for _ in range(50):
+                nursery.start_soon(ask, runtime)
+            await runtime.ask(Account, "b", Deposit(1))
+            for _ in range(50):
+                nursery.start_soon(ask, runtime)
+            await trio.lowlevel.checkpoint()
     assert len(outcomes) == 100
     assert outcomes.count("answered") >= 50
 
@@ -225,11 +225,10 @@ async def test_a_tell_while_the_runtime_ends_is_answered(database_url: str, look
             outcomes.append(type(error).__name__)
 
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            async with us.open_runtime(app, database=database_url) as runtime:
-                for _ in range(10):
-                    nursery.start_soon(tell_on, runtime)
-                await eventually(lambda: len(outcomes) > 50)
+        async with trio.open_nursery() as nursery, us.open_runtime(app, database=database_url) as runtime:
+            for _ in range(10):
+                nursery.start_soon(tell_on, runtime)
+            await eventually(lambda: len(outcomes) > 50)
         async with us.open_runtime(app, database=database_url) as runtime:
             await runtime.wait_idle()
             balance = (await runtime.read(Account, "a")).balance
