@@ -6,7 +6,7 @@ be asked for again and again. That happens here and nowhere else, always with a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -31,7 +31,7 @@ async def eventually(condition: Callable[[], object], *, within: float = WITHIN)
     while True:
         answer: Any = condition()
         if isinstance(answer, Awaitable):
-            answer = await answer
+            answer = await cast("Awaitable[Any]", answer)
         if answer:
             return
         if trio.current_time() > deadline:

@@ -37,6 +37,14 @@ class Looking:
 
         await eventually(asked)
 
+    async def owned(self, queues: int = 1) -> None:
+        """Wait until whoever is there has taken all partitions of so many queues."""
+        await self.until(
+            "select count(*) = %s * (select partitions from understudy.meta)"
+            " from understudy.partitions where owner is not null",
+            queues,
+        )
+
     async def mailbox(self, queue: str) -> int:
         """Return how many messages are in a mailbox."""
         found = await self.value("select count(*) from understudy.messages where queue = %s", queue)
