@@ -47,6 +47,8 @@ from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge
 from ._recovery import fold as fold
 from ._retry import Retry as Retry
+from ._route import RouteDefinition as RouteDefinition
+from ._route import routed as routed
 from ._turn import DecideTurn as DecideTurn
 from ._turn import Turn as Turn
 from .codec import Codec as Codec

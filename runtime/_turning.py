@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from understudy.actors import ActorDefinition, App, DecideTurn, Decision, run_decider
+from understudy.actors import ActorDefinition, App, DecideTurn, Decision, routed, run_decider
 
 from ._clock import StoreClock
 from ._headers import asked, parse, trail
@@ -40,6 +40,7 @@ class Turning:
         self._codec = app.codec
         self._sender = sender
         self._clock = clock
+        self._routes = app.routes
 
     def compute(self, resident: Resident, work: Work) -> Computed:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
@@ -51,6 +52,7 @@ class Turning:
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:
         definition, codec = self._definition, self._codec
+        command: object
         headers = parse(work.headers)
         if isinstance(work, LocalAsk):
             message_id, attempt, command = work.id, 1, work.command
@@ -71,6 +73,8 @@ class Turning:
                 events.append(EventRow(definition.name, resident.key, seq, name, version, payload, metadata))
         sends: list[SendRow] = []
         rare: list[Rare] = []
+        if decision.events and self._routes:
+            decision.sends.extend(routed(self._routes, decision.events, turn))
         if decision.sends:
             sends, later = self._sender.rows(decision.sends, causes)
             rare.extend(later)

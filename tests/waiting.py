@@ -6,7 +6,7 @@ be asked for again and again. That happens here and nowhere else, always with a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import trio
 
@@ -29,9 +29,9 @@ async def eventually(condition: Callable[[], object], *, within: float = WITHIN)
     """
     deadline = trio.current_time() + within
     while True:
-        answer: Any = condition()
-        if isinstance(answer, Awaitable):
-            answer = await cast("Awaitable[Any]", answer)
+        found: Any = condition()
+        pending: Any = found
+        answer: Any = await pending if isinstance(found, Awaitable) else found
         if answer:
             return
         if trio.current_time() > deadline:

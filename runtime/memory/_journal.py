@@ -67,6 +67,11 @@ class Journal:
             key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
         }
 
+    def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Return one page of the keys that have events, sorted."""
+        found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
+        return sorted(key for key in found if key > after)[:most]
+
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Return one page of a stream."""
         return self._entry(actor, key).after(after, most)

@@ -100,6 +100,10 @@ class Mailbox:
             for message in lane.messages.values()
         )
 
+    def depth(self, queue: str) -> int:
+        """How many messages a queue holds."""
+        return sum(len(lane.messages) for (name, _), lane in self._lanes.items() if name == queue)
+
     def _unread(self, cursor: Cursor) -> Iterator[Stored]:
         lane, after, within = cursor.lane, cursor.after, cursor.within
         found = self._lanes.get((lane.queue, lane.priority))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, final
 
 import trio
 from attrs import evolve
+
+from understudy.actors import UnderstudyError
 
 from .._rows import Rare, SendRow, Stream
 from .._store import DeadLetter, Promoted, RecordedEvent
@@ -131,6 +133,11 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._tables.journal.load(actor, state_version, after, most)
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, after one of them."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.keys(actor, after, most)
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         await trio.lowlevel.checkpoint()
@@ -142,6 +149,21 @@ class MemoryStore:
         tables, now = self._tables, self._tables.time.now()
         return tables.mailbox.due(queues, now) or any(
             due_at <= now and message.queue in queues for due_at, _, message in tables.scheduled
+        )
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        await trio.lowlevel.checkpoint()
+        return {queue: self._tables.mailbox.depth(queue) for queue in queues}
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """There is none.
+
+        Raises:
+            UnderstudyError: Always; it names what to use instead.
+        """
+        raise UnderstudyError(
+            "the in-memory store has no SQL: send in `async with store.transaction() as connection`"
         )
 
     async def promote_due(self, most: int) -> Promoted:

@@ -45,6 +45,11 @@ class Marker:
     forget: int | None = None
     """The batch whose marker this commit deletes: its outcome is known, nobody will ask again."""
 
+    @property
+    def parameters(self) -> tuple[str, str, str | None]:
+        """Writer, batch and forget as texts: numbers would be prepared anew for each size they come in."""
+        return str(self.writer), str(self.batch), None if self.forget is None else str(self.forget)
+
 
 @define(eq=False)
 class Markers:

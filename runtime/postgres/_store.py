@@ -175,7 +175,8 @@ class PostgresStore:
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with trio.fail_after(self.settings.command_deadline):
             async with self.readers.connection() as connection:
-                answer = await connection.execute(self.statements[statement], parameters)
+                # Not prepared: a plan that was made for small tables would be kept when they have grown.
+                answer = await connection.execute(self.statements[statement], parameters, prepare=False)
                 return await answer.fetchall()
 
 

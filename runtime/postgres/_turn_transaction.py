@@ -45,7 +45,7 @@ class PostgresTurnTransaction:
             with trio.fail_after(self.deadline):
                 await self.connection.execute(
                     self.statements["commit_batch"],
-                    (marker.writer, marker.batch, marker.forget, *batch_parameters((turn,), rings)),
+                    (*marker.parameters, *batch_parameters((turn,), rings)),
                 )
                 await self.connection.execute("commit")
         except FAILURES as error:

@@ -1,13 +1,15 @@
 """The example of flights: real processes, real signals, every total checked."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from examples.flights._file import open_lines
-from tests.programs import Ended, Signal, run, started, wait_until
+from tests.databases import temporary_folder
+from tests.programs import Ended, Program, Signal, run, started, wait_until
 
 DEMO = "examples.flights"
 FLIGHTS = 4000
@@ -142,6 +144,32 @@ def test_fresh_leaves_other_apps_alone(database_url: str, tmp_path: Path) -> Non
     assert refused.code == 1
     assert "the queues shop of another app" in refused.out
     assert "All 300 flights were handled before" in demo(database_url, "--file", str(file)).out
+
+
+def test_on_the_embedded_server_ctrl_c_leaves_it_in_order() -> None:
+    """Ctrl-C reaches the whole process group; the server takes no harm, and the next run goes on."""
+    with temporary_folder() as folder:
+        arguments = (DEMO, *LOADING, "--data-folder", str(folder))
+        with started(*arguments) as program:
+            url = f"postgresql://postgres@/flights?host={_socket_folder(folder, program)}&port=5432"
+            wait_until(url, sent(500), program)
+            program.press_ctrl_c()
+            ended = program.wait(timeout=8)
+        assert ended.code == 128 + Signal.SIGINT, ended.text
+        assert "Traceback" not in ended.text
+        again = run(*arguments)
+        assert again.code == 0, again.text
+        assert "Going on" in again.out
+
+
+def _socket_folder(folder: Path, program: Program) -> Path:
+    """Wait until the database of the demo is there; returns the folder of the server's socket."""
+    while program.process.poll() is None:
+        for socket in folder.glob("*/server/.s.PGSQL.5432"):
+            url = f"postgresql://postgres@/flights?host={socket.parent}&port=5432"
+            with suppress(psycopg.OperationalError), psycopg.connect(url):
+                return socket.parent
+    raise AssertionError(program.wait().text)
 
 
 @pytest.mark.parametrize(

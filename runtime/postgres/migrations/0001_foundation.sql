@@ -275,6 +275,7 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 declare
     failed json;
+    held integer;
     deleted bigint[];
 begin
     insert into {schema}.commits (writer, batch) values (commit_batch.writer, commit_batch.batch);
@@ -283,17 +284,15 @@ begin
     end if;
 
     if fence_queue is not null then
-        with held as materialized (
-            select p.queue, p.partition, p.epoch
-            from unnest(fence_queue, fence_partition) as f (queue, partition)
-            join {schema}.partitions p using (queue, partition)
-            for share of p
-        )
-        select json_agg(json_build_array(f.queue, f.partition)) into failed
-        from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
-        left join held using (queue, partition)
-        where held.epoch is distinct from f.epoch;
-        if failed is not null then
+        perform from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
+        join {schema}.partitions p using (queue, partition, epoch)
+        for share of p;
+        get diagnostics held = row_count;
+        if held <> cardinality(fence_queue) then
+            select json_agg(json_build_array(f.queue, f.partition)) into failed
+            from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
+            left join {schema}.partitions p using (queue, partition)
+            where p.epoch is distinct from f.epoch;
             raise exception 'partitions have another owner' using errcode = 'US001',
                 detail = json_build_object('stale', failed);
         end if;
