@@ -5,18 +5,16 @@ from functools import partial
 
 import pytest
 
-from tests.runtime.looking import Looking
+from tests.runtime.looking import Looking, looking_at
 from tests.stores import OpenBench, open_memory_bench, open_postgres_bench
 from understudy.runtime._store import Store
-from understudy.runtime.postgres import Connection
 
 
 @pytest.fixture
 async def looking(database_url: str) -> AsyncIterator[Looking]:
     """A connection of the test's own, to see what is stored and to do by SQL what others might."""
-    connection = await Connection.connect(database_url, autocommit=True)
-    async with connection:
-        yield Looking(connection)
+    async with looking_at(database_url) as found:
+        yield found
 
 
 @pytest.fixture(params=["memory", "postgres"])
