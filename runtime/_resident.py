@@ -86,6 +86,11 @@ class Resident:
             and self.spill is Spill.NONE
         )
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it waits for somebody to resume it."""
+        return self.phase is Phase.PARKED or (self.phase is Phase.BLOCKED and self.due == float("inf"))
+
     def discard(self) -> None:
         """Forget the state: it holds something that was not, or will not be, committed."""
         self.phase = Phase.COLD

@@ -30,6 +30,8 @@ from understudy.actors import (
     open_supervisor,
 )
 
+from ._actor_handler import ActorHandler
+from ._failing import describe
 from ._finished import Finished, Lineage, NotOwner, Promise, Repeated, Settled, Verdict
 from ._headers import ASK, ASKER, ONCE, around, once_id, parse
 from ._listener import ListenerState
@@ -40,7 +42,7 @@ from ._rows import Rare, SendRow
 from ._sending import Sender
 from ._settings import Settings
 from ._signals import LocalAsk
-from ._store import DeadLetter, Store
+from ._store import DeadLetter, Parked, Store
 from ._tree import Arrangement, arranged_tree, settings_of
 from .memory import MemoryStore
 from .postgres import choose_database, open_database
@@ -527,6 +529,39 @@ class Runtime:
             ```
         """
         return self._running().store.connection()
+
+    async def parked(self) -> list[Parked]:
+        """Return the keys of this app's actors and queues that are stopped until they are resumed.
+
+        That is what `on_failure="park"` stopped after a failure, and actors whose journal cannot be
+        replayed. The database knows of those that have a message, whichever process they belong to;
+        an actor that was found broken by an ask alone is known in its own process only.
+        """
+        parts = self._running()
+        found = {(each.queue, each.key): each for each in await parts.store.parked(parts.app.queues)}
+        for name, handler in parts.handlers.items():
+            if isinstance(handler, ActorHandler):
+                for key, problem in handler.parked().items():
+                    found.setdefault((name, key), Parked(name, key, 0, describe(problem)))
+        return sorted(found.values(), key=lambda each: (each.queue, each.key))
+
+    async def resume(self, actor: type | str, key: str) -> int:
+        """Let a parked key go on: its first message is tried again, and the others follow in order.
+
+        It works whichever process the key belongs to: that is told at once, and finds out within
+        `Settings.poll_interval` if the notification is lost. For a key that is not parked it does nothing.
+
+        Args:
+            actor: The actor's class or name, or the name of a queue.
+            key: Which one.
+
+        Returns:
+            How many messages of the key were parked; 0 too for an actor that an ask alone found broken.
+        """
+        parts, name = self._running(), actor_name(actor)
+        resumed = await parts.store.resume(name, check_key(key))
+        parts.look_for_resumed(name)
+        return resumed
 
     async def dead_letters(self, queue: str | None = None, *, most: int = 100) -> list[DeadLetter]:
         """Return the newest dead letters, of one queue or of all."""

@@ -27,7 +27,7 @@ from attrs import define, field
 
 from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
 
-from ._failing import dead_part, retry_part
+from ._failing import dead_part, park_part, retry_part
 from ._finished import Finished, NotOwner, Repeated, Settled, Verdict
 from ._headers import ONCE, asked, once_id, parse
 from ._replying import copy_part, error_part, first_error_part
@@ -90,7 +90,7 @@ class Turns:
         """Compute the turns that wait for a loaded actor, up to one that stops it."""
         while resident.waiting and resident.phase is Phase.LOADED:
             self._turn(resident, resident.waiting.popleft())
-        self._line_up(resident)
+        self.line_up(resident)
 
     def hand_over(self) -> None:
         """Give the writer what is finished, and the fetcher the room that is free."""
@@ -156,6 +156,17 @@ class Turns:
             self._finished(resident, message, (error_part(*remote, error),))
         else:
             self.done_with(message)
+
+    def park(self, message: Message, problem: Exception) -> bool:
+        """Store at an actor's first message that it is parked, and why; not at an ask, which is answered."""
+        if message.headers is not None and asked(parse(message.headers)) is not None:
+            return False
+        if message.wait == float("inf"):
+            self.done_with(message)  # it is stored already
+            return True
+        part = park_part(message, problem)
+        self.out.append(Finished(self.origin, message.fence, rare=(part,), subject=(None, message)))
+        return True
 
     def _let_go(
         self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt, once: Sequence[Rare]
@@ -315,9 +326,9 @@ class Turns:
         if resident.redo:
             resident.put_back()
             resident.discard()
-        self._line_up(resident)
+        self.line_up(resident)
 
-    def _line_up(self, resident: Resident) -> None:
+    def line_up(self, resident: Resident) -> None:
         """Load the actor if it has work; read its key again if messages were set aside and it has none."""
         if resident.phase is Phase.COLD and resident.waiting:
             self.residents.cold[resident.key] = resident

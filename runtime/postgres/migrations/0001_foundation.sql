@@ -37,6 +37,9 @@ create table {schema}.messages (
 -- Rows live for milliseconds: vacuum by count, not by share of the table.
 alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
+-- What is parked until somebody resumes it. No other row has an entry here.
+create index messages_parked on {schema}.messages (queue, key) where not_before = 'infinity';
+
 create table {schema}.scheduled (
     id bigint primary key default nextval('{schema}.message_ids'),
     due_at timestamptz not null,
@@ -159,7 +162,8 @@ language sql immutable parallel safe as $$
     select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
 $$;
 
--- Wake whoever listens: the name of a queue, `@` for the scheduler, `!name` for one asker, `*` for all.
+-- Wake whoever listens: the name of a queue, `+name` for its parked keys, `@` for the scheduler, `!name` for one
+-- asker, `*` for all.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
@@ -247,6 +251,19 @@ begin
         perform {schema}.ring(coalesce(wanted_queue, '*'));
     end if;
     return moved;
+end $$;
+
+-- Let a parked key go on: its messages may be tried again, and its owner is told.
+-- The owner is told even if none waits: an actor may have been found broken by an ask alone.
+create function {schema}.resume(queue text, key text) returns bigint language plpgsql as $$
+declare
+    resumed bigint;
+begin
+    update {schema}.messages m set not_before = null
+    where m.queue = resume.queue and m.key = resume.key and m.not_before = 'infinity';
+    get diagnostics resumed = row_count;
+    perform {schema}.ring('+' || resume.queue);
+    return resumed;
 end $$;
 
 -- The mailbox is empty one moment and holds a million rows the next, so
