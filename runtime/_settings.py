@@ -80,6 +80,8 @@ class Settings:
         pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
+        check_purity: Whether each turn is computed a second time, from the events alone, and compared: for
+            tests, and to find out which actor is not pure. It costs a copy of the state for each turn.
         concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
 
     Raises:
@@ -103,4 +105,5 @@ class Settings:
     pool_size: int = attrs.field(default=4, validator=_positive_count)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
+    check_purity: bool = False
     concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)

@@ -156,6 +156,19 @@ async def test_pending_means_due(bench: Bench) -> None:
         assert not await bench.store.pending([QUEUE])
 
 
+async def test_a_queue_has_a_depth(bench: Bench) -> None:
+    """Messages in the mailbox count, whatever their priority and though they wait; those for later do not."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1), send_row(2, priority=1), send_row(3, queue="other"))
+        (message,) = await one.messages()
+        await one.commit(
+            finished(fence=message.fence, rare=[retry_part("retries", message, delay=100.0)]),
+            finished(rare=[later(4, delay=100.0)]),
+        )
+        depths = await bench.store.depths([QUEUE, "empty"])
+        assert depths == {QUEUE: 2, "empty": 0}
+
+
 async def bury(one: Process, *wanted: int, queue: str = QUEUE) -> None:
     """Send some messages and give them up."""
     await one.send(*(send_row(number, "a", queue=queue, headers='{"h":1}') for number in wanted))
