@@ -19,7 +19,10 @@ ROLES = ("listener", "fetcher", "writer", "pool", "reader")
 async def kill_backends(url: str, looking: Looking, books: Books, seconds: float) -> None:
     """Kill the backends of a runtime under load, one role after the other, in no order."""
     chance = dice()
-    async with us.open_runtime(ledger(), database=url, settings=settings()) as runtime, sending(runtime, books):
+    async with (
+        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        sending(runtime, books),
+    ):
         end = trio.current_time() + seconds
         while trio.current_time() < end:
             await looking.terminate(chance.choice(ROLES))
@@ -95,7 +98,10 @@ async def test_a_wire_that_is_cut_control(database_url: str, looking: Looking) -
 async def restart_the_server(server: PostgresServer, url: str, books: Books, rounds: int) -> None:
     """Stop the server, or kill it, and start it again, under load."""
     chance = dice()
-    async with us.open_runtime(ledger(), database=url, settings=settings()) as runtime, sending(runtime, books):
+    async with (
+        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        sending(runtime, books),
+    ):
         for number in range(rounds):
             before = len(books.accepted)
             await trio.to_thread.run_sync(server.stop if number % 2 else server.kill)
