@@ -112,7 +112,8 @@ def routed(
 def _messages(route: RouteDefinition, event: object, turn: DecideTurn) -> list[Tell | Enqueue]:
     try:
         found = route.function(event, turn) if route.takes_turn else route.function(event)
-        effects: list[Any] = list(found) if isinstance(found, Iterable) else [found]
+        several: Any = found
+        effects: list[Any] = list(several) if isinstance(found, Iterable) else [found]
     except Rejected as error:
         raise EffectError(
             f"route {route.name} raised Rejected: {error}; the event has been decided, so a route refuses "

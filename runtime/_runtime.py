@@ -103,7 +103,7 @@ class Runtime:
     Args:
         app: What to run.
         database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
-            in-memory store, or a `MemoryStore` to share one.
+            in-memory store, or a store, such as a `MemoryStore`, to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
@@ -116,7 +116,7 @@ class Runtime:
         self,
         app: App,
         *,
-        database: str | MemoryStore | None = None,
+        database: str | Store | None = None,
         direct_url: str | None = None,
         settings: Settings | None = None,
         folder: Path | None = None,
@@ -180,7 +180,7 @@ class Runtime:
         if self._database == "memory:":
             yield MemoryStore(partitions=self.settings.partitions)
             return
-        if isinstance(self._database, MemoryStore):
+        if self._database is not None and not isinstance(self._database, str):
             yield self._database
             return
         choice = choose_database(self._database)
@@ -530,7 +530,7 @@ class Runtime:
 async def open_runtime(
     app: App,
     *,
-    database: str | MemoryStore | None = None,
+    database: str | Store | None = None,
     direct_url: str | None = None,
     settings: Settings | None = None,
     folder: Path | None = None,
@@ -548,7 +548,7 @@ async def open_runtime(
     Args:
         app: What to run.
         database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
-            in-memory store, or a `MemoryStore` to share one.
+            in-memory store, or a store, such as a `MemoryStore`, to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.

@@ -52,6 +52,7 @@ class Turning:
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:
         definition, codec = self._definition, self._codec
+        command: object
         headers = parse(work.headers)
         if isinstance(work, LocalAsk):
             message_id, attempt, command = work.id, 1, work.command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, LiteralString, final
 
+import psycopg
 from attrs import frozen
 from psycopg import sql
 
@@ -73,12 +74,17 @@ async def rebase(connection: Connection, *, schema: str) -> Rebased | None:
 
 
 async def _is_at_home(connection: Connection, schema: str) -> bool:
-    answer = await connection.execute(
-        sql.SQL(
-            "select m.system_identifier = c.system_identifier::text"
-            " from {}.meta m, pg_catalog.pg_control_system() c"
-        ).format(sql.Identifier(schema))
-    )
+    try:
+        answer = await connection.execute(
+            sql.SQL(
+                "select m.system_identifier = c.system_identifier::text"
+                " from {}.meta m, pg_catalog.pg_control_system() c"
+            ).format(sql.Identifier(schema))
+        )
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise SchemaError(
+            f"there is no schema {schema!r} of an app in this database: nothing to rebase"
+        ) from error
     return await answer.fetchone() == (True,)
 
 

@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.runtime.looking import Looking
-from understudy.runtime.postgres import Connection
+from tests.runtime.looking import Looking, looking_at
 
 
 @pytest.fixture
 async def looking(database_url: str) -> AsyncIterator[Looking]:
     """A connection of the test's own, to see what is stored and to do by SQL what others might."""
-    connection = await Connection.connect(database_url, autocommit=True)
-    async with connection:
-        yield Looking(connection)
+    async with looking_at(database_url) as found:
+        yield found
