@@ -19,7 +19,9 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.runtime._rows import Committed, Conflict
+from understudy.runtime._rows import Committed, Conflict, Fence
+
+WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'commit_batch'"
 
 
 async def test_a_successor_waits_for_a_commit_that_is_under_way(migrated_url: str) -> None:
@@ -46,10 +48,7 @@ async def test_a_successor_waits_for_a_commit_that_is_under_way(migrated_url: st
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(commit)
                 watcher = await bench.connect("watcher")
-                waiting = (
-                    "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'commit_batch'"
-                )
-                while not await execute(watcher, waiting):
+                while not await execute(watcher, WAITING):
                     pass
                 await bench.end_session("one")
                 nursery.start_soon(succeed)
@@ -70,14 +69,14 @@ async def test_a_commit_that_comes_after_its_successor_is_void(migrated_url: str
 
 
 async def test_the_server_ends_the_session_of_a_frozen_owner(migrated_url: str) -> None:
-    """A process that says nothing for `idle_session_timeout` owns nothing any more, though its link stands."""
+    """A process that says nothing for `idle_session_timeout` owns nothing any more."""
     settings = evolve(SETTINGS, idle_session_timeout=0.2)
     async with open_postgres_bench(migrated_url, settings) as bench:
         async with bench.store.open_fetch_session("frozen") as frozen:
             await frozen.prepare([QUEUE])
             assert len(await frozen.take([QUEUE], [])) == PARTITIONS
             async with bench.store.open_fetch_session("two") as two:
-                taken = []
+                taken = list[Fence]()
                 with trio.fail_after(10):
                     while len(taken) < PARTITIONS:
                         taken += await two.take([QUEUE], taken)
@@ -87,7 +86,7 @@ async def test_the_server_ends_the_session_of_a_frozen_owner(migrated_url: str) 
 
 
 async def test_what_goes_wrong_in_a_batch_is_named(migrated_url: str) -> None:
-    """A batch of two hundred turns with one stale fence and one of a handled message: the writer learns which."""
+    """A batch of two hundred turns one of them of a handled message: the writer learns which."""
     async with open_postgres_bench(migrated_url) as bench, open_process(bench.store) as one:
         await one.send(*(send_row(number, None) for number in range(200)))
         messages = await one.messages()
