@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -30,8 +30,8 @@ from understudy.actors import (
     open_supervisor,
 )
 
-from ._finished import Finished, Lineage, NotOwner, Promise, Settled, Verdict
-from ._headers import ASK, ASKER, around, parse
+from ._finished import Finished, Lineage, NotOwner, Promise, Repeated, Settled, Verdict
+from ._headers import ASK, ASKER, ONCE, around, once_id, parse
 from ._listener import ListenerState
 from ._parts import Parts
 from ._recovering import Recovery
@@ -203,12 +203,14 @@ class Runtime:
         at: datetime | None = None,
         headers: Mapping[str, str] | None = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
         connection: Any = None,
     ) -> None:
         """Send a command to one actor. It is durable once this returns.
 
         Order: commands of one sender to one actor are handled in the order they were sent.
         Cancellation: what the writer has not begun to commit is not sent; what it has, may be.
+        With an idempotency key it may be sent again without harm, by whichever process.
 
         Args:
             actor: The actor's class, or its name.
@@ -218,6 +220,8 @@ class Runtime:
             at: Not before this moment; a datetime with a zone.
             headers: Travels with the message.
             priority: -1 (low), 0, or 1 (high).
+            idempotency_key: Names this request to this actor: only the first command with it has
+                an effect, for as long as `Settings.idempotency_retention` says.
             connection: A psycopg connection of the caller's: the message is then part of the
                 caller's transaction, and durable when that commits.
 
@@ -227,7 +231,8 @@ class Runtime:
             Unencodable: The command would not come back as it was.
         """
         effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
-        await self.send(effect, connection=connection)
+        ours = {} if idempotency_key is None else {ONCE: check_key(idempotency_key)}
+        await self._send((effect,), ours, connection)
 
     async def enqueue(
         self,
@@ -265,8 +270,13 @@ class Runtime:
             effects: `Tell` and `Enqueue` values; those to one actor arrive in this order.
             connection: A psycopg connection of the caller's, to be part of its transaction.
         """
+        await self._send(effects, {}, connection)
+
+    async def _send(
+        self, effects: Sequence[Tell | Enqueue], ours: Mapping[str, str], connection: Any
+    ) -> None:
         parts = self._running()
-        now, later = self._sender(parts).rows(effects, None)
+        now, later = self._sender(parts).rows(effects, None, ours)
         if connection is not None:
             rings = sorted({row.queue for row in now})
             await parts.store.send(connection, now, later, rings)
@@ -297,6 +307,7 @@ class Runtime:
         command: Command[R],
         *,
         headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> R:
         """Send a command to one actor and wait for its reply.
 
@@ -311,42 +322,79 @@ class Runtime:
             key: Which one.
             command: What it is asked.
             headers: Travels with the command.
+            idempotency_key: Names this request to this actor: who asks again with it, in whichever
+                process, gets the first outcome, a refusal included, and nothing happens a second
+                time, for as long as `Settings.idempotency_retention` says. A failure is no outcome.
 
         Returns:
             What the decider returned.
 
         Raises:
             Rejected: The actor refused.
+            OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
+                Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
             Exception: What the decider raised; as `AskFailed` if it ran in another process.
         """
         name = actor_name(actor)
         parts = self._running()
         check_key(key)
+        if idempotency_key is None:
+            return await self._ask(parts, name, key, command, headers, {})
+        once = once_id(name, key, check_key(idempotency_key))
+        while True:
+            outcome = await parts.store.outcome(once)
+            if outcome is not None:
+                first: R = read_outcome(parts.app.codec, type(command), outcome)
+                return first
+            with suppress(Repeated):  # somebody else was first, after this looked
+                return await self._ask(parts, name, key, command, headers, {ONCE: idempotency_key})
+
+    async def _ask(  # noqa: PLR0917 - what `ask` was given, and the runtime's own headers
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
+    ) -> R:
         if name in parts.asks:
             try:
-                return await self._ask_here(parts, name, key, command, headers)
+                return await self._ask_here(parts, name, key, command, headers, ours)
             except NotOwner:
                 pass  # its turn has not begun, or was void: the mailbox knows the way
-        return await self._ask_elsewhere(parts, name, key, command, headers)
+        return await self._ask_elsewhere(parts, name, key, command, headers, ours)
 
-    async def _ask_here(
-        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    async def _ask_here(  # noqa: PLR0917 - as `_ask`
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
     ) -> R:
         promise = Promise()
         ask_id = f"{self.process}/{next(self._ids)}"
-        text = None if not headers else around(headers, {})
+        text = None if not headers and not ours else around(headers or {}, ours)
         after = parts.count.by_queue.get(name, 0)
         parts.asks[name].send_nowait(LocalAsk(key, command, promise, ask_id, text, after))
         reply: R = await promise.wait()
         return reply
 
-    async def _ask_elsewhere(
-        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    async def _ask_elsewhere(  # noqa: PLR0917 - as `_ask`
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
     ) -> R:
         ask_id = f"{self.process}/{uuid.uuid4().hex}"
         now, _ = self._sender(parts).rows([Tell(name, key, command)], None)
-        text = around(headers or {}, {ASK: ask_id, ASKER: self.process})
+        text = around(headers or {}, {**ours, ASK: ask_id, ASKER: self.process})
         await self._commit(parts, [now[0]._replace(headers=text)], ())
         while True:
             replied = parts.replied

@@ -80,6 +80,7 @@ class Settings:
         pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
+        idempotency_retention: Seconds for which the first outcome of an idempotency key is kept.
         check_purity: Whether each turn is computed a second time, from the events alone, and compared: for
             tests, and to find out which actor is not pure. It costs a copy of the state for each turn.
         concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
@@ -105,5 +106,6 @@ class Settings:
     pool_size: int = attrs.field(default=4, validator=_positive_count)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
+    idempotency_retention: float = attrs.field(default=86_400.0, validator=_positive_seconds)
     check_purity: bool = False
     concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)

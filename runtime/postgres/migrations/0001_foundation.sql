@@ -444,6 +444,40 @@ begin
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
     end if;
+
+    -- First outcomes of idempotency keys. A turn that finds one, not expired, is a repetition and does not
+    -- happen; one without an outcome of its own only looks.
+    if rare -> 'once' is not null then
+        with stored as (
+            insert into {schema}.outcomes as old (id, outcome, expires_at)
+            select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
+            from json_to_recordset(rare -> 'once') as o (id text, outcome json, retention double precision)
+            where o.outcome is not null
+            on conflict (id) do update set outcome = excluded.outcome, expires_at = excluded.expires_at
+                where old.expires_at <= clock_timestamp()
+            returning old.id
+        )
+        select json_agg(o.id) into failed
+        from json_to_recordset(rare -> 'once') as o (id text, outcome json)
+        where case when o.outcome is not null then o.id not in (select id from stored)
+              else exists (select from {schema}.outcomes kept
+                           where kept.id = o.id and kept.expires_at > clock_timestamp()) end;
+        if failed is not null then
+            raise exception 'idempotency keys have outcomes already' using errcode = 'US001',
+                detail = json_build_object('repeated', failed);
+        end if;
+    end if;
+
+    -- A repeated ask from another process is answered with the first outcome.
+    if rare -> 'copies' is not null then
+        insert into {schema}.outcomes (id, outcome, expires_at)
+        select c.id, kept.outcome, clock_timestamp() + c.retention * interval '1 second'
+        from json_to_recordset(rare -> 'copies') as c (id text, "of" text, retention double precision)
+        join {schema}.outcomes kept on kept.id = c."of"
+        on conflict (id) do nothing;
+        perform {schema}.ring('!' || o.asker)
+        from (select distinct asker from json_to_recordset(rare -> 'copies') as r (asker text)) as o;
+    end if;
 end $$;
 
 -- Move what is due into the mailbox, where it gets a fresh transaction id; forget what has expired.
