@@ -128,9 +128,9 @@ class Runtime:
     ) -> None:
         app.check()
         self.app = app
-        self.settings = settings_of(app, settings or Settings(), tree)
+        self.settings: Settings = settings_of(app, settings or Settings(), tree)
         self._arrangement = tree
-        self.process = (
+        self.process: str = (
             process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
         )
         self._database = database
