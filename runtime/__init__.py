@@ -1,5 +1,6 @@
 """The machinery that runs actors: sessions, mailboxes and the journal, over PostgreSQL."""
 
+from ._drift import ClassDrift as ClassDrift
 from ._runtime import NotRunning as NotRunning
 from ._runtime import Recorded as Recorded
 from ._runtime import Runtime as Runtime

@@ -31,6 +31,7 @@ from understudy.actors import (
 )
 
 from ._actor_handler import ActorHandler
+from ._drift import check_drift
 from ._failing import describe
 from ._finished import Finished, Lineage, NotOwner, Promise, Repeated, Settled, Verdict
 from ._headers import ASK, ASKER, ONCE, around, once_id, parse
@@ -159,6 +160,7 @@ class Runtime:
         """Run for the length of a block, as `open_runtime` does."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._open_store())
+            await check_drift(self.app, store, self.settings.drift)
             self._parts = Parts(self.app, store, self.settings, self.process)
             raised: BaseException | None = None
             try:
@@ -643,6 +645,7 @@ async def open_runtime(
         DatabaseError: The database cannot be reached, or refuses.
         SchemaError: Its schema does not fit, or may not be created.
         BudgetExceeded: It has too few connections left.
+        ClassDrift: A class of events changed without a new version, and such events are stored.
 
     Example:
         ```python
