@@ -1,5 +1,6 @@
 """The machinery that runs actors: sessions, mailboxes and the journal, over PostgreSQL."""
 
+from ._drift import ClassDrift as ClassDrift
 from ._open import open_runtime as open_runtime
 from ._posting import NotRunning as NotRunning
 from ._reading import Recorded as Recorded

@@ -48,6 +48,7 @@ async def open_runtime(
         DatabaseError: The database cannot be reached, or refuses.
         SchemaError: Its schema does not fit, or may not be created.
         BudgetExceeded: It has too few connections left.
+        ClassDrift: A class of events changed without a new version, and such events are stored.
 
     Example:
         ```python

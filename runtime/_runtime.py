@@ -27,6 +27,7 @@ from understudy.actors import (
 
 from ._actor_handler import ActorHandler
 from ._asking import Asking, Question
+from ._drift import check_drift
 from ._failing import describe
 from ._headers import ONCE
 from ._listener import ListenerState
@@ -127,6 +128,7 @@ class Runtime:
     async def opened(self) -> AsyncGenerator[None]:
         """Run for the length of a block, as `open_runtime` does."""
         async with open_place(self._place, self.settings, self.app.name, self.process) as store:
+            await check_drift(self.app, store, self.settings.drift)
             parts = Parts(self.app, store, self.settings, self.process)
             raised: BaseException | None = None
             try:
