@@ -17,7 +17,10 @@ PROGRAMS = int(os.environ.get("UNDERSTUDY_SIMULATIONS", "60"))
 """How many in memory; a tenth of it on PostgreSQL."""
 
 COMMON = settings(
-    deadline=None, stateful_step_count=30, suppress_health_check=tuple(HealthCheck), print_blob=True
+    deadline=None,
+    stateful_step_count=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True,
 )
 SEARCH = settings(COMMON, max_examples=500, phases=[Phase.generate], database=None, derandomize=True)
 """For a planted bug: found is enough, and nothing is kept."""

@@ -13,6 +13,7 @@ from understudy.runtime._finished import Finished
 from understudy.runtime._rows import CommitResult, StoredSnapshot, Stream
 from understudy.runtime._store import WriteSession
 from understudy.runtime.memory import MemoryTransaction
+from understudy.runtime.memory._tables import Tables
 from understudy.runtime.postgres import Connection
 
 from .steps import Setup, Trouble
@@ -49,6 +50,16 @@ class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGen
         self._stall = setup.stall
         self.lose_next = False
 
+    @property
+    def tables(self) -> Tables:
+        """What it holds."""
+        return self._tables
+
+    def end_sessions(self) -> None:
+        """Let every process lose its right to handle anything."""
+        for session in list(self._sessions):
+            session.end()
+
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[Any]:
         """Open the writer's session."""
@@ -65,8 +76,7 @@ class _RoughSession:
     async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
         if self.store.lose_next:
             self.store.lose_next = False
-            for session in list(self.store._sessions):
-                session.end()
+            self.store.end_sessions()
         if self.stall:  # time enough for somebody else to handle the same messages
             await trio.sleep(self.stall)
         return await self.session.commit(turns, rings)
@@ -77,19 +87,19 @@ class _RoughSession:
 class InMemory:
     """A world in memory, in virtual time."""
 
-    database: MemoryStore
+    database: RoughStore
     virtual: bool = True
 
     async def cause(self, trouble: Trouble, process: str) -> None:
         """End the fetcher's session, now or before the next commit; no other can end."""
-        if trouble.what == "commit" and isinstance(self.database, RoughStore):
+        if trouble.what == "commit":
             self.database.lose_next = True
         else:
             self.database.end_session(process)
 
     async def scheduled(self) -> int:
         """How many messages wait for a later time."""
-        return len(self.database._tables.scheduled)
+        return len(self.database.tables.scheduled)
 
 
 @final
@@ -156,7 +166,7 @@ def on_postgres(url: str) -> Worlds:
 
 
 @final
-class StaleSnapshots(RoughStore):
+class StaleSnapshots(RoughStore):  # type: ignore[misc] # as above
     """The bug: an actor's first snapshot is given out under the sequence numbers of its later ones."""
 
     def __init__(self, setup: Setup) -> None:
@@ -206,14 +216,14 @@ class _BlindSession:
         """Commit whatever comes, and lose the right to every third."""
         self.commits += 1
         self.store.lose_next = self.commits % 3 == 0
-        transaction = _BlindTransaction(self.store._tables)
+        transaction = _BlindTransaction(self.store.tables)
         transaction.send((), (), rings)
         transaction.finish(turns)
         return transaction.commit()
 
 
 @final
-class BlindStore(RoughStore):
+class BlindStore(RoughStore):  # type: ignore[misc] # as above
     """The bug: it commits the turns of a process that has lost the right to handle them."""
 
     @asynccontextmanager
