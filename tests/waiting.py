@@ -29,9 +29,9 @@ async def eventually(condition: Callable[[], object], *, within: float = WITHIN)
     """
     deadline = trio.current_time() + within
     while True:
-        answer: Any = condition()
-        if isinstance(answer, Awaitable):
-            answer = await answer
+        found: Any = condition()
+        pending: Any = found
+        answer: Any = await pending if isinstance(found, Awaitable) else found
         if answer:
             return
         if trio.current_time() > deadline:

@@ -1,7 +1,7 @@
 """Databases that cannot be used: each is one clear error, at the start, that names it and the remedy."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,7 +24,7 @@ APP = us.App("app", actors=[Account])
 
 
 @asynccontextmanager
-async def role(looking: Looking) -> AsyncIterator[str]:
+async def role(looking: Looking) -> AsyncGenerator[str]:
     """A role without any right but to connect."""
     name = f"role_{uuid.uuid4().hex[:8]}"
     statement = sql.SQL("create role {} login password 'secret'")
