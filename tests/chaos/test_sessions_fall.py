@@ -19,7 +19,10 @@ ROLES = ("listener", "fetcher", "writer", "pool", "reader")
 async def kill_backends(url: str, looking: Looking, books: Books, seconds: float) -> None:
     """Kill the backends of a runtime under load, one role after the other, in no order."""
     chance = dice()
-    async with us.open_runtime(ledger(), database=url, settings=settings()) as runtime, sending(runtime, books):
+    async with (
+        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        sending(runtime, books),
+    ):
         end = trio.current_time() + seconds
         while trio.current_time() < end:
             await looking.terminate(chance.choice(ROLES))
@@ -40,9 +43,9 @@ async def test_killed_backends_control(database_url: str, looking: Looking) -> N
     """Without the checks of epoch and rows, killed backends make things happen twice."""
     await prepare(looking)
     await weaken(looking, "epoch", "rows")
-    await slow_down(looking, 0.02)
     books = Books()
     for _ in range(ROUNDS):
+        await slow_down(looking, 0.02)
         await kill_backends(database_url, looking, books, 1)
         if await books.violations(looking):
             return
@@ -83,9 +86,9 @@ async def test_a_wire_that_is_cut_control(database_url: str, looking: Looking) -
     """Without its marker a commit whose answer was lost counts as failed, and is done again."""
     await prepare(looking)
     await weaken(looking, "marker")
-    await slow_down(looking, 0.02)
     books = Books()
     for _ in range(ROUNDS):
+        await slow_down(looking, 0.02)
         await cut_the_wire(database_url, looking, books, 1, dark=False)
         if await books.violations(looking):
             return
@@ -95,13 +98,21 @@ async def test_a_wire_that_is_cut_control(database_url: str, looking: Looking) -
 async def restart_the_server(server: PostgresServer, url: str, books: Books, rounds: int) -> None:
     """Stop the server, or kill it, and start it again, under load."""
     chance = dice()
-    async with us.open_runtime(ledger(), database=url, settings=settings()) as runtime, sending(runtime, books):
+    async with (
+        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        sending(runtime, books),
+    ):
         for number in range(rounds):
-            before = len(books.accepted)
             await trio.to_thread.run_sync(server.stop if number % 2 else server.kill)
             await trio.sleep(chance.uniform(0, 0.3))
             await trio.to_thread.run_sync(server.start)
-            await eventually(lambda: len(books.accepted) > before, within=60)
+            await _more(books)
+
+
+async def _more(books: Books) -> None:
+    """Wait until something more is accepted."""
+    before = len(books.accepted)
+    await eventually(lambda: len(books.accepted) > before, within=60)
 
 
 async def test_a_server_that_stops_and_starts(private_server: PostgresServer) -> None:
@@ -123,8 +134,9 @@ async def test_a_server_that_stops_and_starts_control(private_server: PostgresSe
     async with looking_at(url) as looking:
         await prepare(looking)
         await weaken(looking, "epoch", "rows")
-        await slow_down(looking, 0.02)
     for _ in range(ROUNDS):
+        async with looking_at(url) as looking:
+            await slow_down(looking, 0.02)
         await restart_the_server(private_server, url, books, rounds=1)
         async with looking_at(url) as looking:
             await settle(url, looking)
