@@ -6,7 +6,7 @@ neither is ever without the other, and nothing has to be read again to find out 
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, final
 
 import attrs
 
@@ -22,6 +22,7 @@ _EVENT: Final = 1
 _EVENT_AND_TURN: Final = 2
 
 
+@final
 @attrs.frozen(eq=False)
 class RouteDefinition:
     """Everything that is known about a route.
@@ -110,16 +111,16 @@ def routed(
 
 
 def _messages(route: RouteDefinition, event: object, turn: DecideTurn) -> list[Tell | Enqueue]:
+    found: Any
     try:
         found = route.function(event, turn) if route.takes_turn else route.function(event)
-        several: Any = found
-        effects: list[Any] = list(several) if isinstance(found, Iterable) else [found]
+        effects = found if hasattr(found, "__iter__") else (found,)
+        return [_checked(route, effect) for effect in effects if effect is not None]
     except Rejected as error:
         raise EffectError(
             f"route {route.name} raised Rejected: {error}; the event has been decided, so a route refuses "
             "nothing: let the actor that it tells refuse"
         ) from error
-    return [_checked(route, effect) for effect in effects if effect is not None]
 
 
 def _checked(route: RouteDefinition, effect: Any) -> Tell | Enqueue:

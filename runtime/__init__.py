@@ -6,4 +6,5 @@ from ._runtime import Runtime as Runtime
 from ._runtime import RuntimeStatistics as RuntimeStatistics
 from ._runtime import open_runtime as open_runtime
 from ._settings import Settings as Settings
+from ._store import Parked as Parked
 from .memory import MemoryStore as MemoryStore

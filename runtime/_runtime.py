@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -30,8 +30,10 @@ from understudy.actors import (
     open_supervisor,
 )
 
-from ._finished import Finished, Lineage, NotOwner, Promise, Settled, Verdict
-from ._headers import ASK, ASKER, around, parse
+from ._actor_handler import ActorHandler
+from ._failing import describe
+from ._finished import Finished, Lineage, NotOwner, Promise, Repeated, Settled, Verdict
+from ._headers import ASK, ASKER, ONCE, around, once_id, parse
 from ._listener import ListenerState
 from ._parts import Parts
 from ._recovering import Recovery
@@ -40,7 +42,7 @@ from ._rows import Rare, SendRow
 from ._sending import Sender
 from ._settings import Settings
 from ._signals import LocalAsk
-from ._store import DeadLetter, Store
+from ._store import DeadLetter, Parked, Store
 from ._tree import Arrangement, arranged_tree, settings_of
 from .memory import MemoryStore
 from .postgres import choose_database, open_database
@@ -103,7 +105,7 @@ class Runtime:
     Args:
         app: What to run.
         database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
-            in-memory store, or a `MemoryStore` to share one.
+            in-memory store, or a store, such as a `MemoryStore`, to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.
@@ -116,7 +118,7 @@ class Runtime:
         self,
         app: App,
         *,
-        database: str | MemoryStore | None = None,
+        database: str | Store | None = None,
         direct_url: str | None = None,
         settings: Settings | None = None,
         folder: Path | None = None,
@@ -126,9 +128,9 @@ class Runtime:
     ) -> None:
         app.check()
         self.app = app
-        self.settings = settings_of(app, settings or Settings(), tree)
+        self.settings: Settings = settings_of(app, settings or Settings(), tree)
         self._arrangement = tree
-        self.process = (
+        self.process: str = (
             process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
         )
         self._database = database
@@ -180,7 +182,7 @@ class Runtime:
         if self._database == "memory:":
             yield MemoryStore(partitions=self.settings.partitions)
             return
-        if isinstance(self._database, MemoryStore):
+        if self._database is not None and not isinstance(self._database, str):
             yield self._database
             return
         choice = choose_database(self._database)
@@ -203,12 +205,14 @@ class Runtime:
         at: datetime | None = None,
         headers: Mapping[str, str] | None = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
         connection: Any = None,
     ) -> None:
         """Send a command to one actor. It is durable once this returns.
 
         Order: commands of one sender to one actor are handled in the order they were sent.
         Cancellation: what the writer has not begun to commit is not sent; what it has, may be.
+        With an idempotency key it may be sent again without harm, by whichever process.
 
         Args:
             actor: The actor's class, or its name.
@@ -218,6 +222,8 @@ class Runtime:
             at: Not before this moment; a datetime with a zone.
             headers: Travels with the message.
             priority: -1 (low), 0, or 1 (high).
+            idempotency_key: Names this request to this actor: only the first command with it has
+                an effect, for as long as `Settings.idempotency_retention` says.
             connection: A psycopg connection of the caller's: the message is then part of the
                 caller's transaction, and durable when that commits.
 
@@ -227,7 +233,8 @@ class Runtime:
             Unencodable: The command would not come back as it was.
         """
         effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
-        await self.send(effect, connection=connection)
+        ours = {} if idempotency_key is None else {ONCE: check_key(idempotency_key)}
+        await self._send((effect,), ours, connection)
 
     async def enqueue(
         self,
@@ -265,8 +272,13 @@ class Runtime:
             effects: `Tell` and `Enqueue` values; those to one actor arrive in this order.
             connection: A psycopg connection of the caller's, to be part of its transaction.
         """
+        await self._send(effects, {}, connection)
+
+    async def _send(
+        self, effects: Sequence[Tell | Enqueue], ours: Mapping[str, str], connection: Any
+    ) -> None:
         parts = self._running()
-        now, later = self._sender(parts).rows(effects, None)
+        now, later = self._sender(parts).rows(effects, None, ours)
         if connection is not None:
             rings = sorted({row.queue for row in now})
             await parts.store.send(connection, now, later, rings)
@@ -297,6 +309,7 @@ class Runtime:
         command: Command[R],
         *,
         headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> R:
         """Send a command to one actor and wait for its reply.
 
@@ -311,42 +324,79 @@ class Runtime:
             key: Which one.
             command: What it is asked.
             headers: Travels with the command.
+            idempotency_key: Names this request to this actor: who asks again with it, in whichever
+                process, gets the first outcome, a refusal included, and nothing happens a second
+                time, for as long as `Settings.idempotency_retention` says. A failure is no outcome.
 
         Returns:
             What the decider returned.
 
         Raises:
             Rejected: The actor refused.
+            OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
+                Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
             Exception: What the decider raised; as `AskFailed` if it ran in another process.
         """
         name = actor_name(actor)
         parts = self._running()
         check_key(key)
+        if idempotency_key is None:
+            return await self._ask(parts, name, key, command, headers, {})
+        once = once_id(name, key, check_key(idempotency_key))
+        while True:
+            outcome = await parts.store.outcome(once)
+            if outcome is not None:
+                first: R = read_outcome(parts.app.codec, type(command), outcome)
+                return first
+            with suppress(Repeated):  # somebody else was first, after this looked
+                return await self._ask(parts, name, key, command, headers, {ONCE: idempotency_key})
+
+    async def _ask(  # noqa: PLR0917 - what `ask` was given, and the runtime's own headers
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
+    ) -> R:
         if name in parts.asks:
             try:
-                return await self._ask_here(parts, name, key, command, headers)
+                return await self._ask_here(parts, name, key, command, headers, ours)
             except NotOwner:
                 pass  # its turn has not begun, or was void: the mailbox knows the way
-        return await self._ask_elsewhere(parts, name, key, command, headers)
+        return await self._ask_elsewhere(parts, name, key, command, headers, ours)
 
-    async def _ask_here(
-        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    async def _ask_here(  # noqa: PLR0917 - as `_ask`
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
     ) -> R:
         promise = Promise()
         ask_id = f"{self.process}/{next(self._ids)}"
-        text = None if not headers else around(headers, {})
+        text = None if not headers and not ours else around(headers or {}, ours)
         after = parts.count.by_queue.get(name, 0)
         parts.asks[name].send_nowait(LocalAsk(key, command, promise, ask_id, text, after))
         reply: R = await promise.wait()
         return reply
 
-    async def _ask_elsewhere(
-        self, parts: Parts, name: str, key: str, command: Command[R], headers: Mapping[str, str] | None
+    async def _ask_elsewhere(  # noqa: PLR0917 - as `_ask`
+        self,
+        parts: Parts,
+        name: str,
+        key: str,
+        command: Command[R],
+        headers: Mapping[str, str] | None,
+        ours: Mapping[str, str],
     ) -> R:
         ask_id = f"{self.process}/{uuid.uuid4().hex}"
         now, _ = self._sender(parts).rows([Tell(name, key, command)], None)
-        text = around(headers or {}, {ASK: ask_id, ASKER: self.process})
+        text = around(headers or {}, {**ours, ASK: ask_id, ASKER: self.process})
         await self._commit(parts, [now[0]._replace(headers=text)], ())
         while True:
             replied = parts.replied
@@ -480,6 +530,39 @@ class Runtime:
         """
         return self._running().store.connection()
 
+    async def parked(self) -> list[Parked]:
+        """Return the keys of this app's actors and queues that are stopped until they are resumed.
+
+        That is what `on_failure="park"` stopped after a failure, and actors whose journal cannot be
+        replayed. The database knows of those that have a message, whichever process they belong to;
+        an actor that was found broken by an ask alone is known in its own process only.
+        """
+        parts = self._running()
+        found = {(each.queue, each.key): each for each in await parts.store.parked(parts.app.queues)}
+        for name, handler in parts.handlers.items():
+            if isinstance(handler, ActorHandler):
+                for key, problem in handler.parked().items():
+                    found.setdefault((name, key), Parked(name, key, 0, describe(problem)))
+        return sorted(found.values(), key=lambda each: (each.queue, each.key))
+
+    async def resume(self, actor: type | str, key: str) -> int:
+        """Let a parked key go on: its first message is tried again, and the others follow in order.
+
+        It works whichever process the key belongs to: that is told at once, and finds out within
+        `Settings.poll_interval` if the notification is lost. For a key that is not parked it does nothing.
+
+        Args:
+            actor: The actor's class or name, or the name of a queue.
+            key: Which one.
+
+        Returns:
+            How many messages of the key were parked; 0 too for an actor that an ask alone found broken.
+        """
+        parts, name = self._running(), actor_name(actor)
+        resumed = await parts.store.resume(name, check_key(key))
+        parts.look_for_resumed(name)
+        return resumed
+
     async def dead_letters(self, queue: str | None = None, *, most: int = 100) -> list[DeadLetter]:
         """Return the newest dead letters, of one queue or of all."""
         return await self._running().store.dead_letters(queue, most)
@@ -530,7 +613,7 @@ class Runtime:
 async def open_runtime(
     app: App,
     *,
-    database: str | MemoryStore | None = None,
+    database: str | Store | None = None,
     direct_url: str | None = None,
     settings: Settings | None = None,
     folder: Path | None = None,
@@ -548,7 +631,7 @@ async def open_runtime(
     Args:
         app: What to run.
         database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
-            in-memory store, or a `MemoryStore` to share one.
+            in-memory store, or a store, such as a `MemoryStore`, to share one.
         direct_url: Past the pooler, for the sessions that a pooler in between would break.
         settings: How it behaves.
         folder: Where the embedded server keeps its data.

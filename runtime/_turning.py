@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from understudy.actors import ActorDefinition, App, DecideTurn, Decision, routed, run_decider
+from understudy.actors import ActorDefinition, App, DecideTurn, Decision, Unencodable, routed, run_decider
+from understudy.actors.codec import reply_type
 
 from ._clock import StoreClock
-from ._headers import asked, parse, trail
-from ._replying import reply_part
+from ._headers import ONCE, asked, once_id, parse, trail
+from ._replying import first_reply_part, reply_part
 from ._resident import Resident, Work
 from ._rows import EventRow, Rare, SendRow
 from ._sending import Sender
@@ -35,7 +37,10 @@ class Computed(NamedTuple):
 class Turning:
     """Computes the turns of one kind of actor."""
 
-    def __init__(self, definition: ActorDefinition, app: App, sender: Sender, clock: StoreClock) -> None:
+    def __init__(
+        self, definition: ActorDefinition, app: App, sender: Sender, clock: StoreClock, retention: float
+    ) -> None:
+        self._retention = retention
         self._definition = definition
         self._codec = app.codec
         self._sender = sender
@@ -78,12 +83,38 @@ class Turning:
         if decision.sends:
             sends, later = self._sender.rows(decision.sends, causes)
             rare.extend(later)
-        if (remote := asked(headers)) is not None:
-            rare.append(reply_part(*remote, codec.encode_reply(type(command), decision.reply)))
+        if headers or isinstance(work, LocalAsk):
+            self._reply(resident, work, headers, command, decision.reply, rare)
         if events and self._snapshot_is_due(resident, seq, decision.events[-1]):
             rare.append(self._snapshot(resident, seq))
         resident.seq = seq
         return Computed(events, sends, rare, decision.reply, decision.stop, None, False)
+
+    def _reply(  # noqa: PLR0917 - the parts of one turn, on its hot path
+        self,
+        resident: Resident,
+        work: Work,
+        headers: Mapping[str, str],
+        command: object,
+        reply: object,
+        rare: list[Rare],
+    ) -> None:
+        """Check the reply, where somebody gets it now or later, and add the parts that store it."""
+        remote, once = asked(headers), headers.get(ONCE)
+        if remote is None and once is None and not isinstance(work, LocalAsk):
+            return
+        try:
+            payload = self._codec.encode_reply(type(command), reply)
+        except Unencodable as error:
+            name, kind = self._definition.name, type(command)
+            wanted = f"{kind.__qualname__} is answered with {_shown(reply_type(kind))}"
+            problem = f"{error.problem}; by actor {name!r} {wanted}"
+            raise Unencodable(error.kind, error.name, error.where, problem) from error
+        if remote is not None:
+            rare.append(reply_part(*remote, payload))
+        if once is not None:
+            name = once_id(self._definition.name, resident.key, once)
+            rare.append(first_reply_part(name, payload, self._retention))
 
     def _snapshot_is_due(self, resident: Resident, seq: int, event: object) -> bool:
         definition = self._definition
@@ -107,3 +138,8 @@ class Turning:
                 "keep": definition.snapshot_keep,
             },
         )
+
+
+def _shown(hint: Any) -> str:
+    """A type as one writes it."""
+    return hint.__qualname__ if isinstance(hint, type) else str(hint)

@@ -64,7 +64,7 @@ class Journal:
     ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
         return {
-            key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
+            key: self._stream(self._find(actor, key), state_version, seq, most) for key, seq in after.items()
         }
 
     def keys(self, actor: str, after: str, most: int) -> list[str]:
@@ -74,7 +74,7 @@ class Journal:
 
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Return one page of a stream."""
-        return self._entry(actor, key).after(after, most)
+        return self._find(actor, key).after(after, most)
 
     def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
         snapshot = None if after is not None else _usable(entry, state_version)
@@ -84,6 +84,9 @@ class Journal:
             for event in entry.after(start, most)
         ]
         return Stream(entry.newest, snapshot, events)
+
+    def _find(self, actor: str, key: str) -> _Entry:
+        return self._entries.get((actor, key)) or _Entry()
 
     def _entry(self, actor: str, key: str) -> _Entry:
         return self._entries.setdefault((actor, key), _Entry())

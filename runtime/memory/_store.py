@@ -14,7 +14,7 @@ from attrs import evolve
 from understudy.actors import UnderstudyError
 
 from .._rows import Rare, SendRow, Stream
-from .._store import DeadLetter, Promoted, RecordedEvent
+from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._mailbox import Stored
 from ._sessions import MemoryEar, MemoryFetchSession, MemoryTurnTransaction, MemoryWriteSession
 from ._tables import Tables, Time
@@ -185,6 +185,25 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
         return outcome if expires_at > self._tables.time.now() else None
+
+    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+        """The keys of these queues whose first message waits to be resumed."""
+        await trio.lowlevel.checkpoint()
+        found: dict[tuple[str, str], Parked] = {}
+        for message in self._tables.mailbox.parked():
+            if message.queue in queues and message.key is not None:
+                row = Parked(message.queue, message.key, message.attempts, message.last_error or "")
+                found.setdefault((message.queue, message.key), row)
+        return sorted(found.values(), key=lambda each: (each.queue, each.key))
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        await trio.lowlevel.checkpoint()
+        parked = [each for each in self._tables.mailbox.parked() if (each.queue, each.key) == (queue, key)]
+        for message in parked:
+            message.not_before = 0.0
+        self._tables.bell.ring([f"+{queue}"])
+        return len(parked)
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

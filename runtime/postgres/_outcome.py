@@ -121,6 +121,7 @@ def read_refusal(error: Exception) -> CommitResult | None:
         return Conflict(
             frozenset((queue, partition) for queue, partition in detail.get("stale", ())),
             frozenset(detail.get("missing", ())),
+            frozenset(detail.get("repeated", ())),
         )
     if error.sqlstate[:2] in _REFUSED_CLASSES:
         return Refused(error)

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
 from .._settings import Settings
-from .._store import DeadLetter, Promoted, RecordedEvent
+from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._arrays import numbers, texts
 from ._batch import rare_document, send_columns
 from ._budget import READERS, check_budget
@@ -153,6 +153,14 @@ class PostgresStore:
         """The stored outcome of a remote ask, if there is one."""
         rows = await self._rows("take_outcome", (ask,))
         return rows[0][0] if rows else None
+
+    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+        """The keys of these queues whose first message waits to be resumed."""
+        return [Parked(*row) for row in await self._rows("parked", (texts(list(queues)),))]
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        return int((await self._rows("resume", (queue, key)))[0][0])
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

@@ -116,3 +116,27 @@ async def test_a_frozen_worker_control(database_url: str, looking: Looking) -> N
         if await freeze_a_worker(database_url, looking, books, 1):
             return
     raise AssertionError("the weakened schema passed: the test proves nothing")
+
+
+async def test_a_worker_frozen_in_the_middle_of_a_turns_commit(database_url: str, looking: Looking) -> None:
+    """A process that is frozen while a handler's transaction commits keeps nobody from taking over."""
+    await prepare(looking)
+    await slow_down(looking, 0.5)
+    books = Books()
+    with worker(database_url, "sleeper") as sleeper:
+        await trio.to_thread.run_sync(sleeper.wait_ready)
+        async with sending_by_sql(database_url, books):
+            await looking.until(
+                "select exists (select from pg_stat_activity where wait_event = 'PgSleep'"
+                " and application_name = 'understudy sleeper pool' and datname = current_database())"
+            )
+            sleeper.freeze()
+        await slow_down(looking, 0)
+        with worker(database_url, "watcher") as watcher:
+            await trio.to_thread.run_sync(watcher.wait_ready)
+            await looking.until("select bool_and(owner = 'watcher') from understudy.partitions")
+            sleeper.wake()
+            await trio.to_thread.run_sync(watcher.end)
+        await trio.to_thread.run_sync(sleeper.end)
+    await settle(database_url, looking)
+    assert await books.violations(looking) == []

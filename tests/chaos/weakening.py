@@ -9,15 +9,12 @@ from types import MappingProxyType
 
 from tests.runtime.looking import Looking
 
+_MARKER = 'insert into "understudy".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
 CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "epoch": ("if held <> cardinality(fence_queue) then", "if false then"),
         "rows": ("if cardinality(deleted) is distinct from cardinality(gone_id) then", "if false then"),
-        "marker": (
-            'insert into "understudy".commits (writer, batch)'
-            " values (commit_batch.writer, commit_batch.batch);",
-            "",
-        ),
+        "marker": (_MARKER, ""),
     }
 )
 """epoch: whoever lost a partition commits nothing. rows: what was handled already is not handled again.

@@ -12,7 +12,7 @@ from tests.databases import temporary_folder
 from tests.programs import Ended, Program, Signal, run, started, wait_until
 
 DEMO = "examples.flights"
-FLIGHTS = 4000
+FLIGHTS = 3000
 LOADING = ("--months", "1,2", "--limit", str(FLIGHTS // 2))
 
 
@@ -36,13 +36,13 @@ def test_loads_checks_and_says_when_it_is_finished(database_url: str) -> None:
     """A run loads and checks; a second one only checks; a fresh one loads again."""
     first = demo(database_url, *LOADING)
     assert (first.code, first.err) == (0, "")
-    assert "4,000 flights in" in first.out
+    assert "3,000 flights in" in first.out
     assert "The busiest aircraft" in first.out
     assert "United Air Lines" in first.out
     assert "Checked" in first.out
     second = demo(database_url, *LOADING)
     assert second.code == 0
-    assert "All 4,000 flights were handled before" in second.out
+    assert "All 3,000 flights were handled before" in second.out
     assert "Checked" in second.out
     fresh = demo(database_url, "--fresh", "--limit", "700")
     assert fresh.code == 0
@@ -71,7 +71,7 @@ def test_a_signal_ends_it_with_one_line_and_it_goes_on_later(database_url: str, 
     assert f"Interrupted by {number.name}: start it again" in ended.out
     again = demo(database_url, *LOADING)
     assert again.code == 0, again.text
-    assert "over 4,000 flights" in again.out
+    assert "over 3,000 flights" in again.out
 
 
 def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
@@ -86,7 +86,7 @@ def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
             program.wait()
     last = demo(database_url, *LOADING)
     assert last.code == 0, f"seed {seed}: {last.text}"
-    assert "over 4,000 flights" in last.out
+    assert "over 3,000 flights" in last.out
 
 
 def test_a_total_that_the_file_does_not_confirm_is_an_error(database_url: str, tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ create table {schema}.messages (
 -- Rows live for milliseconds: vacuum by count, not by share of the table.
 alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
+-- What is parked until somebody resumes it. No other row has an entry here.
+create index messages_parked on {schema}.messages (queue, key) where not_before = 'infinity';
+
 create table {schema}.scheduled (
     id bigint primary key default nextval('{schema}.message_ids'),
     due_at timestamptz not null,
@@ -159,7 +162,8 @@ language sql immutable parallel safe as $$
     select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
 $$;
 
--- Wake whoever listens: the name of a queue, `@` for the scheduler, `!name` for one asker, `*` for all.
+-- Wake whoever listens: the name of a queue, `+name` for its parked keys, `@` for the scheduler, `!name` for one
+-- asker, `*` for all.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
@@ -247,6 +251,19 @@ begin
         perform {schema}.ring(coalesce(wanted_queue, '*'));
     end if;
     return moved;
+end $$;
+
+-- Let a parked key go on: its messages may be tried again, and its owner is told.
+-- The owner is told even if none waits: an actor may have been found broken by an ask alone.
+create function {schema}.resume(queue text, key text) returns bigint language plpgsql as $$
+declare
+    resumed bigint;
+begin
+    update {schema}.messages m set not_before = null
+    where m.queue = resume.queue and m.key = resume.key and m.not_before = 'infinity';
+    get diagnostics resumed = row_count;
+    perform {schema}.ring('+' || resume.queue);
+    return resumed;
 end $$;
 
 -- The mailbox is empty one moment and holds a million rows the next, so
@@ -443,6 +460,40 @@ begin
         perform {schema}.ring('!' || o.asker)
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
+    end if;
+
+    -- First outcomes of idempotency keys. A turn that finds one, not expired, is a repetition and does not
+    -- happen; one without an outcome of its own only looks.
+    if rare -> 'once' is not null then
+        with stored as (
+            insert into {schema}.outcomes as old (id, outcome, expires_at)
+            select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
+            from json_to_recordset(rare -> 'once') as o (id text, outcome json, retention double precision)
+            where o.outcome is not null
+            on conflict (id) do update set outcome = excluded.outcome, expires_at = excluded.expires_at
+                where old.expires_at <= clock_timestamp()
+            returning old.id
+        )
+        select json_agg(o.id) into failed
+        from json_to_recordset(rare -> 'once') as o (id text, outcome json)
+        where case when o.outcome is not null then o.id not in (select id from stored)
+              else exists (select from {schema}.outcomes kept
+                           where kept.id = o.id and kept.expires_at > clock_timestamp()) end;
+        if failed is not null then
+            raise exception 'idempotency keys have outcomes already' using errcode = 'US001',
+                detail = json_build_object('repeated', failed);
+        end if;
+    end if;
+
+    -- A repeated ask from another process is answered with the first outcome.
+    if rare -> 'copies' is not null then
+        insert into {schema}.outcomes (id, outcome, expires_at)
+        select c.id, kept.outcome, clock_timestamp() + c.retention * interval '1 second'
+        from json_to_recordset(rare -> 'copies') as c (id text, "of" text, retention double precision)
+        join {schema}.outcomes kept on kept.id = c."of"
+        on conflict (id) do nothing;
+        perform {schema}.ring('!' || o.asker)
+        from (select distinct asker from json_to_recordset(rare -> 'copies') as r (asker text)) as o;
     end if;
 end $$;
 
