@@ -39,6 +39,7 @@ from ._invalid import InvalidSetting as InvalidSetting
 from ._keys import check_key as check_key
 from ._keys import check_name as check_name
 from ._limits import Limits as Limits
+from ._message import spec_of as spec_of
 from ._outcome import Dead as Dead
 from ._outcome import Done as Done
 from ._outcome import Outcome as Outcome

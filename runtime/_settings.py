@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Literal, final
 
 import attrs
 from attrs import frozen
@@ -27,6 +27,11 @@ def _positive_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
 def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None:
     if type(value) is not int or not 1 <= value <= MOST_PARTITIONS:
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
+
+
+def _strictness(_: object, field: attrs.Attribute[str], value: Any) -> None:
+    if value not in {"error", "warn"}:
+        raise InvalidSetting(field.name, f"{value!r} is neither", 'give "error" or "warn"')
 
 
 def _each_positive(_: object, field: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
@@ -81,6 +86,8 @@ class Settings:
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
         idempotency_retention: Seconds for which the first outcome of an idempotency key is kept.
+        drift: "error" or "warn": what becomes of a start with a class of stored events that was changed
+            without a new version.
         check_purity: Whether each turn is computed a second time, from the events alone, and compared: for
             tests, and to find out which actor is not pure. It costs a copy of the state for each turn.
         concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
@@ -107,5 +114,6 @@ class Settings:
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
     idempotency_retention: float = attrs.field(default=86_400.0, validator=_positive_seconds)
+    drift: Literal["error", "warn"] = attrs.field(default="error", validator=_strictness)
     check_purity: bool = False
     concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)

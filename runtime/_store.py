@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 from attrs import frozen
 
-from understudy.actors import UnderstudyError
+from understudy.actors import Fingerprint, UnderstudyError
 
 from ._cursor import Cursor, Snapshot
 from ._finished import Finished
@@ -246,6 +246,18 @@ class Store(Protocol):
 
     async def resume(self, queue: str, key: str) -> int:
         """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        ...
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        ...
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        ...
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
         ...
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:

@@ -50,6 +50,14 @@ class Journal:
             event.seq, event.type, event.version, event.payload, event.metadata, recorded_at
         )
 
+    def holds(self, type_: str, version: int) -> bool:
+        """Whether there is an event of this name and version."""
+        return any(
+            (event.type, event.version) == (type_, version)
+            for entry in self._entries.values()
+            for event in entry.events.values()
+        )
+
     def keep(self, snapshot: Mapping[str, Any]) -> None:
         """Store a snapshot, and only the newest `keep` of its actor."""
         entry = self._entry(snapshot["actor"], snapshot["key"])

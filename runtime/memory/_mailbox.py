@@ -109,6 +109,11 @@ class Mailbox:
             if (message := lane.messages[place]).not_before == float("inf")
         ]
 
+    def everything(self) -> Iterator[Stored]:
+        """Every message."""
+        for lane in self._lanes.values():
+            yield from lane.messages.values()
+
     def depth(self, queue: str) -> int:
         """How many messages a queue holds."""
         return sum(len(lane.messages) for (name, _), lane in self._lanes.items() if name == queue)

@@ -6,12 +6,12 @@ import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any, final
+from typing import Any, Literal, final
 
 import trio
 from attrs import evolve
 
-from understudy.actors import UnderstudyError
+from understudy.actors import Fingerprint, UnderstudyError
 
 from .._rows import Rare, SendRow, Stream
 from .._store import DeadLetter, Parked, Promoted, RecordedEvent
@@ -204,6 +204,27 @@ class MemoryStore:
             message.not_before = 0.0
         self._tables.bell.ring([f"+{queue}"])
         return len(parked)
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        await trio.lowlevel.checkpoint()
+        return [shape for (owner, *_), shape in self._tables.shapes.items() if owner == app]
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        await trio.lowlevel.checkpoint()
+        for shape in shapes:
+            self._tables.shapes[app, shape.kind, shape.name, shape.version] = shape
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
+        await trio.lowlevel.checkpoint()
+        tables = self._tables
+        if kind == "event":
+            return tables.journal.holds(name, version)
+        waiting = [*tables.mailbox.everything(), *(message for _, _, message in tables.scheduled)]
+        buried = [each.message for each in tables.dead.values()]
+        return any((each.type, each.version) == (name, version) for each in (*waiting, *buried))
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

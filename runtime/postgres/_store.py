@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, final
+from typing import Any, Literal, final
 
 import trio
 from attrs import define, field
 from psycopg import sql
+
+from understudy.actors import Fingerprint
 
 from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
 from .._settings import Settings
@@ -161,6 +163,28 @@ class PostgresStore:
     async def resume(self, queue: str, key: str) -> int:
         """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
         return int((await self._rows("resume", (queue, key)))[0][0])
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        return [Fingerprint(*shape) for owner, *shape in await self._rows("shapes", ()) if owner == app]
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        if not shapes:
+            return
+        columns = (
+            texts([each.kind for each in shapes]),
+            texts([each.name for each in shapes]),
+            numbers([each.version for each in shapes]),
+            texts([each.shape for each in shapes]),
+        )
+        async with self.pool.connection() as connection:
+            await connection.execute(self.statements["keep_shapes"], (app, *columns))
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
+        times = 1 if kind == "event" else 3
+        return bool((await self._rows(f"holds_{kind}", (name, version) * times))[0][0])
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

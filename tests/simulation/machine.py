@@ -1,7 +1,6 @@
 """The state machine: its rules write a program, step by step, and its end runs it."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import trio
@@ -10,8 +9,6 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
-
-import understudy as us
 
 from .cast import ATTEMPTS, KINDS, Address, Do, make_app
 from .judging import judge

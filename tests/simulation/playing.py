@@ -131,11 +131,10 @@ class Play:
         with trio.CancelScope() as cut:
             async with us.open_runtime(
                 self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
-            ) as runtime:
-                async with trio.open_nursery() as asks:
-                    process = Process(runtime, asks, cut)
-                    task_status.started(process)
-                    await process.stop.wait()
+            ) as runtime, trio.open_nursery() as asks:
+                process = Process(runtime, asks, cut)
+                task_status.started(process)
+                await process.stop.wait()
         if process is not None:
             process.ended.set()
 

@@ -2,12 +2,11 @@
 
 import os
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .machine import Simulation
-from .worlds import in_memory, on_postgres, with_stale_snapshots
+from .worlds import in_memory
 
 EXAMPLES = int(os.environ.get("UNDERSTUDY_SIMULATIONS", "60"))
 """Programs in memory; a tenth of it on PostgreSQL."""

@@ -8,11 +8,10 @@ import trio
 from attrs import define, evolve
 
 from tests.stores import empty
-from understudy.runtime import MemoryStore, Settings
+from understudy.runtime import MemoryStore
 from understudy.runtime._finished import Finished
-from understudy.runtime._rows import CommitResult, Conflict, Stream, StoredSnapshot
+from understudy.runtime._rows import CommitResult, StoredSnapshot, Stream
 from understudy.runtime._store import WriteSession
-from understudy.runtime.memory import _transaction
 from understudy.runtime.postgres import Connection
 
 from .steps import Setup, Trouble

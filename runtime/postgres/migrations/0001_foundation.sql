@@ -136,6 +136,17 @@ create table {schema}.outcomes (
 );
 create index outcomes_expiry on {schema}.outcomes (expires_at);
 
+-- The shapes of each app's classes of events and commands: to find out at a start that one was changed in place.
+create table {schema}.shapes (
+    app text not null,
+    kind text not null,
+    name text not null,
+    version integer not null,
+    shape text not null,
+    kept_at timestamptz not null default now(),
+    primary key (app, kind, name, version)
+);
+
 -- The marker of a batch that committed. Its unique key settles a commit whose
 -- answer was lost: whoever inserts the marker first decides, for good.
 create table {schema}.commits (
