@@ -44,7 +44,7 @@ class PostgresTurnTransaction:
         try:
             with trio.fail_after(self.deadline):
                 await self.connection.execute(
-                    self.statements["commit_batch"],
+                    self.statements["commit_turn"],
                     (*marker.parameters, *batch_parameters((turn,), rings)),
                 )
                 await self.connection.execute("commit")

@@ -7,7 +7,8 @@ from attrs import frozen
 
 from understudy.actors import App
 
-from .._runtime import Runtime, open_runtime
+from .._open import open_runtime
+from .._runtime import Runtime
 from .._settings import Settings
 from ..memory import MemoryStore
 

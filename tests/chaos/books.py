@@ -36,7 +36,7 @@ class Books:
         }
         for name, counted in effects.items():
             found += [f"{id_} has no {name}" for id_ in self.accepted if not counted[id_]]
-            found += [f"{id_} has {n} × {name}" for id_, n in counted.items() if n > 1]
+            found += [f"{id_} has {n} times {name}" for id_, n in counted.items() if n > 1]
             found += [f"{id_} has a {name}, but is nobody's" for id_ in counted if not self._is_known(id_)]
         found += [
             f"{id_} happened in part"
@@ -83,8 +83,8 @@ async def _of_the_journal(looking: Looking) -> list[str]:
     )
     found = [f"the journal of {actor}/{key} has {n} events up to {seq}" for actor, key, n, seq in rows]
     total = await looking.value(
-        "select coalesce(sum((payload ->> 'amount')::int * case type when 'ledger.credited' then 1 else -1 end), 0)"
-        " from understudy.events where actor = 'account'"
+        "select coalesce(sum(case type when 'ledger.credited' then 1 else -1 end"
+        " * (payload ->> 'amount')::int), 0) from understudy.events where actor = 'account'"
     )
     return [*found, f"the balances add up to {total}"] if total else found
 

@@ -104,10 +104,9 @@ class Ticker:
 def ledger() -> us.App:
     """Make the app; nothing that is tried again may ever fail for good."""
     app = us.App("ledger", actors=[Account, Ticker])
+    patient = us.Retry(attempts=1000, backoff=us.Backoff(first=0.01, cap=0.2))
 
-    @app.handler(
-        "audit", concurrency=4, retry=us.Retry(attempts=1000, backoff=us.Backoff(first=0.01, cap=0.2))
-    )
+    @app.handler("audit", concurrency=4, retry=patient)
     async def audit(command: Audit, turn: us.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(

@@ -17,6 +17,7 @@ from attrs import define, field
 import understudy as us
 from tests.chaos.books import Books
 from tests.chaos.ledger import ACCOUNTS, Account, Transfer, settings
+from tests.chaos.weakening import slow_down
 from tests.runtime.looking import Looking
 from understudy.runtime import Runtime
 from understudy.runtime.postgres import Connection, DatabaseError, migrate
@@ -164,6 +165,7 @@ def worker(url: str, name: str, *options: str, **changes: float) -> Generator[Wo
 
 async def settle(url: str, looking: Looking) -> None:
     """Let a fresh runtime finish what is left, and see that it leaves nothing behind."""
+    await slow_down(looking, 0)
     with trio.fail_after(60):
         from tests.chaos.ledger import ledger
 

@@ -43,9 +43,9 @@ async def test_killed_backends_control(database_url: str, looking: Looking) -> N
     """Without the checks of epoch and rows, killed backends make things happen twice."""
     await prepare(looking)
     await weaken(looking, "epoch", "rows")
-    await slow_down(looking, 0.02)
     books = Books()
     for _ in range(ROUNDS):
+        await slow_down(looking, 0.02)
         await kill_backends(database_url, looking, books, 1)
         if await books.violations(looking):
             return
@@ -86,9 +86,9 @@ async def test_a_wire_that_is_cut_control(database_url: str, looking: Looking) -
     """Without its marker a commit whose answer was lost counts as failed, and is done again."""
     await prepare(looking)
     await weaken(looking, "marker")
-    await slow_down(looking, 0.02)
     books = Books()
     for _ in range(ROUNDS):
+        await slow_down(looking, 0.02)
         await cut_the_wire(database_url, looking, books, 1, dark=False)
         if await books.violations(looking):
             return
@@ -103,11 +103,16 @@ async def restart_the_server(server: PostgresServer, url: str, books: Books, rou
         sending(runtime, books),
     ):
         for number in range(rounds):
-            before = len(books.accepted)
             await trio.to_thread.run_sync(server.stop if number % 2 else server.kill)
             await trio.sleep(chance.uniform(0, 0.3))
             await trio.to_thread.run_sync(server.start)
-            await eventually(lambda: len(books.accepted) > before, within=60)
+            await _more(books)
+
+
+async def _more(books: Books) -> None:
+    """Wait until something more is accepted."""
+    before = len(books.accepted)
+    await eventually(lambda: len(books.accepted) > before, within=60)
 
 
 async def test_a_server_that_stops_and_starts(private_server: PostgresServer) -> None:
@@ -129,8 +134,9 @@ async def test_a_server_that_stops_and_starts_control(private_server: PostgresSe
     async with looking_at(url) as looking:
         await prepare(looking)
         await weaken(looking, "epoch", "rows")
-        await slow_down(looking, 0.02)
     for _ in range(ROUNDS):
+        async with looking_at(url) as looking:
+            await slow_down(looking, 0.02)
         await restart_the_server(private_server, url, books, rounds=1)
         async with looking_at(url) as looking:
             await settle(url, looking)

@@ -9,20 +9,21 @@ from types import MappingProxyType
 
 from tests.runtime.looking import Looking
 
+_MARKER = 'insert into "understudy".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
 CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "epoch": ("if held <> cardinality(fence_queue) then", "if false then"),
         "rows": ("if cardinality(deleted) is distinct from cardinality(gone_id) then", "if false then"),
-        "marker": (
-            "insert into understudy.commits (writer, batch) values (commit_batch.writer, commit_batch.batch);",
-            "",
-        ),
+        "marker": (_MARKER, ""),
     }
 )
 """epoch: whoever lost a partition commits nothing. rows: what was handled already is not handled again.
 marker: a commit whose answer was lost can be looked up."""
 
-SLOW = ("if event_actor is not null then", "perform pg_sleep({seconds}); if event_actor is not null then")
+SLOW = (
+    "if event_actor is not null then",
+    "perform pg_sleep((select seconds from public.slowness)); if event_actor is not null then",
+)
 
 
 async def weaken(looking: Looking, *checks: str) -> None:
@@ -31,9 +32,13 @@ async def weaken(looking: Looking, *checks: str) -> None:
 
 
 async def slow_down(looking: Looking, seconds: float) -> None:
-    """Let every commit take a while, so that what can happen during a commit does."""
-    old, new = SLOW
-    await _edit(looking, (old, new.format(seconds=seconds)))
+    """Let every commit take a while, so that what can happen during a commit does; 0 ends that."""
+    if await looking.value("select to_regclass('public.slowness') is null"):
+        if not seconds:
+            return
+        await looking.do("create table public.slowness as select 0.0::float8 as seconds")
+        await _edit(looking, SLOW)
+    await looking.do("update public.slowness set seconds = %s", seconds)
 
 
 async def mute(looking: Looking) -> None:

@@ -106,7 +106,7 @@ async def test_actors_leave_memory_by_number(database_url: str) -> None:
             await runtime.send(*(us.Tell(Account, f"k{n}", Deposit(1)) for n in range(100)))
             await runtime.wait_idle()
         assert await runtime.ask(Account, "k0", Deposit(1)) == 3
-        parts = runtime._running()  # pyright: ignore[reportPrivateUsage]
+        parts = runtime._now.parts  # pyright: ignore[reportPrivateUsage]
         statistics = parts.handlers["account"].statistics()
         assert isinstance(statistics, ActorStatistics)
         assert statistics.residents <= 6
