@@ -1,5 +1,7 @@
 """The machinery that runs actors: sessions, mailboxes and the journal, over PostgreSQL."""
 
+from ._actor_handler import ActorStatistics as ActorStatistics
+from ._actor_handler import ActorUnavailable as ActorUnavailable
 from ._drift import ClassDrift as ClassDrift
 from ._open import open_runtime as open_runtime
 from ._posting import NotRunning as NotRunning

@@ -25,7 +25,7 @@ from understudy.actors import (
     open_supervisor,
 )
 
-from ._actor_handler import ActorHandler
+from ._actor_handler import ActorHandler, ActorStatistics
 from ._asking import Asking, Question
 from ._drift import check_drift
 from ._failing import describe
@@ -52,11 +52,13 @@ class RuntimeStatistics:
         commits: Transactions.
         turns: Turns, and messages sent from outside.
         events: Events appended to the journal.
+        actors: By kind, what is in memory now and has been done since the session was opened.
     """
 
     commits: int
     turns: int
     events: int
+    actors: Mapping[str, ActorStatistics]
 
 
 @define(eq=False)
@@ -433,7 +435,12 @@ class Runtime:
     def statistics(self) -> RuntimeStatistics:
         """Return what has been committed since the runtime was opened."""
         writer = self._now.parts.writer
-        return RuntimeStatistics(writer.commits, writer.turns, writer.events)
+        actors = {
+            name: handler.statistics()
+            for name, handler in self._now.parts.handlers.items()
+            if isinstance(handler, ActorHandler)
+        }
+        return RuntimeStatistics(writer.commits, writer.turns, writer.events, actors)
 
     @property
     def store(self) -> Store:
