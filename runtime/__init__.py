@@ -2,6 +2,7 @@
 
 from ._actor_handler import ActorStatistics as ActorStatistics
 from ._actor_handler import ActorUnavailable as ActorUnavailable
+from ._depths import QueueFull as QueueFull
 from ._drift import ClassDrift as ClassDrift
 from ._open import open_runtime as open_runtime
 from ._posting import NotRunning as NotRunning

@@ -112,6 +112,9 @@ class Fetcher:
         self._forget()
         try:
             async with self.store.open_fetch_session(self.owner) as session:
+                with trio.fail_after(self.settings.command_deadline):
+                    # Before any turn: `turn.now` is the store's time.
+                    self.clock.set((await session.read((), ())).server_time)
                 task_status.started()
                 while True:
                     await self._hear()

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from understudy.actors import Enqueue, OutcomeUnknown, Tell, UnderstudyError
 
+from ._depths import Depths
 from ._finished import Finished, Lineage, Settled, Verdict
 from ._parts import Parts
 from ._rows import Rare, SendRow
@@ -27,9 +28,11 @@ class Posting:
 
     parts: Parts
     sender: Sender = field(init=False)
+    depths: Depths = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         parts = self.parts
+        self.depths = Depths(parts.store, parts.app.limits.depth)
         self.sender = Sender(parts.app, parts.store.partitions, parts.app.limits.payload)
 
     async def send(self, effects: Sequence[Tell | Enqueue], ours: Mapping[str, str], connection: Any) -> None:
@@ -44,11 +47,18 @@ class Posting:
         if connection is None:
             await self.commit(now, later)
             return
+        await self.depths.admit(now)
         rings = sorted({row.queue for row in now})
         await self.parts.store.send(connection, now, later, rings)
 
     async def commit(self, sends: Sequence[SendRow], rare: Sequence[Rare]) -> None:
-        """Let the writer commit some rows, and wait until it has."""
+        """Let the writer commit some rows, and wait until it has.
+
+        Raises:
+            QueueFull: A queue has no room for them.
+            NotRunning: The writer takes nothing any more.
+        """
+        await self.depths.admit(sends)
         origin, verdicts = trio.open_memory_channel[Settled](1)
         lineage = Lineage()
         try:

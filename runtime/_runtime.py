@@ -188,6 +188,7 @@ class Runtime:
             InvalidKey: The key cannot be stored.
             PayloadTooLarge: The command is over the app's limit.
             Unencodable: The command would not come back as it was.
+            QueueFull: The actor's queue has no room under `Limits(depth=...)`.
         """
         effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
         ours = {} if idempotency_key is None else {ONCE: check_key(idempotency_key)}

@@ -240,6 +240,10 @@ class Store(Protocol):
         """The stored outcome of a remote ask, if there is one that has not expired."""
         ...
 
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        ...
+
     async def parked(self, queues: Sequence[str]) -> list[Parked]:
         """The keys of these queues whose first message waits to be resumed."""
         ...

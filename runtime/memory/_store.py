@@ -186,6 +186,11 @@ class MemoryStore:
         outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
         return outcome if expires_at > self._tables.time.now() else None
 
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        await trio.lowlevel.checkpoint()
+        return min(most, self._tables.mailbox.depth(queue))
+
     async def parked(self, queues: Sequence[str]) -> list[Parked]:
         """The keys of these queues whose first message waits to be resumed."""
         await trio.lowlevel.checkpoint()

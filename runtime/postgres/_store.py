@@ -156,6 +156,10 @@ class PostgresStore:
         rows = await self._rows("take_outcome", (ask,))
         return rows[0][0] if rows else None
 
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        return int((await self._rows("depth", (queue, most)))[0][0])
+
     async def parked(self, queues: Sequence[str]) -> list[Parked]:
         """The keys of these queues whose first message waits to be resumed."""
         return [Parked(*row) for row in await self._rows("parked", (texts(list(queues)),))]
