@@ -129,9 +129,12 @@ class Play:
         )
         process: Process | None = None
         with trio.CancelScope() as cut:
-            async with us.open_runtime(
-                self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
-            ) as runtime, trio.open_nursery() as asks:
+            async with (
+                us.open_runtime(
+                    self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
+                ) as runtime,
+                trio.open_nursery() as asks,
+            ):
                 process = Process(runtime, asks, cut)
                 task_status.started(process)
                 await process.stop.wait()
