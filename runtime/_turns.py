@@ -70,8 +70,7 @@ class Turns:
     def __attrs_post_init__(self) -> None:
         tools = self.tools
         sender = Sender(tools.app, tools.store.partitions, tools.app.limits.payload)
-        retention = tools.settings.idempotency_retention
-        self._turning = Turning(self.definition, tools.app, sender, tools.clock, retention)
+        self._turning = Turning(self.definition, tools.app, sender, tools.clock, tools.settings)
 
     # ---- computing ----
 

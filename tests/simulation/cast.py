@@ -98,10 +98,33 @@ def digest_of(digest: int, number: int) -> int:
     return (digest * FACTOR + number) % MODULUS
 
 
+def fail(command: Do, attempt: int) -> us.Effects[None]:
+    """Fail or refuse, with or without an event before it."""
+    if command.spoil:
+        yield Done(command.number)
+    if attempt <= command.failures:
+        raise Broken(f"command {command.number}, attempt {attempt}")
+    raise us.Rejected(f"command {command.number}")
+
+
+def effects_of(command: Do) -> us.Effects[None]:
+    """Everything that a command is to do."""
+    for _ in range(command.events):
+        yield Done(command.number)
+    for to in command.tells:
+        yield us.Tell(to.kind, to.key, Do(to.number))
+    for to in command.routed:
+        yield Routed(command.number, to)
+    for to in command.relayed:
+        yield us.Enqueue(RELAY, Relay(to))
+    if command.stop:
+        yield us.Stop()
+
+
 def ledger(name: str, **options: Any) -> type[Any]:
     """Make a kind of actor."""
 
-    @us.actor(name, **{"retry": RETRY, **options})
+    @us.actor(name, retry=RETRY, **options)
     @define
     class Ledger:
         count: int = 0
@@ -110,23 +133,9 @@ def ledger(name: str, **options: Any) -> type[Any]:
 
         @us.decide
         def do(self, command: Do, turn: us.DecideTurn) -> us.Effects[Reply]:
-            failing = turn.attempt <= command.failures
-            if (failing or command.refuse) and command.spoil:
-                yield Done(command.number)
-            if failing:
-                raise Broken(f"command {command.number}, attempt {turn.attempt}")
-            if command.refuse:
-                raise us.Rejected(f"command {command.number}")
-            for _ in range(command.events):
-                yield Done(command.number)
-            for to in command.tells:
-                yield us.Tell(to.kind, to.key, Do(to.number))
-            for to in command.routed:
-                yield Routed(command.number, to)
-            for to in command.relayed:
-                yield us.Enqueue(RELAY, Relay(to))
-            if command.stop:
-                yield us.Stop()
+            if turn.attempt <= command.failures or command.refuse:
+                yield from fail(command, turn.attempt)
+            yield from effects_of(command)
             return Reply(self.count, self.digest)
 
         @us.apply
@@ -139,20 +148,27 @@ def ledger(name: str, **options: Any) -> type[Any]:
 
 
 def forgetful(name: str, **options: Any) -> type[Any]:
-    """Make a kind of actor with a bug: part of what it replies with is in no event."""
+    """Make a kind of actor with a bug: part of its state is in no event."""
 
-    @us.actor(name, **{"retry": RETRY, **options})
+    @us.actor(name, retry=RETRY, **options)
     @define
-    class Forgetful(ledger(f"{name}-base")):  # type: ignore[misc] # a base made on the spot
+    class Forgetful:
+        count: int = 0
+        digest: int = 0
+        numbers: list[int] = Factory(list[int])
+
         @us.decide
-        def do(self, command: Do, turn: us.DecideTurn) -> us.Effects[Reply]:
+        def do(self, command: Do) -> us.Effects[Reply]:
             if command.events == 0:
                 self.count += 1
-            for _ in range(command.events):
-                yield Done(command.number)
-            for to in command.children:
-                yield us.Tell(to.kind, to.key, Do(to.number))
+            yield from effects_of(command)
             return Reply(self.count, self.digest)
+
+        @us.apply
+        def happened(self, event: Done | Routed) -> None:
+            self.count += 1
+            self.digest = digest_of(self.digest, event.number)
+            self.numbers.append(event.number)
 
     return Forgetful
 

@@ -34,7 +34,6 @@ class _Judge:
         yield from self._effects()
         yield from self._answers()
         yield from self._order()
-        yield from self._times()
         for queue, count in self.history.left.items():
             yield f"{count} messages are left in {queue!r}"
 
@@ -129,7 +128,7 @@ class _Judge:
             elif reply not in self.prefixes[kind, key]:
                 yield f"the reply to {number} was {reply}, which {(kind, key)} never was"
 
-    # ---- when ----
+    # ---- first in, first out ----
 
     def _order(self) -> Iterator[str]:
         for (process, kind, key), line in self.history.lines.items():
@@ -139,7 +138,3 @@ class _Judge:
             found = [number for number in handled if number in set(wanted)]
             if found != wanted:
                 yield f"process {process} sent {wanted} to {(kind, key)}, which handled {found}"
-
-    def _times(self) -> Iterator[str]:
-        """Nothing to check in real time: the clock of the test is not the database's."""
-        yield from ()

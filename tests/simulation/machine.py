@@ -1,7 +1,7 @@
 """The state machine: its rules write a program, step by step, and its end runs it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import trio
 from attrs import evolve
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
 
-from .cast import ATTEMPTS, KINDS, Address, Do, make_app
+from .cast import ATTEMPTS, KINDS, Address, Do, ledger, make_app
 from .judging import judge
 from .playing import KEYS, History, play
 from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
-from .worlds import OpenWorld
+from .worlds import IN_MEMORY, Worlds
 
 processes = st.integers(0, 1)
 kinds = st.sampled_from(KINDS)
@@ -45,6 +45,17 @@ setups = st.builds(
     stall=st.sampled_from([0.0, 0.0, 0.05]),
 )
 patience = st.sampled_from([None, None, None, 0.0, 0.02])
+tells = st.builds(
+    Told,
+    processes,
+    kinds,
+    keys,
+    commands,
+    delay=st.sampled_from([None, None, None, 0.0, 0.1]),
+    priority=st.sampled_from([0, 0, 0, -1, 1]),
+    within=patience,
+)
+asks = st.builds(Asked, processes, kinds, keys, commands, within=patience, wait=st.booleans())
 
 Make = Callable[..., type[Any]]
 
@@ -52,15 +63,16 @@ Make = Callable[..., type[Any]]
 class Simulation(RuleBasedStateMachine):
     """Writes a program, runs it, and judges what was seen.
 
-    Args:
-        open_world: Where it runs.
+    Attributes:
+        worlds: Where it runs.
         make: What makes the actors; another one to plant a bug.
     """
 
-    def __init__(self, open_world: OpenWorld, make: Make | None = None) -> None:
+    worlds: ClassVar[Worlds] = IN_MEMORY
+    make: ClassVar[Make] = staticmethod(ledger)
+
+    def __init__(self) -> None:
         super().__init__()
-        self.open_world = open_world
-        self.make = make
         self.setup = Setup()
         self.steps: list[Step] = []
         self.numbers = 0
@@ -71,26 +83,9 @@ class Simulation(RuleBasedStateMachine):
 
     # ---- rules ----
 
-    @rule(
-        process=processes,
-        kind=kinds,
-        key=keys,
-        command=commands,
-        delay=st.sampled_from([None, None, None, 0.0, 0.1]),
-        priority=st.sampled_from([0, 0, 0, -1, 1]),
-        within=patience,
-    )
-    def tell(
-        self,
-        process: int,
-        kind: str,
-        key: str,
-        command: Do,
-        delay: float | None,
-        priority: int,
-        within: float | None,
-    ) -> None:
-        self.steps.append(Told(process, kind, key, self.numbered(command), delay, priority, within))
+    @rule(step=tells)
+    def tell(self, step: Told) -> None:
+        self.steps.append(evolve(step, command=self.numbered(step.command)))
 
     @rule(process=processes, told=st.lists(st.tuples(kinds, keys, commands), min_size=1, max_size=8))
     def tell_together(self, process: int, told: list[tuple[str, str, Do]]) -> None:
@@ -98,11 +93,9 @@ class Simulation(RuleBasedStateMachine):
             Together(process, tuple((kind, key, self.numbered(command)) for kind, key, command in told))
         )
 
-    @rule(process=processes, kind=kinds, key=keys, command=commands, within=patience, wait=st.booleans())
-    def ask(
-        self, process: int, kind: str, key: str, command: Do, within: float | None, *, wait: bool
-    ) -> None:
-        self.steps.append(Asked(process, kind, key, self.numbered(command), within, wait))
+    @rule(step=asks)
+    def ask(self, step: Asked) -> None:
+        self.steps.append(evolve(step, command=self.numbered(step.command)))
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.03]))
     def rest(self, seconds: float) -> None:
@@ -137,21 +130,24 @@ class Simulation(RuleBasedStateMachine):
     # ---- the end ----
 
     def teardown(self) -> None:
-        history = run(self.open_world, self.setup, self.steps, self.make)
+        history = run(self.worlds, self.setup, self.steps, type(self).make)
         wrong = judge(history)
         for line in wrong:
             note(line)
         assert wrong == []
 
 
-def run(open_world: OpenWorld, setup: Setup, steps: list[Step], make: Make | None = None) -> History:
+def simulation(worlds: Worlds, make: Make = ledger) -> type[Simulation]:
+    """Return a state machine for these worlds, with actors of this make."""
+    return type("Simulation", (Simulation,), {"worlds": worlds, "make": staticmethod(make)})
+
+
+def run(worlds: Worlds, setup: Setup, steps: list[Step], make: Make) -> History:
     """Run a program in a world of its own."""
-    options = {"snapshot_every": setup.snapshot_every, "snapshot_keep": setup.snapshot_keep}
-    app = make_app(**options) if make is None else make_app(make, **options)
+    app = make_app(make, snapshot_every=setup.snapshot_every, snapshot_keep=setup.snapshot_keep)
 
     async def main() -> History:
-        async with open_world(setup) as world:
+        async with worlds.open(setup) as world:
             return await play(app, setup, world, steps)
 
-    virtual = open_world.__name__ != "opened"
-    return trio.run(main, clock=MockClock(autojump_threshold=0) if virtual else None)
+    return trio.run(main, clock=MockClock(autojump_threshold=0) if worlds.virtual else None)

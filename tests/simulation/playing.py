@@ -12,7 +12,7 @@ from understudy.runtime import Recorded, Settings
 from understudy.runtime._replying import AskFailed
 from understudy.runtime._rows import StoredSnapshot
 
-from .cast import KINDS, RELAY, Broken, Do, Reply
+from .cast import KINDS, Broken, Do, Reply
 from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
 from .worlds import World
 
@@ -20,7 +20,6 @@ KEYS = ("a", "b", "c")
 LONGEST = 3600.0
 """Virtual seconds that a program may take."""
 LONGEST_IN_REALITY = 60.0
-NEVER = 0.0
 
 
 @define(eq=False)
@@ -127,19 +126,17 @@ class Play:
             residents=setup.residents,
             backoff=us.Backoff(first=0.01, cap=0.1, jitter=0),
         )
-        process: Process | None = None
+        opened = us.open_runtime(
+            self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
+        )
+        ended = trio.Event()
         with trio.CancelScope() as cut:
-            async with (
-                us.open_runtime(
-                    self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
-                ) as runtime,
-                trio.open_nursery() as asks,
-            ):
-                process = Process(runtime, asks, cut)
+            # The asks end before their runtime does.
+            async with opened as runtime, trio.open_nursery() as asks:
+                process = Process(runtime, asks, cut, ended=ended)
                 task_status.started(process)
                 await process.stop.wait()
-        if process is not None:
-            process.ended.set()
+        ended.set()
 
     # ---- steps ----
 
@@ -224,8 +221,10 @@ class Play:
 
     async def _come_to_rest(self, runtime: us.Runtime) -> None:
         """Wait until every message has been handled, those for a later time included."""
-        while any((await runtime.depths()).values()) or await self.world.scheduled():
+        resting = False
+        while not resting:
             await trio.sleep(1.0 if self.world.virtual else 0.01)
+            resting = not any((await runtime.depths()).values()) and not await self.world.scheduled()
 
     async def _look(self, runtime: us.Runtime) -> None:
         history = self.history
@@ -245,7 +244,6 @@ class Play:
             command = self.app.codec.decode_command(letter.type, letter.version, letter.payload)
             history.dead.append(command.number)
         history.left = {queue: count for queue, count in (await runtime.depths()).items() if count}
-        assert RELAY in self.app.queues
 
     def _decode(self, kind: str, snapshot: StoredSnapshot) -> Any:
         return self.app.codec.decode_state(self.app.actors[kind], snapshot.version, snapshot.state)

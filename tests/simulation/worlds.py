@@ -1,17 +1,19 @@
 """The stores that programs run on, what is done to them, and stores with a bug planted in them."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, final
 
 import trio
-from attrs import define, evolve
+from attrs import define, evolve, frozen
 
 from tests.stores import empty
 from understudy.runtime import MemoryStore
 from understudy.runtime._finished import Finished
 from understudy.runtime._rows import CommitResult, StoredSnapshot, Stream
 from understudy.runtime._store import WriteSession
+from understudy.runtime.memory import MemoryTransaction
+from understudy.runtime.memory._tables import Tables
 from understudy.runtime.postgres import Connection
 
 from .steps import Setup, Trouble
@@ -39,8 +41,7 @@ class World(Protocol):
         ...
 
 
-@final
-class RoughStore(MemoryStore):
+class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # closed to users, opened to plant faults
     """A store in memory whose commits take time, and before whose next commit ownership can be lost."""
 
     def __init__(self, setup: Setup) -> None:
@@ -48,6 +49,16 @@ class RoughStore(MemoryStore):
         self.muted = setup.muted
         self._stall = setup.stall
         self.lose_next = False
+
+    @property
+    def tables(self) -> Tables:
+        """What it holds."""
+        return self._tables
+
+    def end_sessions(self) -> None:
+        """Let every process lose its right to handle anything."""
+        for session in list(self._sessions):
+            session.end()
 
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[Any]:
@@ -63,12 +74,11 @@ class _RoughSession:
     stall: float
 
     async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
-        if self.stall:
-            await trio.sleep(self.stall)
         if self.store.lose_next:
             self.store.lose_next = False
-            for session in list(self.store._sessions):
-                session.end()
+            self.store.end_sessions()
+        if self.stall:  # time enough for somebody else to handle the same messages
+            await trio.sleep(self.stall)
         return await self.session.commit(turns, rings)
 
 
@@ -77,19 +87,19 @@ class _RoughSession:
 class InMemory:
     """A world in memory, in virtual time."""
 
-    database: MemoryStore
+    database: RoughStore
     virtual: bool = True
 
     async def cause(self, trouble: Trouble, process: str) -> None:
         """End the fetcher's session, now or before the next commit; no other can end."""
-        if trouble.what == "commit" and isinstance(self.database, RoughStore):
+        if trouble.what == "commit":
             self.database.lose_next = True
         else:
             self.database.end_session(process)
 
     async def scheduled(self) -> int:
         """How many messages wait for a later time."""
-        return len(self.database._tables.scheduled)
+        return len(self.database.tables.scheduled)
 
 
 @final
@@ -117,42 +127,50 @@ class OnPostgres:
         return int(row[0]) if row else 0
 
 
-class OpenWorld(Protocol):
-    """Opens an empty world."""
+@final
+@frozen
+class Worlds:
+    """A kind of worlds.
 
-    def __call__(self, setup: Setup) -> AbstractAsyncContextManager[World]:
-        """Open it."""
-        ...
+    Attributes:
+        open: Opens an empty one.
+        virtual: Whether their time is virtual.
+    """
+
+    open: Callable[[Setup], AbstractAsyncContextManager[World]]
+    virtual: bool = True
 
 
 @asynccontextmanager
-async def in_memory(setup: Setup) -> AsyncGenerator[World]:
-    """A world in memory."""
+async def _open_in_memory(setup: Setup) -> AsyncGenerator[World]:
     yield InMemory(RoughStore(setup))
 
 
-def on_postgres(url: str) -> OpenWorld:
+IN_MEMORY = Worlds(_open_in_memory)
+
+
+def on_postgres(url: str) -> Worlds:
     """Worlds in a migrated database, each emptied first."""
 
     @asynccontextmanager
     async def opened(setup: Setup) -> AsyncGenerator[World]:
-        empty(url)
+        await trio.to_thread.run_sync(empty, url)
         connection = await Connection.connect(url, autocommit=True)
         async with connection:
             yield OnPostgres(url, connection)
 
-    return opened
+    return Worlds(opened, virtual=False)
 
 
 # ---- with a bug ----
 
 
 @final
-class StaleSnapshots(MemoryStore):
-    """The bug: an older snapshot is given out under the sequence number of a newer one."""
+class StaleSnapshots(RoughStore):  # type: ignore[misc] # as above
+    """The bug: an actor's first snapshot is given out under the sequence numbers of its later ones."""
 
-    def __init__(self) -> None:
-        super().__init__(partitions=4)
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._first: dict[tuple[str, str], StoredSnapshot] = {}
 
     async def load(
@@ -168,6 +186,55 @@ class StaleSnapshots(MemoryStore):
 
 
 @asynccontextmanager
-async def with_stale_snapshots(setup: Setup) -> AsyncGenerator[World]:
-    """A world with that bug."""
-    yield InMemory(StaleSnapshots())
+async def _open_stale(setup: Setup) -> AsyncGenerator[World]:
+    yield InMemory(StaleSnapshots(setup))
+
+
+WITH_STALE_SNAPSHOTS = Worlds(_open_stale)
+
+
+@final
+@define(eq=False)
+class _BlindTransaction(MemoryTransaction):  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # closed to users, opened to plant faults
+    """The bug: neither the right to handle a message nor its presence is looked at."""
+
+    def _check(self) -> None:
+        find = self._tables.mailbox.find
+        for turn in self._turns:
+            m = turn.consumed
+            if m is not None and find((m.queue, m.priority, m.tx, m.id)) is None:
+                turn.consumed = None
+
+
+@final
+@define(eq=False)
+class _BlindSession:
+    store: RoughStore
+    commits: int = 0
+
+    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+        """Commit whatever comes, and lose the right to every third."""
+        self.commits += 1
+        self.store.lose_next = self.commits % 3 == 0
+        transaction = _BlindTransaction(self.store.tables)
+        transaction.send((), (), rings)
+        transaction.finish(turns)
+        return transaction.commit()
+
+
+@final
+class BlindStore(RoughStore):  # type: ignore[misc] # as above
+    """The bug: it commits the turns of a process that has lost the right to handle them."""
+
+    @asynccontextmanager
+    async def open_write_session(self) -> AsyncGenerator[Any]:
+        """Open the writer's session."""
+        yield _RoughSession(self, _BlindSession(self), 0.05)
+
+
+@asynccontextmanager
+async def _open_blind(setup: Setup) -> AsyncGenerator[World]:
+    yield InMemory(BlindStore(setup))
+
+
+WITH_A_BLIND_STORE = Worlds(_open_blind)
