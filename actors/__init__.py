@@ -39,6 +39,7 @@ from ._invalid import InvalidSetting as InvalidSetting
 from ._keys import check_key as check_key
 from ._keys import check_name as check_name
 from ._limits import Limits as Limits
+from ._message import spec_of as spec_of
 from ._outcome import Dead as Dead
 from ._outcome import Done as Done
 from ._outcome import Outcome as Outcome
@@ -47,6 +48,8 @@ from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge
 from ._recovery import fold as fold
 from ._retry import Retry as Retry
+from ._route import RouteDefinition as RouteDefinition
+from ._route import routed as routed
 from ._turn import DecideTurn as DecideTurn
 from ._turn import Turn as Turn
 from .codec import Codec as Codec

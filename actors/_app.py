@@ -12,15 +12,17 @@ from ._handler import HandlerDefinition, OnFailure, make_handler
 from ._keys import check_name
 from ._limits import Limits
 from ._retry import Retry
+from ._route import RouteDefinition, check_route, make_route
 from .codec import Codec
 
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @final
 @attrs.define(eq=False, init=False)
 class App:
-    """What a program runs: actors, queue handlers, and further children for its supervision tree.
+    """What a program runs: actors, queue handlers, routes, and further children for its supervision tree.
 
     Mistakes are found here, when the program starts, and not when the first message comes.
 
@@ -44,6 +46,7 @@ class App:
     codec: Codec
     _actors: dict[str, ActorDefinition]
     _handlers: dict[str, HandlerDefinition]
+    _routes: dict[type, list[RouteDefinition]]
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class App:
         self.codec = Codec()
         self._actors = {}
         self._handlers = {}
+        self._routes = {}
         for cls in actors:
             self._add_actor(definition_of(cls))
         for message in messages:
@@ -74,6 +78,11 @@ class App:
     def handlers(self) -> Mapping[str, HandlerDefinition]:
         """Its queue handlers, by the name of the queue."""
         return MappingProxyType(self._handlers)
+
+    @property
+    def routes(self) -> Mapping[type, Sequence[RouteDefinition]]:
+        """Its routes, by the class of the event, in the order they were registered."""
+        return MappingProxyType(self._routes)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -116,6 +125,34 @@ class App:
             return function
 
         return register
+
+    def route(self, function: F) -> F:
+        """Register a function that turns an event of one actor into a command for another.
+
+        The function takes `(event)` or `(event, turn)`; which events, is read from the annotation, and a
+        union is taken as each of its members. It returns a `Tell` or an `Enqueue`, several of them, or None.
+        `turn` is the turn that decided the event: `turn.actor` and `turn.key` say whose it is.
+
+        Guarantee: whenever an actor of this app decides such an event, what the function returns is sent in
+        the transaction that stores the event. So it is sent exactly once, after what the decider itself
+        sent, and in the order of the events. Events from before the route was there are not routed.
+
+        The function is pure, like a decider, and part of the turn: if it raises, the turn fails.
+
+        Raises:
+            DefinitionError: Async, no event is taken, no actor of the app has such events, or the actor it
+                tells does not decide such commands.
+
+        Example:
+            >>> @app.route  # doctest: +SKIP
+            ... def payment_taken(event: PaymentTaken) -> us.Tell:
+            ...     return us.Tell(Fulfilment, event.order, NotePayment(event.amount))
+        """
+        definition = make_route(function)
+        check_route(definition, self._actors)
+        for event in definition.events:
+            self._routes.setdefault(event, []).append(definition)
+        return function
 
     def check(self) -> None:
         """Make sure that everything is in order; building the app has done so already.

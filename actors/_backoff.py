@@ -53,6 +53,8 @@ class Backoff:
 
     def bound(self, attempt: int) -> float:
         """Return the longest wait after so many failed attempts, in seconds."""
+        if self.first == 0:
+            return 0.0
         try:
             return float(min(self.first * self.factor ** (attempt - 1), self.cap))
         except OverflowError:

@@ -125,9 +125,9 @@ class DecodeError(UnderstudyError):
         self.kind = kind
         self.name = name
         self.version = version
-        self.payload = payload[:_EXCERPT]
+        self.payload: str = payload[:_EXCERPT]
         self.problem = problem
-        self.row = row
+        self.row: str = row
 
     def at(self, row: str) -> "DecodeError":
         """Name the row that holds it, and return the same error, to be raised again.
@@ -136,8 +136,10 @@ class DecodeError(UnderstudyError):
             row: Such as `events 1042 (account/alice #7)`.
         """
         self.row = row
-        self.args = (self.kind, self.name, self.version, self.payload, self.problem, row)
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.kind, self.name, self.version, self.payload, self.problem, self.row))
 
     def __str__(self) -> str:
         row = f" in {self.row}" if self.row else ""

@@ -86,7 +86,10 @@ def _cpu_seconds() -> float:
 def percentiles(seconds: Sequence[float]) -> Figures:
     """Return the median and the 99th percentile, in ms."""
     ordered = sorted(seconds)
-    return {"p50": median(ordered) * 1e3, "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1e3}
+    return {
+        "p50": median(ordered) * 1e3,
+        "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1e3,
+    }
 
 
 # ---- running ----
@@ -186,7 +189,8 @@ def show(
     first = next(iter(results.values()))
     for name, figures in results.items():
         cells = [
-            column.form.format(figures[column.figure]) if column.figure in figures else "" for column in columns
+            column.form.format(figures[column.figure]) if column.figure in figures else ""
+            for column in columns
         ]
         if ratio is not None:
             cells.append(f"{figures[ratio] / first[ratio]:.2f}" if ratio in figures else "")
@@ -214,7 +218,12 @@ class Report:
     _parts: dict[str, Any] = field(factory=dict[str, Any])
 
     def compare(
-        self, title: str, contenders: Sequence[Contender], columns: Sequence[Column], *, ratio: str | None = None
+        self,
+        title: str,
+        contenders: Sequence[Contender],
+        columns: Sequence[Column],
+        *,
+        ratio: str | None = None,
     ) -> dict[str, Figures]:
         """Measure some contenders beside each other, and print the table."""
         taken = rounds(contenders, self.url, self.rounds)

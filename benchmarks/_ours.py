@@ -206,7 +206,12 @@ async def turns(url: str, *, count: int, actors: int, history: int = 3) -> Figur
         cached = await _committed(runtime, url, (number % actors for number in range(count)))
     async with us.open_runtime(us.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
         cold = await _committed(runtime, url, keys)
-    return {"cached": cached["rate"], "cached_cpu": cached["cpu"], "cold": cold["rate"], "cold_cpu": cold["cpu"]}
+    return {
+        "cached": cached["rate"],
+        "cached_cpu": cached["cpu"],
+        "cold": cold["rate"],
+        "cold_cpu": cold["cpu"],
+    }
 
 
 @on_trio

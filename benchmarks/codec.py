@@ -177,12 +177,16 @@ def candidates() -> dict[str, Measured]:
     return found
 
 
+def _from_text(text: Any, wanted: Any) -> Any:
+    return wanted(text)
+
+
 def _converter(module: Any) -> Any:
     """Return the converter that cattrs prepares for a backend, with what it lacks for this event."""
     converter: Any = module.make_converter(detailed_validation=False)
     for cls in (Decimal, UUID):
         converter.register_unstructure_hook(cls, str)
-        converter.register_structure_hook(cls, lambda text, wanted: wanted(text))
+        converter.register_structure_hook(cls, _from_text)
     return converter
 
 

@@ -125,8 +125,8 @@ def main() -> None:
     count = given.children
     (nursery_start, nursery_stop, _), (start, stop, _) = medians(count, given.rounds, traced=False)
     (_, _, nursery_memory), (_, _, memory) = medians(count, 1, traced=True)
-    crash = statistics.median(trio.run(restarts, 2000) / 2000 for _ in range(given.rounds))
-    bare_crash = statistics.median(trio.run(bare_restarts, 2000) / 2000 for _ in range(given.rounds))
+    crash = statistics.median(trio.run(restarts, 1000) / 1000 for _ in range(given.rounds))
+    bare_crash = statistics.median(trio.run(bare_restarts, 1000) / 1000 for _ in range(given.rounds))
     latency = trio.run(restart_latency, 2000)
     print(f"{'':36} {'nursery':>12} {'supervisor':>12}")
     print(f"{f'start {count:,} children':36} {nursery_start:>10.3f} s {start:>10.3f} s")

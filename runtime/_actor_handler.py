@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 from attrs import define, field, frozen
@@ -20,7 +21,7 @@ from ._recovering import Recovered, Recovery
 from ._resident import Phase, Resident, Spill
 from ._residents import Residents
 from ._rows import Message
-from ._signals import Attach, Detach, HandlerSignal, LocalAsk, Page
+from ._signals import Attach, Detach, HandlerSignal, LocalAsk, Page, Resume
 from ._tools import Tools
 from ._turns import Turns
 
@@ -64,6 +65,7 @@ class ActorHandler:
     _asks: list[LocalAsk] = field(factory=list[LocalAsk])
     _covers: int = 0
     _knows_owner: bool = False
+    _next_check: float = 0.0
     _residents: Residents = field(init=False)
     _turns: Turns = field(init=False)
     _recovery: Recovery = field(init=False)
@@ -119,13 +121,40 @@ class ActorHandler:
 
     async def _round(self) -> None:
         signal: HandlerSignal | None = None
-        with trio.move_on_at(self._residents.next_due):
+        check = self._next_check if self._residents.stuck else float("inf")
+        with trio.move_on_at(min(self._residents.next_due, check)):
             signal = await self._inbox.receive()
+        if signal is None and trio.current_time() >= check:
+            await self._check_stuck()
         # From here to the next await nothing can be cancelled half-way.
         if signal is not None:
             self._take_in(signal)
         self._residents.wake_due()
         await self._work()
+
+    async def _check_stuck(self) -> None:
+        """Look whether parked keys were resumed: the doorbell that says so may be lost."""
+        parked = await self.tools.store.parked([self.definition.name])
+        for key in self._residents.resumable([each.key for each in parked]):
+            self._resume(key)
+        self._next_check = trio.current_time() + self.tools.settings.poll_interval
+
+    def look_for_resumed(self) -> None:
+        """Look soon whether parked keys were resumed."""
+        with suppress(trio.BrokenResourceError):
+            self._send.send_nowait(Resume())
+
+    def _resume(self, key: str) -> None:
+        resident = self._residents.find(key)
+        if resident is None or not resident.is_stuck:
+            return
+        _log.info("actor %s/%s is resumed", self.definition.name, key)
+        if resident.phase is Phase.BLOCKED:
+            self._residents.unblock(resident)
+            return
+        # Its messages were left in the mailbox.
+        resident.phase, resident.problem, resident.spill = Phase.COLD, None, Spill.ASIDE
+        self._turns.line_up(resident)
 
     async def _work(self) -> None:
         """Compute what can be computed, loading what is cold, until only the inbox can bring more."""
@@ -180,6 +209,8 @@ class ActorHandler:
             self._turns.settle(signal)
         elif isinstance(signal, LocalAsk):
             self._take_ask(signal)
+        elif isinstance(signal, Resume):
+            self._next_check = 0.0
         else:
             self._turns.fences = signal.fences
             self._covers, self._knows_owner = 0, True
@@ -204,7 +235,9 @@ class ActorHandler:
             self._turns.bury_keyless(message)
             return
         resident = self._residents.need(message.key)
-        if resident.phase is Phase.PARKED or not _is_next(resident, page):
+        if resident.phase is Phase.PARKED:
+            self._turns.refuse(resident, message, self._unavailable(resident))
+        elif not _is_next(resident, page):
             self._turns.done_with(
                 message
             )  # it stays in the mailbox, or comes again when the key is read again
@@ -268,11 +301,15 @@ class ActorHandler:
         """Leave an actor alone whose journal cannot be replayed; its messages stay in the mailbox."""
         _log.error("actor %s/%s is parked: %s", self.definition.name, resident.key, problem)
         resident.phase, resident.problem = Phase.PARKED, problem
+        self._residents.stuck.add(resident.key)
+        marked = False
         for work in (*resident.waiting, *resident.asks):
             if isinstance(work, LocalAsk):
                 work.promise.fail(self._unavailable(resident))
+            elif not marked and self._turns.park(work, problem):
+                marked = True
             else:
-                self._turns.done_with(work)
+                self._turns.refuse(resident, work, self._unavailable(resident))
         resident.waiting.clear()
         resident.asks.clear()
         resident.spill = Spill.NONE

@@ -22,6 +22,14 @@ def retry_part(kind: str, message: Message, error: BaseException, delay: float |
     return Rare(kind, {**_identity(message), "error": describe(error), "delay": delay})
 
 
+def park_part(message: Message, error: BaseException) -> Rare:
+    """Return the part that parks a message without counting an attempt: it was not tried."""
+    return Rare(
+        "retries",
+        {**_identity(message), "attempts": message.attempts, "error": describe(error), "delay": None},
+    )
+
+
 def dead_part(message: Message, error: BaseException) -> Rare:
     """Return the part that makes a message a dead letter."""
     return Rare("dead", {**_identity(message), "error": describe(error)})

@@ -22,6 +22,8 @@ class Verdict(Enum):
     """An earlier turn it was built on did not commit: compute it again."""
     LOST = "lost"
     """Another process has handled it, or has the right to: forget it."""
+    REPEATED = "repeated"
+    """Its idempotency key has an outcome already: that is its outcome."""
     FAILED = "failed"
     """The database refuses what it wants to store."""
 
@@ -35,6 +37,10 @@ class Lineage:
 
 class NotOwner(UnderstudyError):
     """The local way of an ask is closed: this process no longer owns the partition."""
+
+
+class Repeated(UnderstudyError):
+    """The first outcome of an idempotency key is stored: the asker reads it there."""
 
 
 class Promise:

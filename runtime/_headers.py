@@ -7,6 +7,7 @@ handed on unchanged; `causation` names the message whose turn sent this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ CORRELATION = "correlation"
 CAUSATION = "causation"
 ASK = "ask"
 ASKER = "asker"
-RESERVED = frozenset({CORRELATION, CAUSATION, ASK, ASKER})
+ONCE = "idempotency"
+RESERVED = frozenset({CORRELATION, CAUSATION, ASK, ASKER, ONCE})
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -64,6 +66,12 @@ def asked(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the id of a remote ask and who asks, for a message that is one."""
     ask, asker = headers.get(ASK), headers.get(ASKER)
     return None if ask is None or asker is None else (ask, asker)
+
+
+def once_id(actor: str, key: str, idempotency_key: str) -> str:
+    """Return the name under which the first outcome of an idempotency key of one actor is stored."""
+    named = msgspec.json.encode((actor, key, idempotency_key))
+    return f"once/{sha256(named).hexdigest()}"
 
 
 def trail(message_id: str, headers: Mapping[str, str]) -> Trail:

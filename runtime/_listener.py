@@ -34,6 +34,7 @@ class Listener:
     fetcher: trio.MemorySendChannel[FetcherSignal]
     on_reply: Callable[[], None]
     on_schedule: Callable[[], None]
+    on_resume: Callable[[str], None]
     state: ListenerState = "degraded"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -87,6 +88,8 @@ class Listener:
         elif hint.startswith("!"):
             if hint[1:] == self.process:
                 self.on_reply()
+        elif hint.startswith("+"):
+            self.on_resume(hint[1:])
         else:
             self.fetcher.send_nowait(Look())
 

@@ -81,13 +81,20 @@ class Parts:
         self.writer = Writer(
             store, writer_inbox, to_fetcher, self.count, self.owned, settings.batch, wake_scheduler
         )
-        self.listener = Listener(store, settings, self.process, to_fetcher, self.wake_askers, wake_scheduler)
+        self.listener = Listener(
+            store, settings, self.process, to_fetcher, self.wake_askers, wake_scheduler, self.look_for_resumed
+        )
         self.scheduler = Scheduler(store, settings, to_fetcher, scheduler_inbox)
 
     def wake_askers(self) -> None:
         """Let those who wait for a reply through the database look for it."""
         self.replied.set()
         self.replied = trio.Event()
+
+    def look_for_resumed(self, queue: str) -> None:
+        """Let a handler look whether parked keys of its queue were resumed."""
+        if (handler := self.handlers.get(queue)) is not None:
+            handler.look_for_resumed()
 
     def register(self, name: str, inbox: trio.MemorySendChannel[HandlerSignal] | None) -> None:
         """Say where commands for an actor go while they need no mailbox."""

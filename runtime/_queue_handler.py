@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import trio
@@ -34,7 +34,7 @@ from ._headers import parse, trail
 from ._lines import Lines
 from ._rows import Message, Rare
 from ._sending import Sender
-from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Page
+from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Page, Resume
 from ._store import TurnConflict, TurnTransaction
 from ._tools import Tools
 
@@ -57,6 +57,10 @@ class QueueStatistics:
     ready: int
     running: int
     handled: int
+
+
+class TurnTooLong(UnderstudyError):
+    """A handler took more than `Limits.turn_seconds`."""
 
 
 class QueueTurn(Turn):
@@ -116,6 +120,9 @@ class QueueHandler:
     _running: int = 0
     _uncommitted: int = 0
     _closing: bool = False
+    _parked: dict[str, Message] = field(factory=dict[str, Message])
+    _marking: set[int] = field(factory=set[int])
+    _next_check: float = 0.0
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _sender: Sender = field(init=False)
     _tasks: trio.Nursery = field(init=False)
@@ -146,12 +153,36 @@ class QueueHandler:
                     self._tasks.start_soon(self._worker)
                 while not stopping.is_set():
                     with stopping.interrupts():
-                        self._take_in(await self._inbox.receive())
+                        await self._hear()
                 await self._drain()
                 self._tasks.cancel_scope.cancel()
         finally:
             self._inbox.close()
             self.tools.fetcher.send_nowait(Detach(queue, self._send))
+
+    async def _hear(self) -> None:
+        """Take in the next signal; look now and then whether parked keys were resumed elsewhere."""
+        with trio.move_on_at(self._next_check if self._parked else float("inf")) as scope:
+            self._take_in(await self._inbox.receive())
+        if not scope.cancelled_caught:
+            return
+        still = {each.key for each in await self.tools.store.parked([self.definition.queue])}
+        for key, message in list(self._parked.items()):
+            if key not in still and message.id not in self._marking:
+                self._resume(key)
+        self._next_check = trio.current_time() + self.tools.settings.poll_interval
+
+    def look_for_resumed(self) -> None:
+        """Look soon whether parked keys were resumed."""
+        with suppress(trio.BrokenResourceError):
+            self._send.send_nowait(Resume())
+
+    def _resume(self, key: str) -> None:
+        message = self._parked.pop(key, None)
+        if message is not None and not self._closing:
+            _log.info("key %s of queue %s is resumed", key, self.definition.queue)
+            message.wait = None
+            self._make_ready(message)
 
     async def _drain(self) -> None:
         """Let the workers finish, and wait for the verdicts on what they did."""
@@ -170,6 +201,8 @@ class QueueHandler:
                 self._take_page(signal)
         elif isinstance(signal, Settled):
             self._settle(signal)
+        elif isinstance(signal, Resume):
+            self._next_check = 0.0
         elif isinstance(signal, LocalAsk):
             signal.promise.fail(UnderstudyError(f"{signal!r} was asked of a queue"))
 
@@ -191,6 +224,9 @@ class QueueHandler:
     def _hold(self, message: Message, wait: float) -> None:
         """Let a message wait for its retry at the head of its key, and no worker with it."""
         self._lines.hold(message)
+        if wait == float("inf") and message.key is not None:
+            self._parked[message.key] = message
+            return
         self._tasks.start_soon(self._wake, message, wait)
 
     async def _wake(self, message: Message, wait: float) -> None:
@@ -207,6 +243,9 @@ class QueueHandler:
     def _settle(self, settled: Settled) -> None:
         for finished in settled.turns:
             self._uncommitted -= 1
+            self._marking.difference_update(
+                part.row["id"] for part in finished.rare if part.kind == "retries"
+            )
             message: Message | None = finished.subject
             if message is None:
                 continue
@@ -318,8 +357,10 @@ class QueueHandler:
         if limit is None:
             await running
             return
-        with trio.fail_after(limit):
+        with trio.move_on_after(limit) as patience:
             await running
+        if patience.cancelled_caught:
+            raise TurnTooLong(f"the handler was cancelled after {limit:g} s, the limit of its app's turns")
 
     def _failed(self, message: Message, error: Exception) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""
@@ -334,12 +375,14 @@ class QueueHandler:
             self._note(message, dead_part(message, error))
             return None
         blocks = message.key is not None and definition.on_failure != "skip"
-        _log.warning("%s failed, retry in %.1f s: %s", _name(message), outcome.delay_seconds, error)
+        delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
+        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
+        _log.warning("%s failed, %s: %s", _name(message), until, error)
         if not blocks:
             self._note(message, retry_part("later", message, error, outcome.delay_seconds))
             return None
-        delay = None if definition.on_failure == "park" else outcome.delay_seconds
         self._note(message, retry_part("retries", message, error, delay), keeps=True)
+        self._marking.add(message.id)
         message.attempts += 1
         return float("inf") if delay is None else delay
 

@@ -30,6 +30,25 @@ def error_part(ask: str, asker: str, error: BaseException) -> Rare:
     return _part(ask, asker, _object("failed", f"{type(error).__name__}: {error}"))
 
 
+def first_reply_part(once: str, payload: str, retention: float) -> Rare:
+    """Return the part that stores the first outcome of an idempotency key, and refuses a second one."""
+    return Rare("once", {"id": once, "outcome": f'{{"reply":{payload}}}', "retention": retention})
+
+
+def first_error_part(once: str, error: BaseException, retention: float) -> Rare:
+    """Return the part that stores a refusal as the first outcome.
+
+    A failure is no outcome: nothing is stored, but a turn that has an outcome already does not fail.
+    """
+    outcome = _object("rejected", error.reason) if isinstance(error, Rejected) else None
+    return Rare("once", {"id": once, "outcome": outcome, "retention": retention})
+
+
+def copy_part(ask: str, asker: str, once: str) -> Rare:
+    """Return the part that answers a repeated ask with the first outcome."""
+    return Rare("copies", {"id": ask, "asker": asker, "of": once, "retention": RETENTION})
+
+
 def read_outcome(codec: Codec, command: type, outcome: str) -> Any:
     """Return the stored reply, or raise the stored error.
 

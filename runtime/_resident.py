@@ -54,6 +54,7 @@ class Resident:
         reading: Which reading of its set-aside messages is under way.
         asks: Asks that came after messages that were set aside.
         due: When a blocked actor may go on, on Trio's clock.
+        once: Idempotency keys whose outcome waits for its commit.
         problem: Why a parked actor is parked.
     """
 
@@ -72,6 +73,7 @@ class Resident:
     asks: deque[LocalAsk] = field(factory=deque[LocalAsk])
     used: float = 0.0
     due: float = 0.0
+    once: set[str] = field(factory=set[str])
     problem: Exception | None = None
 
     @property
@@ -83,6 +85,11 @@ class Resident:
             and self.phase in (Phase.LOADED, Phase.COLD)
             and self.spill is Spill.NONE
         )
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it waits for somebody to resume it."""
+        return self.phase is Phase.PARKED or (self.phase is Phase.BLOCKED and self.due == float("inf"))
 
     def discard(self) -> None:
         """Forget the state: it holds something that was not, or will not be, committed."""

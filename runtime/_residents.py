@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 
 import trio
@@ -22,10 +22,12 @@ class Residents:
     Attributes:
         partitions: How many partitions a queue has.
         cold: Those that have work and wait to be loaded.
+        stuck: Keys that were parked; some may have been resumed since.
     """
 
     partitions: int
     cold: dict[str, Resident] = field(factory=dict[str, Resident])
+    stuck: set[str] = field(factory=set[str])
     _by_key: OrderedDict[str, Resident] = field(factory=OrderedDict[str, Resident])
     _timers: list[tuple[float, int, Resident]] = field(factory=list[tuple[float, int, Resident]])
     _tie: Iterator[int] = field(factory=count)
@@ -59,6 +61,9 @@ class Residents:
         resident.phase = Phase.BLOCKED
         resident.waiting.appendleft(head)
         resident.due = trio.current_time() + wait
+        if resident.is_stuck:
+            self.stuck.add(resident.key)
+            return
         heapq.heappush(self._timers, (resident.due, next(self._tie), resident))
 
     @property
@@ -80,6 +85,15 @@ class Residents:
             head.wait = None
         resident.phase = Phase.COLD
         self.cold[resident.key] = resident
+
+    def resumable(self, parked: Collection[str]) -> list[str]:
+        """Return the keys that are parked here, but not any more where it is stored.
+
+        An actor that was found broken by an ask alone is stored nowhere, and is given another chance.
+        """
+        stuck = {key for key in self.stuck if (found := self.find(key)) is not None and found.is_stuck}
+        self.stuck = stuck
+        return [key for key in stuck.difference(parked) if self._by_key[key].pending == 0]
 
     # ---- leaving ----
 

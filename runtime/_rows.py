@@ -125,10 +125,12 @@ class Conflict:
     Attributes:
         stale: The fences that are no longer current, as (queue, partition).
         missing: Ids of messages that were no longer there.
+        repeated: Ids of outcomes that are stored already: what they answer was asked before.
     """
 
     stale: frozenset[tuple[str, int]] = field(factory=frozenset[tuple[str, int]])
     missing: frozenset[int] = field(factory=frozenset[int])
+    repeated: frozenset[str] = field(factory=frozenset[str])
 
 
 @frozen

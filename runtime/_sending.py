@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from understudy.actors import App, Encoded, Enqueue, PayloadTooLarge, Tell
 
 from ._headers import Trail, around
 from ._partition import partition_of
 from ._rows import Rare, SendRow
+
+_NOTHING: Mapping[str, str] = {}
 
 
 class Sender:
@@ -20,9 +22,14 @@ class Sender:
         self._limit = payload_limit
 
     def rows(
-        self, effects: Iterable[Tell | Enqueue], trail: Trail | None
+        self, effects: Iterable[Tell | Enqueue], trail: Trail | None, ours: Mapping[str, str] = _NOTHING
     ) -> tuple[list[SendRow], Sequence[Rare]]:
         """Return the rows of messages to send now, and the parts for messages to send later.
+
+        Args:
+            effects: What to send.
+            trail: What caused it; None for a send from outside.
+            ours: The runtime's own headers of a send from outside.
 
         Raises:
             PayloadTooLarge: One of them is over the limit.
@@ -31,18 +38,18 @@ class Sender:
         now: list[SendRow] = []
         later: list[Rare] = []
         for effect in effects:
-            row = self._row(effect, trail)
+            row = self._row(effect, trail, ours)
             if effect.delay is None and effect.at is None:
                 now.append(row)
             else:
                 later.append(_scheduled(effect, row))
         return now, later
 
-    def _row(self, effect: Tell | Enqueue, trail: Trail | None) -> SendRow:
+    def _row(self, effect: Tell | Enqueue, trail: Trail | None, ours: Mapping[str, str]) -> SendRow:
         name, version, payload = self.encoded(self._codec.encode_command(effect.command))
         headers: str | None
-        if effect.headers:
-            headers = around(effect.headers, {}) if trail is None else trail.around(effect.headers)
+        if effect.headers or ours:
+            headers = around(effect.headers, ours) if trail is None else trail.around(effect.headers)
         else:
             headers = None if trail is None else trail.headers
         partition = partition_of(effect.key, self._partitions)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Literal, final
 
 import attrs
 from attrs import frozen
@@ -28,11 +29,37 @@ def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
 
 
+def _strictness(_: object, field: attrs.Attribute[str], value: Any) -> None:
+    if value not in {"error", "warn"}:
+        raise InvalidSetting(field.name, f"{value!r} is neither", 'give "error" or "warn"')
+
+
 def _each_positive(_: object, field: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     for name, number in value.items():
         if type(number) is not int or number < 1:
             problem = f"{number!r} is out of bounds"
             raise InvalidSetting(f"{field.name}.{name}", problem, "give a whole number of 1 or more")
+
+
+_PLAIN_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def check_schema_name(path: str, name: str) -> str:
+    """Return a schema's name if it can be one everywhere it is needed: it also names the channel.
+
+    PostgreSQL cuts a longer name silently, and two apps would meet in one schema.
+
+    Raises:
+        InvalidSetting: It is no plain identifier, or over 63 bytes.
+    """
+    if not _PLAIN_IDENTIFIER.fullmatch(name):
+        problem = f"{name!r} is no name for a schema"
+        raise InvalidSetting(path, problem, "give 1 to 63 letters, digits and _, not beginning with a digit")
+    return name
+
+
+def _schema_name(_: object, field: attrs.Attribute[str], value: str) -> None:
+    check_schema_name(field.name, value)
 
 
 @final
@@ -58,13 +85,18 @@ class Settings:
         pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
+        idempotency_retention: Seconds for which the first outcome of an idempotency key is kept.
+        drift: "error" or "warn": what becomes of a start with a class of stored events that was changed
+            without a new version.
+        check_purity: Whether each turn is computed a second time, from the events alone, and compared: for
+            tests, and to find out which actor is not pure. It costs a copy of the state for each turn.
         concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
 
     Raises:
-        InvalidSetting: A number is out of its bounds.
+        InvalidSetting: A number is out of its bounds, or the schema's name is no plain identifier.
     """
 
-    schema: str = "understudy"
+    schema: str = attrs.field(default="understudy", validator=_schema_name)
     partitions: int = attrs.field(default=32, validator=_partition_count)
     poll_interval: float = attrs.field(default=5.0, validator=_positive_seconds)
     take_interval: float = attrs.field(default=1.0, validator=_positive_seconds)
@@ -81,4 +113,7 @@ class Settings:
     pool_size: int = attrs.field(default=4, validator=_positive_count)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
+    idempotency_retention: float = attrs.field(default=86_400.0, validator=_positive_seconds)
+    drift: Literal["error", "warn"] = attrs.field(default="error", validator=_strictness)
+    check_purity: bool = False
     concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)

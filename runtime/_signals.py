@@ -109,7 +109,12 @@ class LocalAsk:
     after: int
 
 
-HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled
+@frozen
+class Resume:
+    """A parked key may have been resumed: a hint to look, since it may have been parked again."""
+
+
+HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled | Resume
 
 # ---- to the writer ----
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, final
 
 from attrs import frozen
 
-from understudy.actors import UnderstudyError
+from understudy.actors import Fingerprint, UnderstudyError
 
 from ._cursor import Cursor, Snapshot
 from ._finished import Finished
@@ -65,6 +65,24 @@ class DeadLetter:
     error: str
     sent_at: datetime
     died_at: datetime
+
+
+@final
+@frozen
+class Parked:
+    """A key of an actor or a queue that is stopped until it is resumed.
+
+    Attributes:
+        queue: The name of the actor or the queue.
+        key: Which one.
+        attempts: How often its first message was tried.
+        reason: What that ended with, or why the journal cannot be replayed.
+    """
+
+    queue: str
+    key: str
+    attempts: int
+    reason: str
 
 
 @frozen
@@ -220,6 +238,26 @@ class Store(Protocol):
 
     async def outcome(self, ask: str) -> str | None:
         """The stored outcome of a remote ask, if there is one that has not expired."""
+        ...
+
+    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+        """The keys of these queues whose first message waits to be resumed."""
+        ...
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        ...
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        ...
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        ...
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
         ...
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from understudy.actors import ActorDefinition, App, DecideTurn, Decision, run_decider
+from understudy.actors import (
+    ActorDefinition,
+    App,
+    DecideTurn,
+    Decision,
+    UnderstudyError,
+    Unencodable,
+    routed,
+    run_decider,
+)
+from understudy.actors.codec import reply_type
 
 from ._clock import StoreClock
-from ._headers import asked, parse, trail
-from ._replying import reply_part
+from ._guard import Guard, PurityError
+from ._headers import ONCE, asked, once_id, parse, trail
+from ._replying import first_reply_part, reply_part
 from ._resident import Resident, Work
 from ._rows import EventRow, Rare, SendRow
 from ._sending import Sender
+from ._settings import Settings
 from ._signals import LocalAsk
+
+_log = logging.getLogger("understudy.handler")
 
 
 class Computed(NamedTuple):
@@ -35,11 +51,17 @@ class Computed(NamedTuple):
 class Turning:
     """Computes the turns of one kind of actor."""
 
-    def __init__(self, definition: ActorDefinition, app: App, sender: Sender, clock: StoreClock) -> None:
+    def __init__(
+        self, definition: ActorDefinition, app: App, sender: Sender, clock: StoreClock, settings: Settings
+    ) -> None:
+        self._retention = settings.idempotency_retention
+        self._guard = Guard(definition, app.codec) if settings.check_purity else None
+        self._snapshot_failed = False
         self._definition = definition
         self._codec = app.codec
         self._sender = sender
         self._clock = clock
+        self._routes = app.routes
 
     def compute(self, resident: Resident, work: Work) -> Computed:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
@@ -47,10 +69,12 @@ class Turning:
         try:
             return self._compute(resident, work, decision)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
-            return Computed([], [], [], None, False, error, decision.touched)
+            spoilt = decision.touched or isinstance(error, PurityError)
+            return Computed([], [], [], None, False, error, spoilt)
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:
         definition, codec = self._definition, self._codec
+        command: object
         headers = parse(work.headers)
         if isinstance(work, LocalAsk):
             message_id, attempt, command = work.id, 1, work.command
@@ -58,7 +82,10 @@ class Turning:
             message_id, attempt = str(work.id), work.attempts + 1
             command = codec.decode_command(work.type, work.version, work.payload)
         turn = DecideTurn(definition.name, resident.key, message_id, self._clock.now(), attempt, headers)
-        run_decider(definition, resident.state, command, turn, decision)
+        if self._guard is None:
+            run_decider(definition, resident.state, command, turn, decision)
+        else:
+            self._guarded(self._guard, resident.state, command, turn, decision)
 
         causes = trail(message_id, headers)
         events: list[EventRow] = []
@@ -71,15 +98,54 @@ class Turning:
                 events.append(EventRow(definition.name, resident.key, seq, name, version, payload, metadata))
         sends: list[SendRow] = []
         rare: list[Rare] = []
+        if decision.events and self._routes:
+            decision.sends.extend(routed(self._routes, decision.events, turn))
         if decision.sends:
             sends, later = self._sender.rows(decision.sends, causes)
             rare.extend(later)
-        if (remote := asked(headers)) is not None:
-            rare.append(reply_part(*remote, codec.encode_reply(type(command), decision.reply)))
-        if events and self._snapshot_is_due(resident, seq, decision.events[-1]):
-            rare.append(self._snapshot(resident, seq))
+        if headers or isinstance(work, LocalAsk):
+            self._reply(resident, work, headers, command, decision.reply, rare)
+        if events and definition.snapshots:
+            self._snapshot(resident, seq, decision.events[-1], rare)
         resident.seq = seq
         return Computed(events, sends, rare, decision.reply, decision.stop, None, False)
+
+    def _guarded(
+        self, guard: Guard, state: Any, command: object, turn: DecideTurn, decision: Decision
+    ) -> None:
+        before = guard.before(state)
+        try:
+            run_decider(self._definition, state, command, turn, decision)
+        except Exception as error:
+            guard.check(before, state, command, turn, decision, error)
+            raise
+        guard.check(before, state, command, turn, decision, None)
+
+    def _reply(  # noqa: PLR0917 - the parts of one turn, on its hot path
+        self,
+        resident: Resident,
+        work: Work,
+        headers: Mapping[str, str],
+        command: object,
+        reply: object,
+        rare: list[Rare],
+    ) -> None:
+        """Check the reply, where somebody gets it now or later, and add the parts that store it."""
+        remote, once = asked(headers), headers.get(ONCE)
+        if remote is None and once is None and not isinstance(work, LocalAsk):
+            return
+        try:
+            payload = self._codec.encode_reply(type(command), reply)
+        except Unencodable as error:
+            name, kind = self._definition.name, type(command)
+            wanted = f"{kind.__qualname__} is answered with {_shown(reply_type(kind))}"
+            problem = f"{error.problem}; by actor {name!r} {wanted}"
+            raise Unencodable(error.kind, error.name, error.where, problem) from error
+        if remote is not None:
+            rare.append(reply_part(*remote, payload))
+        if once is not None:
+            name = once_id(self._definition.name, resident.key, once)
+            rare.append(first_reply_part(name, payload, self._retention))
 
     def _snapshot_is_due(self, resident: Resident, seq: int, event: object) -> bool:
         definition = self._definition
@@ -88,10 +154,26 @@ class Turning:
             return True
         return when is not None and when(resident.state, event)
 
-    def _snapshot(self, resident: Resident, seq: int) -> Rare:
+    def _snapshot(self, resident: Resident, seq: int, event: object, rare: list[Rare]) -> None:
+        """Add a snapshot if one is due. It is a cache: what goes wrong with it does not fail the turn."""
+        try:
+            if self._snapshot_is_due(resident, seq, event):
+                resident.snapshot = seq
+                rare.append(self._stored(resident, seq))
+        except Exception as error:  # noqa: BLE001 - the predicate is user code, and so is what is in a state
+            if not self._snapshot_failed:
+                self._snapshot_failed = True
+                name = self._definition.name
+                _log.warning(
+                    "actor %s/%s: no snapshot at event %d (%s: %s); the turn is not affected, but actors of"
+                    " this kind are replayed from further back. This is said once",
+                    name, resident.key, seq, type(error).__name__, error,
+                    exc_info=None if isinstance(error, UnderstudyError) else error,
+                )  # fmt: skip
+
+    def _stored(self, resident: Resident, seq: int) -> Rare:
         definition = self._definition
         state = self._codec.encode_state(definition, resident.state)
-        resident.snapshot = seq
         return Rare(
             "snapshots",
             {
@@ -103,3 +185,8 @@ class Turning:
                 "keep": definition.snapshot_keep,
             },
         )
+
+
+def _shown(hint: Any) -> str:
+    """A type as one writes it."""
+    return hint.__qualname__ if isinstance(hint, type) else str(hint)

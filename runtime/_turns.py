@@ -11,6 +11,7 @@ settled. What can become of a turn, and what it does to its actor:
     failed for good     a dead letter; COLD if it had changed the state
     verdict VOID        back to the front, to be computed again; COLD
     verdict LOST        forgotten: another process has it; COLD
+    verdict REPEATED    acknowledged: its idempotency key has its outcome already; COLD
     verdict FAILED      back to the front, where the database's error counts as the turn's; COLD
 
 An ask is never retried: who asks gets the error.
@@ -26,10 +27,10 @@ from attrs import define, field
 
 from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
 
-from ._failing import dead_part, retry_part
-from ._finished import Finished, NotOwner, Settled, Verdict
-from ._headers import asked, parse
-from ._replying import error_part
+from ._failing import dead_part, park_part, retry_part
+from ._finished import Finished, NotOwner, Repeated, Settled, Verdict
+from ._headers import ONCE, asked, once_id, parse
+from ._replying import copy_part, error_part, first_error_part
 from ._resident import Phase, Resident, Spill, Work
 from ._residents import Residents
 from ._rows import Fence, Message, Rare
@@ -69,7 +70,7 @@ class Turns:
     def __attrs_post_init__(self) -> None:
         tools = self.tools
         sender = Sender(tools.app, tools.store.partitions, tools.app.limits.payload)
-        self._turning = Turning(self.definition, tools.app, sender, tools.clock)
+        self._turning = Turning(self.definition, tools.app, sender, tools.clock, tools.settings)
 
     # ---- computing ----
 
@@ -88,7 +89,7 @@ class Turns:
         """Compute the turns that wait for a loaded actor, up to one that stops it."""
         while resident.waiting and resident.phase is Phase.LOADED:
             self._turn(resident, resident.waiting.popleft())
-        self._line_up(resident)
+        self.line_up(resident)
 
     def hand_over(self) -> None:
         """Give the writer what is finished, and the fetcher the room that is free."""
@@ -109,6 +110,12 @@ class Turns:
         elif work.id in self._refused:
             self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
             return
+        if resident.once and self._once(resident, work) in resident.once:
+            # The first turn of its idempotency key waits for its commit, and with it this one.
+            resident.waiting.appendleft(work)
+            resident.discard()
+            self.residents.cold[resident.key] = resident
+            return
         computed = self._turning.compute(resident, work)
         self.count += 1
         if computed.error is None:
@@ -128,24 +135,45 @@ class Turns:
 
     def _failed(self, resident: Resident, work: Work, error: Exception, *, spoilt: bool) -> None:
         """Note the outcome of a turn that raised."""
+        once = self._first_error(resident, work, error)
         if isinstance(work, LocalAsk):
-            self._finished(resident, work, ()).error = error
+            self._finished(resident, work, once).error = error
         elif work.headers is not None and (remote := asked(parse(work.headers))) is not None:
-            self._finished(resident, work, (error_part(*remote, error),))
+            self._finished(resident, work, (error_part(*remote, error), *once))
         else:
             outcome = judge(error, work.attempts + 1, self.definition.retry, self.tools.random)
             if isinstance(outcome, RetryAt) and self.definition.on_failure != "skip":
-                self._hold(resident, work, outcome)
+                self._hold(resident, work, outcome, once)
                 return
-            self._let_go(resident, work, outcome)
+            self._let_go(resident, work, outcome, once)
         if spoilt:
             resident.discard()
 
-    def _let_go(self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt) -> None:
+    def refuse(self, resident: Resident, message: Message, error: Exception) -> None:
+        """A parked actor handles nothing: its messages stay in the mailbox, but who asks is told."""
+        if message.headers is not None and (remote := asked(parse(message.headers))) is not None:
+            self._finished(resident, message, (error_part(*remote, error),))
+        else:
+            self.done_with(message)
+
+    def park(self, message: Message, problem: Exception) -> bool:
+        """Store at an actor's first message that it is parked, and why; not at an ask, which is answered."""
+        if message.headers is not None and asked(parse(message.headers)) is not None:
+            return False
+        if message.wait == float("inf"):
+            self.done_with(message)  # it is stored already
+            return True
+        part = park_part(message, problem)
+        self.out.append(Finished(self.origin, message.fence, rare=(part,), subject=(None, message)))
+        return True
+
+    def _let_go(
+        self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt, once: Sequence[Rare]
+    ) -> None:
         """The failed message leaves the line of its key."""
         if isinstance(outcome, Refused):
             _log.info("%s refused: %s", _name(work), outcome.rejection)
-            self._finished(resident, work, ())
+            self._finished(resident, work, once)
             return
         error = outcome.error
         if isinstance(outcome, Dead):
@@ -154,15 +182,15 @@ class Turns:
         else:
             _log.warning("%s failed, retry in %.1f s: %s", _name(work), outcome.delay_seconds, _text(error))
             part = retry_part("later", work, error, outcome.delay_seconds)
-        self._finished(resident, work, (part,)).consumed = None  # the part names its message itself
+        self._finished(resident, work, (part, *once)).consumed = None  # the part names its message itself
 
-    def _hold(self, resident: Resident, work: Message, outcome: RetryAt) -> None:
+    def _hold(self, resident: Resident, work: Message, outcome: RetryAt, once: Sequence[Rare]) -> None:
         """The failed message keeps its place: its key waits until its time has come."""
         delay = None if self.definition.on_failure == "park" else outcome.delay_seconds
         until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
         _log.warning("%s failed, %s: %s", _name(work), until, _text(outcome.error))
         part = retry_part("retries", work, outcome.error, delay)
-        self._finished(resident, work, (part,)).consumed = None
+        self._finished(resident, work, (part, *once)).consumed = None
         work.attempts += 1
         work.wait = float("inf") if delay is None else delay
         self._block(resident, work, work.wait)
@@ -218,8 +246,35 @@ class Turns:
             finished.fence = self.fences.get(resident.partition)
             finished.promise = work.promise
         resident.pending += 1
+        resident.once.update(_once_ids(rare))
         self.out.append(finished)
         return finished
+
+    # ---- idempotency keys ----
+
+    def _once(self, resident: Resident, work: Work) -> str | None:
+        """Under which name the first outcome of this work is stored, if it has an idempotency key."""
+        if work.headers is None or (key := parse(work.headers).get(ONCE)) is None:
+            return None
+        return once_id(self.definition.name, resident.key, key)
+
+    def _first_error(self, resident: Resident, work: Work, error: Exception) -> Sequence[Rare]:
+        once = self._once(resident, work)
+        if once is None:
+            return ()
+        return (first_error_part(once, error, self.tools.settings.idempotency_retention),)
+
+    def _repeated(self, resident: Resident, work: Work) -> None:
+        """Its first outcome is stored: this turn comes to nothing else."""
+        once = self._once(resident, work)
+        assert once is not None
+        _unblock_head(resident, work)
+        resident.discard()
+        if isinstance(work, LocalAsk):
+            work.promise.fail(Repeated(once))
+            return
+        remote = asked(parse(work.headers))
+        self._finished(resident, work, () if remote is None else (copy_part(*remote, once),))
 
     # ---- verdicts ----
 
@@ -231,11 +286,14 @@ class Turns:
                 self.done_with(work)
                 continue
             resident.pending -= 1
+            resident.once.difference_update(_once_ids(finished.rare))
             if settled.verdict is Verdict.COMMITTED:
                 if isinstance(work, Message) and not _keeps_its_row(finished):
                     self.done_with(work)
             elif settled.verdict is Verdict.LOST:
                 self._lost(resident, work)
+            elif settled.verdict is Verdict.REPEATED:
+                self._repeated(resident, work)
             else:
                 self._again(resident, work, settled.error if settled.verdict is Verdict.FAILED else None)
             if resident.pending == 0:
@@ -267,9 +325,9 @@ class Turns:
         if resident.redo:
             resident.put_back()
             resident.discard()
-        self._line_up(resident)
+        self.line_up(resident)
 
-    def _line_up(self, resident: Resident) -> None:
+    def line_up(self, resident: Resident) -> None:
         """Load the actor if it has work; read its key again if messages were set aside and it has none."""
         if resident.phase is Phase.COLD and resident.waiting:
             self.residents.cold[resident.key] = resident
@@ -287,6 +345,10 @@ def _unblock_head(resident: Resident, work: Work) -> None:
         work.wait = None
         work.attempts -= 1
         resident.discard()
+
+
+def _once_ids(rare: Sequence[Rare]) -> list[str]:
+    return [part.row["id"] for part in rare if part.kind == "once"]
 
 
 def _keeps_its_row(finished: Finished) -> bool:

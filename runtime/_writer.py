@@ -120,11 +120,13 @@ class Writer:
                 return
             if isinstance(result, Conflict):
                 lost = [turn for turn in turns if _is_lost(turn, result)]
-                if not lost:
+                repeated = [turn for turn in turns if _is_repeated(turn, result)]
+                if not lost and not repeated:
                     message = f"a commit failed for {result}, which names none of its turns"
                     raise RuntimeError(message)
                 _settle(lost, Verdict.LOST)
-                gone = set(map(id, lost))
+                _settle(repeated, Verdict.REPEATED)
+                gone = {*map(id, lost), *map(id, repeated)}
                 turns = [turn for turn in turns if id(turn) not in gone]
             elif len(turns) == 1:
                 _settle(turns, Verdict.FAILED, result.error)
@@ -169,6 +171,12 @@ def _is_lost(turn: Finished, conflict: Conflict) -> bool:
     if turn.consumed is not None and turn.consumed.id in conflict.missing:
         return True
     return any(_message_of(part) in conflict.missing for part in turn.rare)
+
+
+def _is_repeated(turn: Finished, conflict: Conflict) -> bool:
+    return bool(conflict.repeated) and any(
+        part.kind == "once" and part.row["id"] in conflict.repeated for part in turn.rare
+    )
 
 
 def _message_of(part: Rare) -> int | None:

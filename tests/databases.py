@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import uuid
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -22,8 +21,7 @@ from typing import Protocol, final
 
 import attrs
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from understudy.runtime.postgres.embedded import (
     BinariesNotFoundError,
@@ -31,6 +29,9 @@ from understudy.runtime.postgres.embedded import (
     find_binaries,
     stop_embedded,
 )
+from understudy.runtime.testing import create_database as create_database
+from understudy.runtime.testing import drop_database as drop_database
+from understudy.runtime.testing import temporary_database as temporary_database
 
 CHOICES = ("auto", "docker", "url", "embedded")
 
@@ -257,32 +258,6 @@ def _cluster() -> Path:
     server.stop()
     server.close()
     return folder
-
-
-@contextmanager
-def temporary_database(admin_url: str, template: str = "template0") -> Generator[str]:
-    """The URL of a new database, which is dropped at the end whoever is still connected."""
-    url = create_database(admin_url, template)
-    try:
-        yield url
-    finally:
-        drop_database(admin_url, url)
-
-
-def create_database(admin_url: str, template: str = "template0") -> str:
-    """Create a database with a name of its own and return its URL."""
-    name = f"understudy_test_{uuid.uuid4().hex[:12]}"
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
-    return make_conninfo(admin_url, dbname=name)
-
-
-def drop_database(admin_url: str, url: str) -> None:
-    """Drop the database of a URL that `create_database` returned, and end the sessions in it."""
-    name = database_name(url)
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def database_name(url: str) -> str:

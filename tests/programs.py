@@ -42,6 +42,10 @@ class Program:
         """Send a signal."""
         self.process.send_signal(number)
 
+    def press_ctrl_c(self) -> None:
+        """Send SIGINT as a terminal does: to the process and to all it started in its group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
     def wait(self, timeout: float = LIMIT) -> Ended:
         """Wait for its end.
 
@@ -77,6 +81,7 @@ def started(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = R
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,
     )
     with process:
         try:

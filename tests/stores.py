@@ -159,6 +159,7 @@ TABLES = [
     "dead_letters",
     "checkpoints",
     "outcomes",
+    "shapes",
     "commits",
 ]
 

@@ -6,11 +6,9 @@ be asked for again and again. That happens here and nowhere else, always with a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
-
-T = TypeVar("T")
 
 WITHIN = 20.0
 """Seconds after which a condition counts as never met: far beyond what it takes on a busy machine."""
@@ -19,8 +17,8 @@ _BREATH = 0.01
 # Without it the loop would take the processor from what it waits for. No test depends on its length.
 
 
-async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float = WITHIN) -> T:
-    """Ask until the answer is true, and return it.
+async def eventually(condition: Callable[[], object], *, within: float = WITHIN) -> None:
+    """Ask until the answer is true.
 
     Args:
         condition: A function, async or not; it usually asks the database.
@@ -31,10 +29,11 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float
     """
     deadline = trio.current_time() + within
     while True:
-        answer = condition()
-        result: Any = await answer if isinstance(answer, Awaitable) else answer
-        if result:
-            return result
+        found: Any = condition()
+        pending: Any = found
+        answer: Any = await pending if isinstance(found, Awaitable) else found
+        if answer:
+            return
         if trio.current_time() > deadline:
-            raise AssertionError(f"not within {within:g} s; the last answer was {result!r}")
+            raise AssertionError(f"not within {within:g} s; the last answer was {answer!r}")
         await trio.sleep(_BREATH)

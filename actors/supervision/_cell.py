@@ -57,6 +57,7 @@ class Cell:
     state: State = "waiting"
     incarnation: int = 0
     restarts: int = 0
+    times_ready: int = 0
     attempts: int = 0
     window: tuple[float, ...] = ()
     failure: ChildFailed | None = None
@@ -82,6 +83,11 @@ class Cell:
     def is_pending(self) -> bool:
         """Whether it is on its way to another state."""
         return self.state in PENDING
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is ready, or down and nobody is about to start it."""
+        return self.recovery is None and not self.is_pending
 
     @property
     def is_left_out(self) -> bool:

@@ -64,6 +64,6 @@ async def wait_ready(cell: Cell, *others: Cell) -> None:
         ChildDown: The child is not ready and will not become so by itself.
     """
     for each in (*others, cell):
-        await each.wait(lambda each: each.recovery is None and not each.is_pending)
+        await each.wait(lambda each: each.is_settled)
     if cell.state != "running":
         raise ChildDown(cell.path, cell.state)

@@ -23,7 +23,7 @@ class InvalidFile(UnderstudyError, ValueError):
     def __init__(self, source: str, problems: Sequence[InvalidSetting]) -> None:
         super().__init__(source, problems)
         self.source = source
-        self.problems = tuple(problems)
+        self.problems: tuple[InvalidSetting, ...] = tuple(problems)
 
     def __str__(self) -> str:
         return "\n".join((f"{self.source} is refused:", *(f"  {problem}" for problem in self.problems)))

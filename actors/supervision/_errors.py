@@ -23,7 +23,7 @@ class UnknownChild(SupervisionError, LookupError):
     def __init__(self, path: str, known: Sequence[str]) -> None:
         super().__init__(path, known)
         self.path = path
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
 
     def __str__(self) -> str:
         shown = ", ".join(repr(name) for name in self.known[:20]) or "nothing"

@@ -48,7 +48,8 @@ class History:
     Args:
         restarts: When it restarted something, oldest first, as far as the window reaches back.
         attempts: Failures in a row before this one.
-        significant_left: Significant children that have not ended yet, the one that ends now not counted.
+        significant_left: Other significant children that are not down: neither ended, nor stopped by
+            somebody, nor parked.
     """
 
     restarts: tuple[float, ...] = ()

@@ -60,7 +60,7 @@ class Records:
         if self.spec.auto_shutdown != "all_significant":
             return 0
         others = (cell for cell in siblings if cell is not ended and cell.spec.significant)
-        return sum(cell.state not in ("finished", "failed") for cell in others)
+        return sum(cell.state not in ("finished", "failed", "stopped", "parked") for cell in others)
 
     def healthy_for(self, ready_at: float | None, now: float) -> float | None:
         """Return for how long the child, or the group, had been healthy, in seconds."""

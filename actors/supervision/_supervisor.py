@@ -212,6 +212,7 @@ class RunningSupervisor:
         assert cell.scope is not None
         cell.scope.deadline = cell.report_at = float("inf")
         cell.ready_at = trio.current_time()
+        cell.times_ready += 1
         recovery, cell.recovery = cell.recovery, None
         cell.become("running")
         if self.hub.is_heard:
@@ -317,8 +318,10 @@ class RunningSupervisor:
 
     async def start(self, cell: Cell) -> None:
         """Start a child, and return when it is ready, or down for good."""
+        before = cell.times_ready
         self.spawn(cell)
-        await self._wait(cell, lambda cell: not cell.is_pending)
+        # A child that fails as soon as it is ready was ready: else nobody would ever stop waiting for it.
+        await self._wait(cell, lambda cell: cell.is_settled or cell.times_ready > before)
 
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:

@@ -233,6 +233,7 @@ async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> 
     The body begins when all children are ready, or known to stay down.
     When it ends, the tree stops politely; when it fails or is cancelled, the tree is cancelled in order.
     When the tree gives up, the body is cancelled.
+    When it shuts itself down (`auto_shutdown`), the body goes on; `tree.wait_stopped()` tells.
 
     Args:
         spec: The tree.

@@ -71,11 +71,12 @@ class Case(Generic[R]):
         """Assert that exactly these messages were sent, in this order; none, if none are given.
 
         An actor may be given by class or by name, a delay in seconds or as a timedelta: it is the same.
+        What routes send is among them if the case knows the app: `given(..., app=app)`.
         """
         __tracebackhide__ = True
         self._succeeded()
-        sent = [_plain(each) for each in self._decision.sends]
-        self._equal("other messages were sent:", [_plain(each) for each in effects], sent, "sends")
+        sent = [shown(each) for each in self._decision.sends]
+        self._equal("other messages were sent:", [shown(each) for each in effects], sent, "sends")
         return self
 
     def stops(self) -> "Case[R]":
@@ -150,10 +151,10 @@ class Case(Generic[R]):
             raise AssertionError(difference)
 
 
-def _plain(effect: Tell | Enqueue) -> dict[str, Any]:
+def shown(effect: Tell | Enqueue) -> dict[str, Any]:
     """Show a message so that different ways of writing the same are the same."""
-    shown = {each.name: getattr(effect, each.name) for each in attrs.fields(type(effect))}
-    shown |= {"kind": type(effect).__name__, "delay": effect.delay_seconds, "headers": dict(effect.headers)}
+    plain = {each.name: getattr(effect, each.name) for each in attrs.fields(type(effect))}
+    plain |= {"kind": type(effect).__name__, "delay": effect.delay_seconds, "headers": dict(effect.headers)}
     if isinstance(effect, Tell):
-        shown["actor"] = actor_name(effect.actor)
-    return shown
+        plain["actor"] = actor_name(effect.actor)
+    return plain

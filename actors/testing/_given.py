@@ -7,14 +7,16 @@ from typing import Any, Final, TypeVar, final, overload
 
 import attrs
 
+from .._app import App
 from .._command import Command
 from .._decision import Decision, run_decider
 from .._definition import ActorDefinition, definition_of
 from .._keys import check_key
 from .._turn import DecideTurn
 from ._case import Case
-from ._purity import check_repeat, check_replay, rebuild
+from ._purity import PurityError, check_repeat, check_replay, rebuild
 from ._roundtrip import RoundTrip
+from ._routing import check_targets, route_decision
 
 R = TypeVar("R")
 
@@ -31,6 +33,7 @@ class Given:
 
     _definition: ActorDefinition
     _history: tuple[object, ...]
+    _app: App | None = None
 
     @overload
     def when(
@@ -94,15 +97,17 @@ class Given:
         def make_turn() -> DecideTurn:
             return DecideTurn(queue, key, message_id, now, attempt, dict(headers))
 
-        return _play(self._definition, self._history, command, make_turn)
+        return _play(self._definition, self._history, command, make_turn, self._app)
 
 
-def given(actor: type, *events: object) -> Given:
+def given(actor: type, *events: object, app: App | None = None) -> Given:
     """Begin a test of an actor: it has this history.
 
     Args:
         actor: Its class.
         events: What has happened to it, in order.
+        app: The app, for tests of its routes: what a route sends is then sent by the case, after what the
+            decider sent. Without it, the case is about the actor alone.
 
     Raises:
         DefinitionError: The actor is defined wrongly.
@@ -110,7 +115,7 @@ def given(actor: type, *events: object) -> Given:
     Example:
         >>> given(Account, Deposited(5)).when(Deposit(10)).then(Deposited(10)).replies(15)  # doctest: +SKIP
     """
-    return Given(definition_of(actor), events)
+    return Given(definition_of(actor), events, app)
 
 
 def _play(
@@ -118,18 +123,18 @@ def _play(
     history: Sequence[object],
     command: object,
     make_turn: Callable[[], DecideTurn],
+    app: App | None,
 ) -> Case[Any]:
     codec = RoundTrip(definition)
     history = [codec.event(each) for each in history]
     command = codec.command(command)
     state, decision = rebuild(definition, history), Decision()
-    error: Exception | None = None
-    try:
-        run_decider(definition, state, command, make_turn(), decision)
-    except Exception as caught:  # noqa: BLE001  # it is what the turn came to
-        error = caught
+    error = _caught(lambda: run_decider(definition, state, command, make_turn(), decision))
     check_repeat(definition, history, command, make_turn, decision=decision, error=error)
     if error is None:
+        error = _caught(lambda: decision.sends.extend(route_decision(app, decision, make_turn)))
+    if error is None:
+        check_targets(app, decision.sends)
         _check_stored(codec, command, decision)
         decided = [codec.event(each) for each in decision.events]
         check_replay(definition, command, history, decided, state)
@@ -138,9 +143,20 @@ def _play(
         state = rebuild(definition, history)
 
     def go_on(events: Sequence[object], following: object, **turn: Any) -> Case[Any]:
-        return Given(definition, tuple(events)).when(following, **turn)
+        return Given(definition, tuple(events), app).when(following, **turn)
 
     return Case(state, definition, history, decision, error, go_on)
+
+
+def _caught(step: Callable[[], object]) -> Exception | None:
+    """Take a step of the turn, and return what it raised: it is what the turn came to."""
+    try:
+        step()
+    except PurityError:
+        raise
+    except Exception as error:  # noqa: BLE001  # user code may raise anything
+        return error
+    return None
 
 
 def _check_stored(codec: RoundTrip, command: object, decision: Decision) -> None:

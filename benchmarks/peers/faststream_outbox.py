@@ -56,7 +56,9 @@ async def _is_empty(engine: AsyncEngine) -> Any:
 
 
 @asynccontextmanager
-async def _worker(broker: OutboxBroker, counting: Counting, **options: Any) -> AsyncIterator["asyncio.Task[Any]"]:
+async def _worker(
+    broker: OutboxBroker, counting: Counting, **options: Any
+) -> AsyncIterator["asyncio.Task[Any]"]:
     @broker.subscriber("work", min_fetch_interval=0.01, max_fetch_interval=5.0, **options)
     async def work(_: dict[str, Any]) -> None:
         counting.call()

@@ -31,7 +31,9 @@ APPEND = """
 insert into events (actor, key, seq, type, version, payload, metadata)
 values ('counter', %s, %s, 'added', 1, '{"amount":1}', '{}')
 """
-LOAD = "select seq, type, version, payload::text from events where actor = 'counter' and key = %s order by seq"
+LOAD = (
+    "select seq, type, version, payload::text from events where actor = 'counter' and key = %s order by seq"
+)
 
 Connection = AsyncConnection[Any]
 

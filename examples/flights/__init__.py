@@ -12,4 +12,16 @@ Interrupt it in any way and start it again: it goes on where it was. At the end 
 total of every aircraft and airline is compared with sums made straight from the file.
 """
 
-from ._app import app as app
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._app import app as app
+
+
+def __getattr__(name: str) -> Any:
+    """Import the app when it is asked for: Ctrl-C half a second after the start is then met by `__main__`."""
+    if name == "app":
+        from ._app import app  # noqa: PLC0415 - that is the point
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,11 @@
 
 import sys
 
-from examples.flights._command import main
+try:
+    from examples.flights._command import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # while it was still importing; later, `main` meets it
+    sys.stdout.write("Interrupted by SIGINT: start it again to go on from here.\n")
+    code = 130
+sys.exit(code)

@@ -45,20 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _until_signal(options: Options, console: Console) -> int:
     """Run the demo until its end, or until the first signal."""
+    received: int | None = None
     code = 0
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
-                nonlocal code
+                nonlocal received
                 async for number in signals:
-                    code = _interrupted(console, number)
+                    received = number
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
             code = await demo(options, console)
             nursery.cancel_scope.cancel()
-    return code
+    # Said only now, when the progress bar is gone.
+    return code if received is None else _interrupted(console, received)
 
 
 def _interrupted(console: Console, number: int) -> int:

@@ -18,7 +18,7 @@ from ._tables import ADVANCE
 PAGE = 500
 """Flights in one transaction."""
 
-AHEAD = 6000
+AHEAD = 12_000
 """Flights sent and not yet handled, at most. Enough to keep every part busy; more would only lie about."""
 
 LOOK = 0.25

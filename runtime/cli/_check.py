@@ -10,8 +10,9 @@ import click
 import trio
 
 from understudy.actors import App
-from understudy.actors.codec import StoredName
+from understudy.actors.codec import Drift, Fingerprint, StoredName, find_drift
 
+from .._drift import explain
 from ._apps import AppParameter
 from ._where import Where, connected, database_options, rows
 
@@ -39,10 +40,14 @@ def check(
     """Say which stored names and versions an app cannot read. Run it before a new version goes out.
 
     Events, messages, scheduled messages, dead letters and snapshots are looked at. Exit code 1: some cannot
-    be read. A snapshot of another version is no error: it is passed over, and the events are replayed.
+    be read, or a class of stored events was changed without a new version. A snapshot of another version is
+    no error: it is passed over, and the events are replayed.
     """
-    stored = trio.run(_stored, Where(database_url, schema, data_folder, app))
+    stored, shapes = trio.run(_stored, Where(database_url, schema, data_folder, app))
     unread, strangers = sort_out(app, stored)
+    changed = drifted(app, stored, shapes)
+    for drift in changed:
+        click.echo(explain(app, drift))
     for row in strangers:
         click.echo(
             f"{_describe(row)}: this app has no such actor or queue; if no other app has it, give an alias"
@@ -52,12 +57,28 @@ def check(
     readable = len(stored) - len(unread) - len(strangers)
     total = sum(row["count"] for row in stored)
     click.echo(f"{readable} of {len(stored)} stored names can be read, over {total:,} rows")
-    context.exit(1 if unread or (strict and strangers) else 0)
+    context.exit(1 if unread or changed or (strict and strangers) else 0)
 
 
-async def _stored(where: Where) -> list[dict[str, Any]]:
+async def _stored(where: Where) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     async with connected(where) as connection:
-        return await rows(connection, where, "stored_names")
+        return (
+            await rows(connection, where, "stored_names"),
+            await rows(connection, where, "shapes"),
+        )
+
+
+def drifted(
+    app: App, stored: Sequence[Mapping[str, Any]], shapes: Sequence[Mapping[str, Any]]
+) -> list[Drift]:
+    """Return the classes of events that have stored events of another shape."""
+    held = {(row["name"], row["version"]) for row in stored if row["kind"] == "event"}
+    kept = [
+        Fingerprint(row["kind"], row["name"], row["version"], row["shape"])
+        for row in shapes
+        if (row["app"], row["kind"]) == (app.name, "event") and (row["name"], row["version"]) in held
+    ]
+    return find_drift(kept, app.codec.fingerprints())
 
 
 def sort_out(

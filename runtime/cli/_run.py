@@ -16,7 +16,8 @@ from attrs import define, field
 from understudy.actors import App
 from understudy.actors.supervision import draw
 
-from .._runtime import Runtime, open_runtime
+from .._open import open_runtime
+from .._runtime import Runtime
 from .._settings import Settings
 from ._apps import AppParameter
 from ._logging import LEVELS, set_up_logging

@@ -11,8 +11,9 @@ import click
 from attrs import frozen
 from psycopg.rows import dict_row
 
-from understudy.actors import App
+from understudy.actors import App, InvalidSetting
 
+from .._settings import check_schema_name
 from ..postgres import (
     Connection,
     Statements,
@@ -49,7 +50,9 @@ def database_options(command: F) -> F:
     """Add the options that say which database a command is about."""
     options = (
         click.option("--database-url", metavar="URL", help="Else DATABASE_URL, else the embedded server."),
-        click.option("--schema", default=SCHEMA, show_default=True, help="Of the runtime's tables."),
+        click.option(
+            "--schema", default=SCHEMA, show_default=True, callback=_schema, help="Of the runtime's tables."
+        ),
         click.option(
             "--data-folder",
             type=click.Path(path_type=Path),
@@ -60,6 +63,13 @@ def database_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _schema(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        return check_schema_name("schema", value)
+    except InvalidSetting as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def app_option(command: F) -> F:

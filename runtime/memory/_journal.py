@@ -50,6 +50,14 @@ class Journal:
             event.seq, event.type, event.version, event.payload, event.metadata, recorded_at
         )
 
+    def holds(self, type_: str, version: int) -> bool:
+        """Whether there is an event of this name and version."""
+        return any(
+            (event.type, event.version) == (type_, version)
+            for entry in self._entries.values()
+            for event in entry.events.values()
+        )
+
     def keep(self, snapshot: Mapping[str, Any]) -> None:
         """Store a snapshot, and only the newest `keep` of its actor."""
         entry = self._entry(snapshot["actor"], snapshot["key"])
@@ -64,12 +72,17 @@ class Journal:
     ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
         return {
-            key: self._stream(self._entry(actor, key), state_version, seq, most) for key, seq in after.items()
+            key: self._stream(self._find(actor, key), state_version, seq, most) for key, seq in after.items()
         }
+
+    def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Return one page of the keys that have events, sorted."""
+        found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
+        return sorted(key for key in found if key > after)[:most]
 
     def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Return one page of a stream."""
-        return self._entry(actor, key).after(after, most)
+        return self._find(actor, key).after(after, most)
 
     def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
         snapshot = None if after is not None else _usable(entry, state_version)
@@ -79,6 +92,9 @@ class Journal:
             for event in entry.after(start, most)
         ]
         return Stream(entry.newest, snapshot, events)
+
+    def _find(self, actor: str, key: str) -> _Entry:
+        return self._entries.get((actor, key)) or _Entry()
 
     def _entry(self, actor: str, key: str) -> _Entry:
         return self._entries.setdefault((actor, key), _Entry())

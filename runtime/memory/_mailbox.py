@@ -100,6 +100,24 @@ class Mailbox:
             for message in lane.messages.values()
         )
 
+    def parked(self) -> list[Stored]:
+        """The messages that wait to be resumed, in order."""
+        return [
+            message
+            for lane in self._lanes.values()
+            for place in lane.order
+            if (message := lane.messages[place]).not_before == float("inf")
+        ]
+
+    def everything(self) -> Iterator[Stored]:
+        """Every message."""
+        for lane in self._lanes.values():
+            yield from lane.messages.values()
+
+    def depth(self, queue: str) -> int:
+        """How many messages a queue holds."""
+        return sum(len(lane.messages) for (name, _), lane in self._lanes.items() if name == queue)
+
     def _unread(self, cursor: Cursor) -> Iterator[Stored]:
         lane, after, within = cursor.lane, cursor.after, cursor.within
         found = self._lanes.get((lane.queue, lane.priority))

@@ -76,6 +76,17 @@ def _store_outcome(tables: Tables, part: Rare) -> None:
     tables.outcomes[row["id"]] = row["outcome"], tables.time.now() + row["retention"]
 
 
+def _store_first(tables: Tables, part: Rare) -> None:
+    if part.row["outcome"] is not None:
+        _store_outcome(tables, part)
+
+
+def _copy_outcome(tables: Tables, part: Rare) -> None:
+    row = part.row
+    if (kept := tables.outcomes.get(row["of"])) is not None:
+        tables.outcomes.setdefault(row["id"], (kept[0], tables.time.now() + row["retention"]))
+
+
 EFFECTS: Final[Mapping[str, Callable[[Tables, Rare], None]]] = {
     "scheduled": _schedule,
     "retries": _retry,
@@ -83,6 +94,8 @@ EFFECTS: Final[Mapping[str, Callable[[Tables, Rare], None]]] = {
     "dead": _bury,
     "snapshots": _keep_snapshot,
     "outcomes": _store_outcome,
+    "once": _store_first,
+    "copies": _copy_outcome,
 }
 
 NAMES_A_MESSAGE: Final = frozenset({"retries", "later", "dead"})
@@ -93,5 +106,5 @@ def hints(parts: Sequence[Rare]) -> Iterator[str]:
     for part in parts:
         if part.kind in ("scheduled", "later"):
             yield "@"
-        elif part.kind == "outcomes" and part.row.get("asker") is not None:
+        elif part.kind in ("outcomes", "copies") and part.row.get("asker") is not None:
             yield f"!{part.row['asker']}"

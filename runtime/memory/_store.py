@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any, final
+from typing import Any, Literal, final
 
 import trio
 from attrs import evolve
 
+from understudy.actors import Fingerprint, UnderstudyError
+
 from .._rows import Rare, SendRow, Stream
-from .._store import DeadLetter, Promoted, RecordedEvent
+from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._mailbox import Stored
 from ._sessions import MemoryEar, MemoryFetchSession, MemoryTurnTransaction, MemoryWriteSession
 from ._tables import Tables, Time
@@ -131,6 +133,11 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._tables.journal.load(actor, state_version, after, most)
 
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, after one of them."""
+        await trio.lowlevel.checkpoint()
+        return self._tables.journal.keys(actor, after, most)
+
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
         await trio.lowlevel.checkpoint()
@@ -142,6 +149,21 @@ class MemoryStore:
         tables, now = self._tables, self._tables.time.now()
         return tables.mailbox.due(queues, now) or any(
             due_at <= now and message.queue in queues for due_at, _, message in tables.scheduled
+        )
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        await trio.lowlevel.checkpoint()
+        return {queue: self._tables.mailbox.depth(queue) for queue in queues}
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """There is none.
+
+        Raises:
+            UnderstudyError: Always; it names what to use instead.
+        """
+        raise UnderstudyError(
+            "the in-memory store has no SQL: send in `async with store.transaction() as connection`"
         )
 
     async def promote_due(self, most: int) -> Promoted:
@@ -163,6 +185,46 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
         return outcome if expires_at > self._tables.time.now() else None
+
+    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+        """The keys of these queues whose first message waits to be resumed."""
+        await trio.lowlevel.checkpoint()
+        found: dict[tuple[str, str], Parked] = {}
+        for message in self._tables.mailbox.parked():
+            if message.queue in queues and message.key is not None:
+                row = Parked(message.queue, message.key, message.attempts, message.last_error or "")
+                found.setdefault((message.queue, message.key), row)
+        return sorted(found.values(), key=lambda each: (each.queue, each.key))
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        await trio.lowlevel.checkpoint()
+        parked = [each for each in self._tables.mailbox.parked() if (each.queue, each.key) == (queue, key)]
+        for message in parked:
+            message.not_before = 0.0
+        self._tables.bell.ring([f"+{queue}"])
+        return len(parked)
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        await trio.lowlevel.checkpoint()
+        return [shape for (owner, *_), shape in self._tables.shapes.items() if owner == app]
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        await trio.lowlevel.checkpoint()
+        for shape in shapes:
+            self._tables.shapes[app, shape.kind, shape.name, shape.version] = shape
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
+        await trio.lowlevel.checkpoint()
+        tables = self._tables
+        if kind == "event":
+            return tables.journal.holds(name, version)
+        waiting = [*tables.mailbox.everything(), *(message for _, _, message in tables.scheduled)]
+        buried = [each.message for each in tables.dead.values()]
+        return any((each.type, each.version) == (name, version) for each in (*waiting, *buried))
 
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""

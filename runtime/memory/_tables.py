@@ -10,6 +10,8 @@ from typing import Any
 import trio
 from attrs import define, field
 
+from understudy.actors import Fingerprint
+
 from .._cursor import Snapshot
 from .._rows import Rare
 from .._store import DeadLetter
@@ -65,6 +67,7 @@ class Tables:
     """The tables of one store.
 
     Attributes:
+        shapes: Of classes, by app, kind, name and version.
         outcomes: Each with its time of expiry, on the store's clock.
         running: The transactions that have written something and have not ended.
         scheduled: A heap of (due at, message id, message).
@@ -79,6 +82,9 @@ class Tables:
     scheduled: list[tuple[float, int, Stored]] = field(factory=list[tuple[float, int, Stored]])
     dead: dict[int, Buried] = field(factory=dict[int, Buried])
     outcomes: dict[str, tuple[str, float]] = field(factory=dict[str, tuple[str, float]])
+    shapes: dict[tuple[str, str, str, int], Fingerprint] = field(
+        factory=dict[tuple[str, str, str, int], Fingerprint]
+    )
     running: set[int] = field(factory=set[int])
     message_ids: Iterator[int] = field(factory=lambda: count(1))
     letter_ids: Iterator[int] = field(factory=lambda: count(1))

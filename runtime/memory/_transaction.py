@@ -120,7 +120,15 @@ class MemoryTransaction:
         named = [part for part in self._rare if part.kind in NAMES_A_MESSAGE]
         if missing := [part.row["id"] for part in named if find(place_of(part)) is None]:
             return Conflict(missing=frozenset(missing))
+        first = [part.row["id"] for part in self._rare if part.kind == "once"]
+        if repeated := [id_ for id_ in first if self._is_answered(id_)]:
+            return Conflict(repeated=frozenset(repeated))
         return None
+
+    def _is_answered(self, id_: str) -> bool:
+        """Whether an idempotency key has an outcome that has not expired."""
+        _, expires_at = self._tables.outcomes.get(id_, ("", 0.0))
+        return expires_at > self._tables.time.now()
 
     def _fences(self) -> set[tuple[str, int, int]]:
         return {turn.fence for turn in self._turns if turn.fence is not None}

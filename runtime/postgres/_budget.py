@@ -8,8 +8,11 @@ from understudy.actors import UnderstudyError
 
 from ._connection import Connection
 
-FIXED = 3
-"""Listener, fetcher, writer."""
+READERS = 2
+"""Connections for the runtime's own short reads."""
+
+FIXED = 3 + READERS
+"""Listener, fetcher, writer, and those that read."""
 
 
 @final
@@ -35,7 +38,8 @@ async def check_budget(connection: Connection, pool_size: int) -> None:
     free, needed = most - reserved - used, FIXED + pool_size
     if needed > free:
         raise BudgetExceeded(
-            f"this process needs {needed} connections (listener, fetcher, writer and a pool of {pool_size}),"
+            f"this process needs {needed} connections (listener, fetcher, writer, {READERS} to read"
+            f" and a pool of {pool_size}),"
             f" but the server has {free} free: max_connections {most} - {reserved} reserved - {used} in use."
             " Lower Settings(pool_size=…), raise max_connections, or put a pooler in between."
         )

@@ -75,9 +75,11 @@ class Connection(psycopg.AsyncConnection[Row]):
         row_factory: AsyncRowFactory[Row] = _DEFAULT_ROW,
     ) -> None:
         super().__init__(pgconn, row_factory)
-        self.lock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
-        self.patience = Patience()
-        self.server_cursor_factory = cast("type[psycopg.AsyncServerCursor[Row]]", ServerCursor)
+        self.lock: ConnectionLock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
+        self.patience: Patience = Patience()
+        self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = cast(
+            "type[psycopg.AsyncServerCursor[Row]]", ServerCursor
+        )
 
     @classmethod
     async def connect(

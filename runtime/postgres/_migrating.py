@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import Final, final
+from typing import Any, Final, final
 
 import psycopg
 from attrs import frozen
@@ -47,7 +47,7 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-async def migrate(connection: Connection, *, schema: str, partitions: int) -> list[Migration]:
+async def migrate(connection: Connection[Any], *, schema: str, partitions: int) -> list[Migration]:
     """Bring a database to this version's schema; returns what was applied.
 
     All of it happens in one transaction under an advisory lock: processes that
@@ -81,7 +81,7 @@ async def migrate(connection: Connection, *, schema: str, partitions: int) -> li
     return wanted
 
 
-async def check_schema(connection: Connection, *, schema: str) -> None:
+async def check_schema(connection: Connection[Any], *, schema: str) -> None:
     """Refuse a database whose schema is not exactly this version's.
 
     Raises:
@@ -110,7 +110,7 @@ def check_server(version: int) -> None:
         )
 
 
-async def _applied(connection: Connection, schema: str) -> dict[int, tuple[str, str]]:
+async def _applied(connection: Connection[Any], schema: str) -> dict[int, tuple[str, str]]:
     exists = await connection.execute(
         "select to_regclass(%s) is not null", (f"{_quoted(schema)}.migrations",)
     )
@@ -139,7 +139,7 @@ def _unapplied(applied: dict[int, tuple[str, str]], schema: str) -> list[Migrati
     return [migration for version, migration in known.items() if version not in applied]
 
 
-async def _apply(connection: Connection, migration: Migration, schema: str, partitions: int) -> None:
+async def _apply(connection: Connection[Any], migration: Migration, schema: str, partitions: int) -> None:
     name = sql.Identifier(schema)
     if migration.version == 1:
         await connection.execute(sql.SQL("create schema if not exists {}").format(name))
@@ -160,7 +160,7 @@ async def _apply(connection: Connection, migration: Migration, schema: str, part
     )
 
 
-async def _check_cluster(connection: Connection, schema: str) -> None:
+async def _check_cluster(connection: Connection[Any], schema: str) -> None:
     """A dump restored into another cluster meets transaction ids that start over."""
     answer = await connection.execute(
         sql.SQL(

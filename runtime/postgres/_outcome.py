@@ -45,6 +45,11 @@ class Marker:
     forget: int | None = None
     """The batch whose marker this commit deletes: its outcome is known, nobody will ask again."""
 
+    @property
+    def parameters(self) -> tuple[str, str, str | None]:
+        """Writer, batch and forget as texts: numbers would be prepared anew for each size they come in."""
+        return str(self.writer), str(self.batch), None if self.forget is None else str(self.forget)
+
 
 @define(eq=False)
 class Markers:
@@ -116,6 +121,7 @@ def read_refusal(error: Exception) -> CommitResult | None:
         return Conflict(
             frozenset((queue, partition) for queue, partition in detail.get("stale", ())),
             frozenset(detail.get("missing", ())),
+            frozenset(detail.get("repeated", ())),
         )
     if error.sqlstate[:2] in _REFUSED_CLASSES:
         return Refused(error)

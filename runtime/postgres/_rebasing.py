@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, LiteralString, final
+from typing import Any, Final, LiteralString, final
 
+import psycopg
 from attrs import frozen
 from psycopg import sql
 
@@ -37,7 +38,7 @@ class Rebased:
     checkpoints: int
 
 
-async def rebase(connection: Connection, *, schema: str) -> Rebased | None:
+async def rebase(connection: Connection[Any], *, schema: str) -> Rebased | None:
     """Rewrite the stored transaction ids and the cluster's identifier, in one transaction.
 
     Orders are kept: of events, by which projections go; and of messages, as far as one sender sent them.
@@ -72,17 +73,22 @@ async def rebase(connection: Connection, *, schema: str) -> Rebased | None:
         return Rebased(*row[:3])
 
 
-async def _is_at_home(connection: Connection, schema: str) -> bool:
-    answer = await connection.execute(
-        sql.SQL(
-            "select m.system_identifier = c.system_identifier::text"
-            " from {}.meta m, pg_catalog.pg_control_system() c"
-        ).format(sql.Identifier(schema))
-    )
+async def _is_at_home(connection: Connection[Any], schema: str) -> bool:
+    try:
+        answer = await connection.execute(
+            sql.SQL(
+                "select m.system_identifier = c.system_identifier::text"
+                " from {}.meta m, pg_catalog.pg_control_system() c"
+            ).format(sql.Identifier(schema))
+        )
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise SchemaError(
+            f"there is no schema {schema!r} of an app in this database: nothing to rebase"
+        ) from error
     return await answer.fetchone() == (True,)
 
 
-async def _refuse_company(connection: Connection) -> None:
+async def _refuse_company(connection: Connection[Any]) -> None:
     answer = await connection.execute(
         "select array_agg(application_name) from pg_catalog.pg_stat_activity"
         " where datname = current_database() and application_name like 'understudy %'"

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, final
+from typing import Any, Literal, final
 
+import trio
 from attrs import define, field
 from psycopg import sql
 
+from understudy.actors import Fingerprint
+
 from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
 from .._settings import Settings
-from .._store import DeadLetter, Promoted, RecordedEvent
+from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._arrays import numbers, texts
 from ._batch import rare_document, send_columns
-from ._budget import check_budget
+from ._budget import READERS, check_budget
 from ._connection import Connection
 from ._fetching import PostgresFetchSession
 from ._listening import PostgresEar
@@ -41,6 +44,9 @@ class PostgresStore:
     """A journal, a mailbox and a referee in one schema of one database.
 
     Attributes:
+        pool: For handlers that want a transaction, and for callers.
+        readers: For the runtime's own short reads: handlers that keep every
+            connection of `pool` for long keep no actor from being loaded.
         direct_url: Where session locks and notifications work: the same as `url`
             unless a pooler is in between.
     """
@@ -50,6 +56,7 @@ class PostgresStore:
     settings: Settings
     process: str
     pool: Pool[Connection]
+    readers: Pool[Connection]
     statements: Statements
     partitions: int
     _markers: Markers = field(factory=Markers)
@@ -149,6 +156,36 @@ class PostgresStore:
         rows = await self._rows("take_outcome", (ask,))
         return rows[0][0] if rows else None
 
+    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+        """The keys of these queues whose first message waits to be resumed."""
+        return [Parked(*row) for row in await self._rows("parked", (texts(list(queues)),))]
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        return int((await self._rows("resume", (queue, key)))[0][0])
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        return [Fingerprint(*shape) for owner, *shape in await self._rows("shapes", ()) if owner == app]
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        if not shapes:
+            return
+        columns = (
+            texts([each.kind for each in shapes]),
+            texts([each.name for each in shapes]),
+            numbers([each.version for each in shapes]),
+            texts([each.shape for each in shapes]),
+        )
+        async with self.pool.connection() as connection:
+            await connection.execute(self.statements["keep_shapes"], (app, *columns))
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
+        times = 1 if kind == "event" else 3
+        return bool((await self._rows(f"holds_{kind}", (name, version) * times))[0][0])
+
     async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
         """The newest dead letters, of one queue or of all."""
         return [DeadLetter(*row) for row in await self._rows("dead_letters", (queue, queue, most))]
@@ -168,9 +205,11 @@ class PostgresStore:
         )
 
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        async with self.pool.connection() as connection:
-            answer = await connection.execute(self.statements[statement], parameters)
-            return await answer.fetchall()
+        with trio.fail_after(self.settings.command_deadline):
+            async with self.readers.connection() as connection:
+                # Not prepared: a plan that was made for small tables would be kept when they have grown.
+                answer = await connection.execute(self.statements[statement], parameters, prepare=False)
+                return await answer.fetchall()
 
 
 @asynccontextmanager
@@ -203,9 +242,12 @@ async def open_store(
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
     connect = partial(connect_session, url, role="pool", process=process)
-    pool = open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout)
-    async with pool as connections:
-        yield PostgresStore(url, direct, settings, process, connections, statements, partitions)
+    read = partial(connect_session, url, role="reader", process=process)
+    async with (
+        open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
+        open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
+    ):
+        yield PostgresStore(url, direct, settings, process, connections, readers, statements, partitions)
 
 
 async def _partitions(connection: Connection, schema: str) -> int:

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import trio
 from attrs import define
+from psycopg.pq import TransactionStatus
 
-from understudy.actors import Backoff
+from understudy.actors import Backoff, UnderstudyError
 
 from .._finished import Finished
 from .._rows import Conflict, Refused
@@ -33,13 +34,18 @@ class PostgresTurnTransaction:
 
     async def commit(self, turn: Finished) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain."""
+        if self.connection.info.transaction_status == TransactionStatus.IDLE:
+            raise UnderstudyError(
+                "the handler ended its transaction itself: what it did is not one with its turn."
+                " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
+            )
         rings = sorted({send.queue for send in turn.sends})
         marker = self.markers.new()
         try:
             with trio.fail_after(self.deadline):
                 await self.connection.execute(
-                    self.statements["commit_batch"],
-                    (marker.writer, marker.batch, marker.forget, *batch_parameters((turn,), rings)),
+                    self.statements["commit_turn"],
+                    (*marker.parameters, *batch_parameters((turn,), rings)),
                 )
                 await self.connection.execute("commit")
         except FAILURES as error:

@@ -41,7 +41,7 @@ class PostgresWriteSession:
                 async with self._connected() as connection:
                     await connection.execute(
                         self.statements["commit_batch"],
-                        (marker.writer, marker.batch, marker.forget, *tail),
+                        (*marker.parameters, *tail),
                     )
             except FAILURES as error:
                 refusal = read_refusal(error)

@@ -2,6 +2,7 @@
 
 from understudy.actors import App as App
 from understudy.actors import Backoff as Backoff
+from understudy.actors import Child as Child
 from understudy.actors import Command as Command
 from understudy.actors import DecideTurn as DecideTurn
 from understudy.actors import DecodeError as DecodeError
@@ -16,6 +17,8 @@ from understudy.actors import PayloadTooLarge as PayloadTooLarge
 from understudy.actors import Rejected as Rejected
 from understudy.actors import Retry as Retry
 from understudy.actors import Stop as Stop
+from understudy.actors import Stopping as Stopping
+from understudy.actors import Supervisor as Supervisor
 from understudy.actors import Tell as Tell
 from understudy.actors import Turn as Turn
 from understudy.actors import Undecodable as Undecodable

@@ -23,6 +23,11 @@ def test_the_jitter_comes_after_the_cap() -> None:
     assert max(late) <= 10
 
 
+def test_no_wait_stays_no_wait() -> None:
+    """However many failures there were."""
+    assert {0.0} == {Backoff(first=0).delay(attempt, Random(0)) for attempt in (1, 2, 1025, 10**9)}
+
+
 @given(st.integers(1, 10**9), st.floats(0, 100), st.floats(1, 1e6), st.floats(0, 1), st.integers())
 def test_a_delay_is_always_between_its_bounds(
     attempt: int, first: float, factor: float, jitter: float, seed: int

@@ -12,7 +12,7 @@ from tests.stores import Bench, OpenBench, open_memory_bench, open_postgres_benc
 def open_bench(request: pytest.FixtureRequest) -> OpenBench:
     """How to open a bench on the store of this run."""
     if request.param == "memory":
-        return open_memory_bench
+        return partial(open_memory_bench)
     return partial(open_postgres_bench, request.getfixturevalue("migrated_url"))
 
 

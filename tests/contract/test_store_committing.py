@@ -212,6 +212,46 @@ async def test_an_outcome_expires(bench: Bench) -> None:
         assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
 
 
+async def test_a_first_outcome_is_stored_once(bench: Bench) -> None:
+    """A second outcome under the same name is a conflict that names it, and voids the batch."""
+    async with open_process(bench.store) as one:
+        row = {"id": "once/1", "outcome": '{"reply":5}', "retention": 60.0}
+        second = finished(rare=[Rare("once", {**row, "outcome": '{"reply":6}'})], events=[event_row(1)])
+        looks = finished(rare=[Rare("once", {**row, "outcome": None})], events=[event_row(1)])
+        other = finished(rare=[Rare("once", {**row, "id": "once/2", "outcome": None})])
+        assert Committed() == await one.commit(finished(rare=[Rare("once", row)]))
+        assert Conflict(repeated=frozenset({"once/1"})) == await one.commit(second)
+        assert Conflict(repeated=frozenset({"once/1"})) == await one.commit(other, looks)
+        assert Committed() == await one.commit(other)
+        assert await bench.store.outcome("once/1") == '{"reply":5}'
+        assert await bench.store.outcome("once/2") is None
+        assert await bench.store.read_events("account", "a", 0, 10) == []
+
+
+async def test_an_expired_first_outcome_gives_way(bench: Bench) -> None:
+    """After its retention the next outcome takes its place, even before it was cleaned up."""
+    async with open_process(bench.store) as one:
+        row = {"id": "once/1", "outcome": "1", "retention": 0.0}
+        assert Committed() == await one.commit(finished(rare=[Rare("once", row)]))
+        assert Committed() == await one.commit(finished(rare=[Rare("once", {**row, "outcome": None})]))
+        new = {**row, "outcome": "2", "retention": 60.0}
+        assert Committed() == await one.commit(finished(rare=[Rare("once", new)]))
+        assert await bench.store.outcome("once/1") == "2"
+
+
+async def test_a_first_outcome_answers_a_repeated_ask(bench: Bench) -> None:
+    """It is copied to the name under which another process waits, and that process is told."""
+    async with open_process(bench.store) as one:
+        row = {"id": "once/1", "outcome": '{"reply":5}', "retention": 60.0}
+        copy = {"id": "x/7", "asker": "two", "of": "once/1", "retention": 60.0}
+        await one.commit(finished(rare=[Rare("once", row)]))
+        async with bench.store.open_ear() as ear:
+            await ear.retry()
+            assert Committed() == await one.commit(finished(rare=[Rare("copies", copy)]))
+            assert await hear(ear, "!two") == ["!two"]
+        assert await bench.store.outcome("x/7") == '{"reply":5}'
+
+
 async def test_only_the_newest_snapshots_are_kept(bench: Bench) -> None:
     """Storing a snapshot clears all but the newest `keep`; storing the same again replaces it."""
     async with open_process(bench.store) as one:

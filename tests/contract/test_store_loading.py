@@ -107,3 +107,15 @@ async def test_recorded_events_tell_everything(bench: Bench) -> None:
         assert started - timedelta(seconds=1) < third.recorded_at < started + timedelta(seconds=60)
         assert [event.seq for event in await bench.store.read_events("account", "a", 2, 5)] == [3]
         assert [event.seq for event in await bench.store.read_events("account", "a", 0, 1)] == [1]
+
+
+async def test_the_keys_of_actors_come_in_pages(bench: Bench) -> None:
+    """Each actor that has events, once, in order; those that were only asked for are none."""
+    async with open_process(bench.store) as one:
+        await one.commit(finished(events=[event_row(seq, key) for key in "dbca" for seq in (1, 2)]))
+        await one.commit(finished(events=[event_row(1, "x", actor="other")]))
+        await bench.store.load("account", 1, {"nobody": None}, 10)
+        assert await bench.store.keys("account", "", 3) == ["a", "b", "c"]
+        assert await bench.store.keys("account", "c", 3) == ["d"]
+        assert await bench.store.keys("account", "d", 3) == []
+        assert await bench.store.keys("nobody", "", 3) == []

@@ -11,13 +11,14 @@ from tests.stores import (
     Process,
     Reader,
     finished,
+    hear,
     numbers,
     open_process,
     retry_part,
     send_row,
 )
 from understudy.runtime._rows import Committed, Rare
-from understudy.runtime._store import Promoted
+from understudy.runtime._store import Parked, Promoted
 
 
 def later(number: int, *, delay: float | None = None, at: datetime | None = None, **options: Any) -> Rare:
@@ -156,6 +157,19 @@ async def test_pending_means_due(bench: Bench) -> None:
         assert not await bench.store.pending([QUEUE])
 
 
+async def test_a_queue_has_a_depth(bench: Bench) -> None:
+    """Messages in the mailbox count, whatever their priority and though they wait; those for later do not."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1), send_row(2, priority=1), send_row(3, queue="other"))
+        (message,) = await one.messages()
+        await one.commit(
+            finished(fence=message.fence, rare=[retry_part("retries", message, delay=100.0)]),
+            finished(rare=[later(4, delay=100.0)]),
+        )
+        depths = await bench.store.depths([QUEUE, "empty"])
+        assert depths == {QUEUE: 2, "empty": 0}
+
+
 async def bury(one: Process, *wanted: int, queue: str = QUEUE) -> None:
     """Send some messages and give them up."""
     await one.send(*(send_row(number, "a", queue=queue, headers='{"h":1}') for number in wanted))
@@ -222,3 +236,24 @@ async def test_redriving_a_queue_leaves_the_others(bench: Bench) -> None:
         assert numbers(await Reader(one.session).read()) == [1, 2]
         assert await bench.store.redrive(None, None) == 1
         assert [int(message.payload) for message in await one.messages("other")] == [3]
+
+
+async def test_what_is_parked_is_listed_and_resumed(bench: Bench) -> None:
+    """A message without a next time waits until its key is resumed, whoever does so; its owner is told."""
+    async with open_process(bench.store) as one:
+        await one.commit(finished(sends=[send_row(1, "a"), send_row(2, "a"), send_row(3, "b")]))
+        messages = await one.messages()
+        parts = [retry_part("retries", message, delay=None) for message in (messages[0], messages[2])]
+        assert await bench.store.parked([QUEUE]) == []
+        await one.commit(finished(rare=parts))
+        assert await bench.store.parked([QUEUE]) == [
+            Parked(QUEUE, "a", 1, "it failed"),
+            Parked(QUEUE, "b", 1, "it failed"),
+        ]
+        assert await bench.store.parked(["other"]) == []
+        async with bench.store.open_ear() as ear:
+            await ear.retry()
+            assert await bench.store.resume(QUEUE, "a") == 1
+            assert await hear(ear, f"+{QUEUE}") == [f"+{QUEUE}"]
+        assert [each.key for each in await bench.store.parked([QUEUE])] == ["b"]
+        assert await bench.store.resume(QUEUE, "a") == 0

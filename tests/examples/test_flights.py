@@ -1,16 +1,18 @@
 """The example of flights: real processes, real signals, every total checked."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from examples.flights._file import open_lines
-from tests.programs import Ended, Signal, run, started, wait_until
+from tests.databases import temporary_folder
+from tests.programs import Ended, Program, Signal, run, started, wait_until
 
 DEMO = "examples.flights"
-FLIGHTS = 4000
+FLIGHTS = 3000
 LOADING = ("--months", "1,2", "--limit", str(FLIGHTS // 2))
 
 
@@ -34,13 +36,13 @@ def test_loads_checks_and_says_when_it_is_finished(database_url: str) -> None:
     """A run loads and checks; a second one only checks; a fresh one loads again."""
     first = demo(database_url, *LOADING)
     assert (first.code, first.err) == (0, "")
-    assert "4,000 flights in" in first.out
+    assert "3,000 flights in" in first.out
     assert "The busiest aircraft" in first.out
     assert "United Air Lines" in first.out
     assert "Checked" in first.out
     second = demo(database_url, *LOADING)
     assert second.code == 0
-    assert "All 4,000 flights were handled before" in second.out
+    assert "All 3,000 flights were handled before" in second.out
     assert "Checked" in second.out
     fresh = demo(database_url, "--fresh", "--limit", "700")
     assert fresh.code == 0
@@ -69,7 +71,7 @@ def test_a_signal_ends_it_with_one_line_and_it_goes_on_later(database_url: str, 
     assert f"Interrupted by {number.name}: start it again" in ended.out
     again = demo(database_url, *LOADING)
     assert again.code == 0, again.text
-    assert "over 4,000 flights" in again.out
+    assert "over 3,000 flights" in again.out
 
 
 def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
@@ -84,7 +86,7 @@ def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
             program.wait()
     last = demo(database_url, *LOADING)
     assert last.code == 0, f"seed {seed}: {last.text}"
-    assert "over 4,000 flights" in last.out
+    assert "over 3,000 flights" in last.out
 
 
 def test_a_total_that_the_file_does_not_confirm_is_an_error(database_url: str, tmp_path: Path) -> None:
@@ -142,6 +144,32 @@ def test_fresh_leaves_other_apps_alone(database_url: str, tmp_path: Path) -> Non
     assert refused.code == 1
     assert "the queues shop of another app" in refused.out
     assert "All 300 flights were handled before" in demo(database_url, "--file", str(file)).out
+
+
+def test_on_the_embedded_server_ctrl_c_leaves_it_in_order() -> None:
+    """Ctrl-C reaches the whole process group; the server takes no harm, and the next run goes on."""
+    with temporary_folder() as folder:
+        arguments = (DEMO, *LOADING, "--data-folder", str(folder))
+        with started(*arguments) as program:
+            url = f"postgresql://postgres@/flights?host={_socket_folder(folder, program)}&port=5432"
+            wait_until(url, sent(500), program)
+            program.press_ctrl_c()
+            ended = program.wait(timeout=8)
+        assert ended.code == 128 + Signal.SIGINT, ended.text
+        assert "Traceback" not in ended.text
+        again = run(*arguments)
+        assert again.code == 0, again.text
+        assert "Going on" in again.out
+
+
+def _socket_folder(folder: Path, program: Program) -> Path:
+    """Wait until the database of the demo is there; returns the folder of the server's socket."""
+    while program.process.poll() is None:
+        for socket in folder.glob("*/server/.s.PGSQL.5432"):
+            url = f"postgresql://postgres@/flights?host={socket.parent}&port=5432"
+            with suppress(psycopg.OperationalError), psycopg.connect(url):
+                return socket.parent
+    raise AssertionError(program.wait().text)
 
 
 @pytest.mark.parametrize(

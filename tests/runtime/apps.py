@@ -99,8 +99,9 @@ class Pass(us.Command[None]):
 
 def diary(name: str = "diary", **options: Any) -> type[Any]:
     """Make a kind of actor whose journal says in which order and at which attempt it was told what."""
+    settings: dict[str, Any] = {"retry": QUICK, **options}
 
-    @us.actor(name, **{"retry": QUICK, **options})
+    @us.actor(name, **settings)
     @define
     class Diary:
         numbers: list[int] = Factory(list[int])

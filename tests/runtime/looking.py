@@ -1,13 +1,13 @@
 """What the tests ask the database behind the runtime's back."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 from attrs import frozen
 
 from tests.waiting import eventually
 from understudy.runtime.postgres import Connection
-
-OURS = "application_name like 'understudy %%' and datname = current_database()"
 
 
 @frozen
@@ -31,13 +31,21 @@ class Looking:
         """Run a statement, and return how many rows it touched."""
         return (await self.connection.execute(query, parameters or None)).rowcount
 
-    async def until(self, query: LiteralString, *parameters: Any) -> Any:
+    async def until(self, query: LiteralString, *parameters: Any) -> None:
         """Ask until the one value of a query is true."""
 
         async def asked() -> Any:
             return await self.value(query, *parameters)
 
-        return await eventually(asked)
+        await eventually(asked)
+
+    async def owned(self, queues: int = 1) -> None:
+        """Wait until whoever is there has taken all partitions of so many queues."""
+        await self.until(
+            "select count(*) = %s * (select partitions from understudy.meta)"
+            " from understudy.partitions where owner is not null",
+            queues,
+        )
 
     async def mailbox(self, queue: str) -> int:
         """Return how many messages are in a mailbox."""
@@ -80,3 +88,10 @@ class Looking:
             " and not exists (select from pg_locks l join pg_database d on d.oid = l.database"
             " where d.datname = current_database() and l.locktype = 'advisory')"
         )
+
+
+@asynccontextmanager
+async def looking_at(url: str) -> AsyncGenerator[Looking]:
+    """Look into a database for the length of a block."""
+    async with await Connection.connect(url, autocommit=True) as connection:
+        yield Looking(connection)

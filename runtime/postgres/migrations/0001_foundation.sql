@@ -37,6 +37,9 @@ create table {schema}.messages (
 -- Rows live for milliseconds: vacuum by count, not by share of the table.
 alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
+-- What is parked until somebody resumes it. No other row has an entry here.
+create index messages_parked on {schema}.messages (queue, key) where not_before = 'infinity';
+
 create table {schema}.scheduled (
     id bigint primary key default nextval('{schema}.message_ids'),
     due_at timestamptz not null,
@@ -133,6 +136,17 @@ create table {schema}.outcomes (
 );
 create index outcomes_expiry on {schema}.outcomes (expires_at);
 
+-- The shapes of each app's classes of events and commands: to find out at a start that one was changed in place.
+create table {schema}.shapes (
+    app text not null,
+    kind text not null,
+    name text not null,
+    version integer not null,
+    shape text not null,
+    kept_at timestamptz not null default now(),
+    primary key (app, kind, name, version)
+);
+
 -- The marker of a batch that committed. Its unique key settles a commit whose
 -- answer was lost: whoever inserts the marker first decides, for good.
 create table {schema}.commits (
@@ -159,7 +173,8 @@ language sql immutable parallel safe as $$
     select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
 $$;
 
--- Wake whoever listens: the name of a queue, `@` for the scheduler, `!name` for one asker, `*` for all.
+-- Wake whoever listens: the name of a queue, `+name` for its parked keys, `@` for the scheduler, `!name` for one
+-- asker, `*` for all.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
@@ -249,6 +264,19 @@ begin
     return moved;
 end $$;
 
+-- Let a parked key go on: its messages may be tried again, and its owner is told.
+-- The owner is told even if none waits: an actor may have been found broken by an ask alone.
+create function {schema}.resume(queue text, key text) returns bigint language plpgsql as $$
+declare
+    resumed bigint;
+begin
+    update {schema}.messages m set not_before = null
+    where m.queue = resume.queue and m.key = resume.key and m.not_before = 'infinity';
+    get diagnostics resumed = row_count;
+    perform {schema}.ring('+' || resume.queue);
+    return resumed;
+end $$;
+
 -- The mailbox is empty one moment and holds a million rows the next, so
 -- statistics about it are wrong most of the time, and a plan made for an empty
 -- table reads all of a full one. The functions below therefore name their one
@@ -275,6 +303,7 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 declare
     failed json;
+    held integer;
     deleted bigint[];
 begin
     insert into {schema}.commits (writer, batch) values (commit_batch.writer, commit_batch.batch);
@@ -283,17 +312,15 @@ begin
     end if;
 
     if fence_queue is not null then
-        with held as materialized (
-            select p.queue, p.partition, p.epoch
-            from unnest(fence_queue, fence_partition) as f (queue, partition)
-            join {schema}.partitions p using (queue, partition)
-            for share of p
-        )
-        select json_agg(json_build_array(f.queue, f.partition)) into failed
-        from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
-        left join held using (queue, partition)
-        where held.epoch is distinct from f.epoch;
-        if failed is not null then
+        perform from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
+        join {schema}.partitions p using (queue, partition, epoch)
+        for share of p;
+        get diagnostics held = row_count;
+        if held <> cardinality(fence_queue) then
+            select json_agg(json_build_array(f.queue, f.partition)) into failed
+            from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
+            left join {schema}.partitions p using (queue, partition)
+            where p.epoch is distinct from f.epoch;
             raise exception 'partitions have another owner' using errcode = 'US001',
                 detail = json_build_object('stale', failed);
         end if;
@@ -444,6 +471,40 @@ begin
         perform {schema}.ring('!' || o.asker)
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
+    end if;
+
+    -- First outcomes of idempotency keys. A turn that finds one, not expired, is a repetition and does not
+    -- happen; one without an outcome of its own only looks.
+    if rare -> 'once' is not null then
+        with stored as (
+            insert into {schema}.outcomes as old (id, outcome, expires_at)
+            select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
+            from json_to_recordset(rare -> 'once') as o (id text, outcome json, retention double precision)
+            where o.outcome is not null
+            on conflict (id) do update set outcome = excluded.outcome, expires_at = excluded.expires_at
+                where old.expires_at <= clock_timestamp()
+            returning old.id
+        )
+        select json_agg(o.id) into failed
+        from json_to_recordset(rare -> 'once') as o (id text, outcome json)
+        where case when o.outcome is not null then o.id not in (select id from stored)
+              else exists (select from {schema}.outcomes kept
+                           where kept.id = o.id and kept.expires_at > clock_timestamp()) end;
+        if failed is not null then
+            raise exception 'idempotency keys have outcomes already' using errcode = 'US001',
+                detail = json_build_object('repeated', failed);
+        end if;
+    end if;
+
+    -- A repeated ask from another process is answered with the first outcome.
+    if rare -> 'copies' is not null then
+        insert into {schema}.outcomes (id, outcome, expires_at)
+        select c.id, kept.outcome, clock_timestamp() + c.retention * interval '1 second'
+        from json_to_recordset(rare -> 'copies') as c (id text, "of" text, retention double precision)
+        join {schema}.outcomes kept on kept.id = c."of"
+        on conflict (id) do nothing;
+        perform {schema}.ring('!' || o.asker)
+        from (select distinct asker from json_to_recordset(rare -> 'copies') as r (asker text)) as o;
     end if;
 end $$;
 

@@ -276,11 +276,8 @@ class Boss:
         member.state, member.plan = state, None
         if not member.spec.significant:
             return
-        left = [
-            each
-            for each in self.members
-            if each.spec.significant and each.state not in ("finished", "failed")
-        ]
+        down = ("finished", "failed", "stopped", "parked")
+        left = [each for each in self.members if each.spec.significant and each.state not in down]
         if self.spec.auto_shutdown == "any_significant" or not left:
             self.finish("shut down")
 
@@ -361,7 +358,7 @@ class Boss:
         self._done(plan)
 
     def _up(self, plan: Plan) -> bool:
-        while plan.rising is None or plan.rising.state not in PENDING:
+        while plan.rising is None or (plan.rising.state not in PENDING and plan.rising.plan is None):
             mine = [member for member in self.members if member.plan is plan]
             if not mine:
                 return True

@@ -182,3 +182,25 @@ async def test_significant_children_shut_down_their_supervisor(
     )
     await supervise(Supervisor("s", children, auto_shutdown=auto))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert [(0, "a starts"), (ends_at, "a ends")] == diary.lines
+
+
+async def test_a_child_that_crashes_at_once_for_ever_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    """Neither tasks nor history grow with the restarts, and its sibling starts all the same."""
+    diary = Diary()
+    crashes = 0
+
+    async def crash() -> None:
+        nonlocal crashes
+        crashes += 1
+        if crashes < 3000:
+            raise Boom
+        await trio.sleep_forever()
+
+    spec = Supervisor("s", (Child("a", crash), diary.child("b")), max_restarts=None, backoff=Backoff(first=0))
+    async with open_supervisor(spec):
+        assert crashes < 10
+        most = 0
+        while crashes < 3000:
+            most = max(most, trio.lowlevel.current_statistics().tasks_living)
+            await trio.lowlevel.checkpoint()
+        assert most < 20

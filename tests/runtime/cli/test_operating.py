@@ -48,6 +48,21 @@ def test_without_a_database_it_asks_for_one() -> None:
     assert "which database?" in ended.err
 
 
+@pytest.mark.parametrize("name", ['we"ird', "x" * 64, "1st", ""])
+def test_a_schema_with_no_plain_name_is_refused(name: str) -> None:
+    """PostgreSQL would cut a long name silently: it is refused before anything is connected to."""
+    ended = run(CLI, "status", "--database-url", "postgresql://127.0.0.1:1/x", "--schema", name)
+    assert ended.code == 2
+    assert "is no name for a schema" in ended.err
+
+
+def test_rebase_without_a_schema_is_a_sentence(database_url: str) -> None:
+    """There is nothing to rebase, and it says so."""
+    ended = run(CLI, "rebase", "--database-url", database_url)
+    assert ended.code == 1
+    assert "error: there is no schema 'understudy'" in ended.err
+
+
 def test_tree_draws_the_configured_tree() -> None:
     """No database is needed for it."""
     ended = run(CLI, "tree", SHOP)

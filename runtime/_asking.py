@@ -1,0 +1,89 @@
+"""Asking: straight to the handler if the actor is this process's, through the mailbox if it is another's."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+import trio
+from attrs import define, field, frozen
+
+from understudy.actors import Command, Tell
+
+from ._finished import NotOwner, Promise, Repeated
+from ._headers import ASK, ASKER, ONCE, around, once_id
+from ._posting import Posting
+from ._replying import read_outcome
+from ._signals import LocalAsk
+
+
+@frozen
+class Question:
+    """A command, whom it is for, and what travels with it.
+
+    Attributes:
+        ours: Headers of the runtime's own.
+    """
+
+    actor: str
+    key: str
+    command: Command[Any]
+    headers: Mapping[str, str]
+    ours: Mapping[str, str]
+
+
+@define(eq=False)
+class Asking:
+    """Asks the actors of one app."""
+
+    posting: Posting
+    _ids: count[int] = field(factory=count)
+
+    async def ask(self, question: Question) -> Any:
+        """Ask, and wait for the reply."""
+        if question.actor in self.posting.parts.asks:
+            # If not the owner: the turn has not begun, or was void. The mailbox knows the way.
+            with suppress(NotOwner):
+                return await self._ask_here(question)
+        return await self._ask_elsewhere(question)
+
+    async def ask_once(
+        self, actor: str, key: str, command: Command[Any], headers: Mapping[str, str], idempotency_key: str
+    ) -> Any:
+        """Ask unless it was asked before; then give the first outcome."""
+        parts = self.posting.parts
+        once = once_id(actor, key, idempotency_key)
+        while True:
+            outcome = await parts.store.outcome(once)
+            if outcome is not None:
+                return read_outcome(parts.app.codec, type(command), outcome)
+            with suppress(Repeated):  # somebody else was first, after this looked
+                return await self.ask(Question(actor, key, command, headers, {ONCE: idempotency_key}))
+
+    async def _ask_here(self, question: Question) -> Any:
+        parts = self.posting.parts
+        promise = Promise()
+        ask_id = f"{parts.process}/{next(self._ids)}"
+        travels = question.headers or question.ours
+        headers = around(question.headers, question.ours) if travels else None
+        after = parts.count.by_queue.get(question.actor, 0)
+        ask = LocalAsk(question.key, question.command, promise, ask_id, headers, after)
+        parts.asks[question.actor].send_nowait(ask)
+        return await promise.wait()
+
+    async def _ask_elsewhere(self, question: Question) -> Any:
+        parts = self.posting.parts
+        ask_id = f"{parts.process}/{uuid.uuid4().hex}"
+        now, _ = self.posting.sender.rows([Tell(question.actor, question.key, question.command)], None)
+        headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: parts.process})
+        await self.posting.commit([now[0]._replace(headers=headers)], ())
+        while True:
+            replied = parts.replied
+            outcome = await parts.store.outcome(ask_id)
+            if outcome is not None:
+                return read_outcome(parts.app.codec, type(question.command), outcome)
+            with trio.move_on_after(parts.settings.poll_interval):
+                await replied.wait()

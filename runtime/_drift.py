@@ -1,0 +1,122 @@
+"""Drift: a class of events or commands that changed under its stored name and version.
+
+The store keeps the shape of each class under the app's name. A class whose shape
+is another one at the next start was changed in place: what is stored may be read as
+something else now, or not at all. If nothing is stored under that name and version, the
+change harms nobody, and the new shape takes the old one's place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias, final
+
+from understudy.actors import App, UnderstudyError, spec_of
+from understudy.actors.codec import Drift, Fingerprint, find_drift
+
+from ._store import Store
+
+_log = logging.getLogger("understudy")
+
+Strictness: TypeAlias = Literal["error", "warn"]
+
+
+@final
+class ClassDrift(UnderstudyError):
+    """A class of stored events changed without a new version."""
+
+
+async def check_drift(app: App, store: Store, strictness: Strictness) -> None:
+    """Compare an app's classes with what the store knows of them, and let it know them from now on.
+
+    Several processes may do so at the same time, of the same version of the app or of two.
+    A command lives shortly and is read strictly, so that a changed one is worth a warning only; a
+    snapshot carries its own shape.
+
+    Raises:
+        ClassDrift: A class of events has another shape than the stored events of its name and version.
+    """
+    current = [each for each in app.codec.fingerprints() if each.kind != "state"]
+    stored = await store.shapes(app.name)
+    drifted = [
+        drift for drift in find_drift(stored, current) if await store.holds(_place(drift), *_name(drift))
+    ]
+    bad = {_name(drift) for drift in drifted}
+    known = set(stored)
+    await store.keep_shapes(
+        app.name, [each for each in current if each not in known and (each.name, each.version) not in bad]
+    )
+    serious = [drift for drift in drifted if drift.current.kind == "event"]
+    if serious and strictness == "error":
+        raise ClassDrift("\n".join(explain(app, drift) for drift in serious))
+    for drift in drifted:
+        _log.warning("%s", explain(app, drift))
+
+
+def explain(app: App, drift: Drift) -> str:
+    """Say which class changed in which fields, and what to do."""
+    now = drift.current
+    new = now.version + 1
+    return (
+        f"{now.kind} {now.name!r} version {now.version} ({_class_name(app, now)}) was changed, and there are"
+        f" stored ones of that version: {'; '.join(_changes(drift)) or 'its shape is another'}."
+        f" Give the new shape a new version, and say how the old one becomes it:"
+        f" @{now.kind}({now.name!r}, version={new}, upcast={{{now.version}: ...}})"
+    )
+
+
+def _place(drift: Drift) -> Literal["event", "command"]:
+    return "event" if drift.current.kind == "event" else "command"
+
+
+def _name(drift: Drift) -> tuple[str, int]:
+    return drift.current.name, drift.current.version
+
+
+def _class_name(app: App, fingerprint: Fingerprint) -> str:
+    for cls in _classes(app):
+        spec = spec_of(cls)
+        if spec is not None and (spec.kind, spec.name) == (fingerprint.kind, fingerprint.name):
+            return cls.__qualname__
+    return "a class of the app"
+
+
+def _classes(app: App) -> Iterator[type]:
+    for actor in app.actors.values():
+        yield from actor.appliers
+        yield from actor.deciders
+    for handler in app.handlers.values():
+        yield from handler.commands
+
+
+def _changes(drift: Drift) -> Iterator[str]:
+    before, after = fields_of(drift.stored.shape), fields_of(drift.current.shape)
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if new is None:
+            yield f"field {name!r} ({old}) is gone"
+        elif old is None:
+            yield f"field {name!r} ({new}) is new"
+        elif old != new:
+            yield f"field {name!r} was {old} and is {new}"
+
+
+def fields_of(shape: str) -> dict[str, str]:
+    """Return the fields of a shape's text, each with its type."""
+    found: dict[str, str] = {}
+    for part in _split(shape.removeprefix("{").removesuffix("}")):
+        name, _, kind = part.partition(": ")
+        found[name.removesuffix("?")] = f"{kind}, optional" if name.endswith("?") else kind
+    return found
+
+
+def _split(text: str) -> Sequence[str]:
+    """Split at the commas that are in no bracket."""
+    parts, depth, start = list[str](), 0, 0
+    for place, char in enumerate(text):
+        depth += (char in "{[(") - (char in "}])")
+        if char == "," and depth == 0:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [part for part in (*parts, text[start:].strip()) if part]

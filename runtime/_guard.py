@@ -1,0 +1,97 @@
+"""The purity guard: each turn is computed a second time, on what the events alone make, and compared.
+
+If the two differ, a replay after a crash would build another state than the one that was answered from.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from attrs import define
+
+from understudy.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
+from understudy.actors.testing import PurityError as PurityError
+from understudy.actors.testing import differences
+
+
+@define(eq=False)
+class Guard:
+    """Guards the turns of one kind of actor."""
+
+    definition: ActorDefinition
+    codec: Codec
+
+    def before(self, state: Any) -> Any:
+        """Return what `check` needs to know of the state before a turn: a copy of it."""
+        return deepcopy(state)
+
+    def check(  # noqa: PLR0917 - what a turn consists of
+        self,
+        before: Any,
+        state: Any,
+        command: object,
+        turn: DecideTurn,
+        decision: Decision,
+        error: Exception | None,
+    ) -> None:
+        """Compute a turn again and compare.
+
+        Args:
+            before: The state before the turn, from `before`.
+            state: The state after it.
+            command: What was decided.
+            turn: The turn as it was.
+            decision: What was decided, or came to be decided before the error.
+            error: What the decider raised, if it did.
+
+        Raises:
+            PurityError: Naming the decider or the applier.
+        """
+        decider = self.definition.deciders.get(type(command))
+        name = decider.name if decider else self.definition.cls.__qualname__
+        again, raised = self._again(before, command, turn)
+        if found := differences(_content(decision, error), _content(again, raised), "turn"):
+            raise PurityError(
+                name,
+                "decided differently when the same turn was run again; use no clock, no dice and no outer"
+                f" state but turn.now and turn.random: {'; '.join(found)}",
+            )
+        if error is None or not decision.events:
+            self._replay(before, state, decision, name)
+
+    def _again(self, before: Any, command: object, turn: DecideTurn) -> tuple[Decision, Exception | None]:
+        again = Decision()
+        same = DecideTurn(turn.queue, turn.key, turn.message_id, turn.now, turn.attempt, turn.headers)
+        try:
+            run_decider(self.definition, deepcopy(before), command, same, again)
+        except Exception as error:  # noqa: BLE001 - compared with the first
+            return again, error
+        return again, None
+
+    def _replay(self, before: Any, state: Any, decision: Decision, name: str) -> None:
+        """Compare with the state that the events make, as they will come back from the journal."""
+        replayed = deepcopy(before)
+        for event in decision.events:
+            applier = getattr(self.definition.appliers[type(event)], "__qualname__", name)
+            try:
+                fold(self.definition, replayed, [self.codec.decode_event(*self.codec.encode_event(event))])
+            except Exception as error:
+                raise PurityError(applier, f"raised in a replay: {type(error).__name__}: {error}") from error
+        if found := differences(replayed, state, self.definition.cls.__name__):
+            raise PurityError(
+                name,
+                "left a state that a replay of its events does not make; change the state in @apply only,"
+                f" from the event alone: {'; '.join(found)}",
+            )
+
+
+def _content(decision: Decision, error: Exception | None) -> dict[str, Any]:
+    if error is not None:
+        return {"error": (type(error), str(error))}
+    return {
+        "events": decision.events,
+        "sends": decision.sends,
+        "reply": decision.reply,
+        "stop": decision.stop,
+    }

@@ -1,0 +1,70 @@
+"""`open_runtime`: an app at work for the length of a block."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from understudy.actors import App
+
+from ._runtime import Runtime
+from ._settings import Settings
+from ._store import Store
+from ._tree import Arrangement
+
+
+@asynccontextmanager
+async def open_runtime(
+    app: App,
+    *,
+    database: str | Store | None = None,
+    direct_url: str | None = None,
+    settings: Settings | None = None,
+    folder: Path | None = None,
+    process: str | None = None,
+    migrate: bool = True,
+    tree: Arrangement | None = None,
+) -> AsyncGenerator[Runtime]:
+    """Run an app for the length of a block.
+
+    At the end of the block the runtime stops in order: no new message is begun,
+    what has begun is finished and committed, partitions are given back,
+    connections are closed. If the block is cancelled, what has not been
+    committed is void and will be handled again by whoever owns it next.
+
+    Args:
+        app: What to run.
+        database: A URL; None for `DATABASE_URL`, or else the embedded server. "memory:" for the
+            in-memory store, or a store, such as a `MemoryStore`, to share one.
+        direct_url: Past the pooler, for the sessions that a pooler in between would break.
+        settings: How it behaves.
+        folder: Where the embedded server keeps its data.
+        process: This process's name in the database; must differ between processes.
+        migrate: Whether to bring the schema up to date at the start.
+        tree: A TOML file, or a function from the default supervision tree to the wanted one.
+
+    Raises:
+        DatabaseError: The database cannot be reached, or refuses.
+        SchemaError: Its schema does not fit, or may not be created.
+        BudgetExceeded: It has too few connections left.
+        ClassDrift: A class of events changed without a new version, and such events are stored.
+
+    Example:
+        ```python
+        async with us.open_runtime(app) as runtime:
+            await runtime.tell(Account, "alice", Deposit(5))
+        ```
+    """
+    runtime = Runtime(
+        app,
+        database=database,
+        direct_url=direct_url,
+        settings=settings,
+        folder=folder,
+        process=process,
+        migrate=migrate,
+        tree=tree,
+    )
+    async with runtime.opened():
+        yield runtime

@@ -1,0 +1,64 @@
+"""Sending from outside a turn: into the writer's next commit, or into the caller's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import trio
+from attrs import define, field
+
+from understudy.actors import Enqueue, OutcomeUnknown, Tell, UnderstudyError
+
+from ._finished import Finished, Lineage, Settled, Verdict
+from ._parts import Parts
+from ._rows import Rare, SendRow
+from ._sending import Sender
+
+
+@final
+class NotRunning(UnderstudyError):
+    """The runtime was used before it was opened, or after it was closed."""
+
+
+@define(eq=False)
+class Posting:
+    """Sends what callers outside of any turn want sent."""
+
+    parts: Parts
+    sender: Sender = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        parts = self.parts
+        self.sender = Sender(parts.app, parts.store.partitions, parts.app.limits.payload)
+
+    async def send(self, effects: Sequence[Tell | Enqueue], ours: Mapping[str, str], connection: Any) -> None:
+        """Send messages in one transaction: the caller's, if a connection is given.
+
+        Args:
+            effects: What to send.
+            ours: Headers of the runtime's own.
+            connection: The caller's, or None.
+        """
+        now, later = self.sender.rows(effects, None, ours)
+        if connection is None:
+            await self.commit(now, later)
+            return
+        rings = sorted({row.queue for row in now})
+        await self.parts.store.send(connection, now, later, rings)
+
+    async def commit(self, sends: Sequence[SendRow], rare: Sequence[Rare]) -> None:
+        """Let the writer commit some rows, and wait until it has."""
+        origin, verdicts = trio.open_memory_channel[Settled](1)
+        lineage = Lineage()
+        try:
+            self.parts.outbox.send_nowait((Finished(origin, sends=sends, rare=rare, lineage=lineage),))
+        except trio.BrokenResourceError:
+            raise NotRunning("the runtime has ended; this was not sent") from None
+        try:
+            settled = await verdicts.receive()
+        except trio.Cancelled:
+            lineage.void = True  # the writer passes over it, if it has not begun
+            raise
+        if settled.verdict is not Verdict.COMMITTED:
+            raise settled.error or OutcomeUnknown(f"the send ended as {settled.verdict.value}")

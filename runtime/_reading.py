@@ -1,0 +1,77 @@
+"""Reading from outside a turn: states, events and keys, as committed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, final
+
+from attrs import frozen
+
+from understudy.actors import DefinitionError, actor_name, check_key
+
+from ._headers import parse
+from ._parts import Parts
+from ._recovering import Recovery
+
+PAGE = 1000
+"""Events, or keys, read from the journal at a time."""
+
+
+@final
+@frozen
+class Recorded:
+    """An event of an actor's journal.
+
+    Attributes:
+        seq: Counts the actor's events from 1, without a gap.
+        event: The event, decoded.
+        metadata: What caused it: the ids of the message and of the first message of its trail.
+        recorded_at: The time of its commit's transaction.
+    """
+
+    seq: int
+    event: Any
+    metadata: Mapping[str, str]
+    recorded_at: datetime
+
+
+async def read_states(parts: Parts, actor: type, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the states of some actors, in the order of the keys."""
+    name = actor_name(actor)
+    definition = parts.app.actors.get(name)
+    if definition is None:
+        raise DefinitionError(
+            f"app {parts.app.name!r} has no actor {name!r}: add {actor.__qualname__} to its actors"
+        )
+    wanted = list(dict.fromkeys(check_key(key) for key in keys))
+    found = await Recovery(definition, parts.app.codec, parts.store).recover(wanted)
+    states: dict[str, Any] = {}
+    for key in wanted:
+        recovered = found[key]
+        if recovered.problem is not None:
+            raise recovered.problem
+        states[key] = recovered.state
+    return states
+
+
+async def read_keys(parts: Parts, actor: str) -> AsyncGenerator[str]:
+    """Give the key of every actor of a kind, page by page."""
+    after = ""
+    while page := await parts.store.keys(actor, after, PAGE):
+        for key in page:
+            yield key
+        after = page[-1]
+
+
+async def read_events(parts: Parts, actor: str, key: str, after: int) -> AsyncGenerator[Recorded]:
+    """Give an actor's events after some sequence number, page by page."""
+    decode = parts.app.codec.decode_event
+    while True:
+        page = await parts.store.read_events(actor, check_key(key), after, PAGE)
+        for row in page:
+            event = decode(row.type, row.version, row.payload)
+            yield Recorded(row.seq, event, parse(row.metadata), row.recorded_at)
+        if len(page) < PAGE:
+            return
+        after = page[-1].seq

@@ -1,0 +1,59 @@
+"""The schema without one of its checks: what the controls run on.
+
+The function that commits is fetched from the test's database, one check is cut out of its text, and it is
+put back. A text that is no longer there is an error: a control that weakens nothing proves nothing.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tests.runtime.looking import Looking
+
+_MARKER = 'insert into "understudy".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
+CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "epoch": ("if held <> cardinality(fence_queue) then", "if false then"),
+        "rows": ("if cardinality(deleted) is distinct from cardinality(gone_id) then", "if false then"),
+        "marker": (_MARKER, ""),
+    }
+)
+"""epoch: whoever lost a partition commits nothing. rows: what was handled already is not handled again.
+marker: a commit whose answer was lost can be looked up."""
+
+SLOW = (
+    "if event_actor is not null then",
+    "perform pg_sleep((select seconds from public.slowness)); if event_actor is not null then",
+)
+
+
+async def weaken(looking: Looking, *checks: str) -> None:
+    """Take checks out of the commit, for this database only."""
+    await _edit(looking, *(CHECKS[check] for check in checks))
+
+
+async def slow_down(looking: Looking, seconds: float) -> None:
+    """Let every commit take a while, so that what can happen during a commit does; 0 ends that."""
+    if await looking.value("select to_regclass('public.slowness') is null"):
+        if not seconds:
+            return
+        await looking.do("create table public.slowness as select 0.0::float8 as seconds")
+        await _edit(looking, SLOW)
+    await looking.do("update public.slowness set seconds = %s", seconds)
+
+
+async def mute(looking: Looking) -> None:
+    """Let no notification out."""
+    await looking.do(
+        "create or replace function understudy.ring(queue text) returns void language sql as 'select'"
+    )
+
+
+async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
+    text = await looking.value(
+        "select pg_get_functiondef(oid) from pg_proc where proname = 'commit_batch'"
+        " and pronamespace = 'understudy'::regnamespace"
+    )
+    for old, new in edits:
+        assert text.count(old) == 1, f"commit_batch no longer says {old!r}"
+        text = text.replace(old, new)
+    await looking.connection.execute(text.encode())

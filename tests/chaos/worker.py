@@ -1,0 +1,44 @@
+"""A process that runs the ledger until its input ends.
+
+    python -m tests.chaos.worker URL NAME SETTINGS [tick]
+
+With `tick` it also asks an actor of its own, as fast as it is answered, and nobody else does.
+"""
+
+import json
+import logging
+import sys
+from contextlib import suppress
+
+import trio
+
+import understudy as us
+from tests.chaos.ledger import Tick, Ticker, ledger, settings
+from understudy.runtime import Runtime
+
+
+async def run(url: str, name: str, changes: str, *options: str) -> None:
+    """Run until the input ends."""
+    chosen = settings(**json.loads(changes))
+    async with (
+        us.open_runtime(ledger(), database=url, settings=chosen, process=name) as runtime,
+        trio.open_nursery() as nursery,
+    ):
+        if "tick" in options:
+            for number in range(16):
+                nursery.start_soon(tick, runtime, f"{name}-{number}")
+        print("ready", flush=True)  # noqa: T201 - what the test waits for
+        await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+        nursery.cancel_scope.cancel()
+
+
+async def tick(runtime: Runtime, key: str) -> None:
+    """Ask for ever."""
+    while True:
+        with suppress(us.OutcomeUnknown):
+            await runtime.ask(Ticker, key, Tick())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    trio.run(run, *sys.argv[1:])

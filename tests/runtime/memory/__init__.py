@@ -1,0 +1,1 @@
+"""The runtime on the in-memory store, in virtual time."""

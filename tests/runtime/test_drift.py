@@ -1,0 +1,137 @@
+"""A class that was changed under its stored name and version is found at the start."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from attrs import define, evolve, frozen, make_class
+from attrs import field as attrs_field
+
+import understudy as us
+from understudy.runtime import ClassDrift
+from understudy.runtime._drift import explain, fields_of
+from understudy.runtime._store import Store
+from understudy.runtime.cli._check import drifted
+
+SETTINGS = us.Settings(partitions=4, poll_interval=0.2, pool_size=2)
+
+
+@frozen
+class Made:
+    """An app, and a command for its actor."""
+
+    app: us.App
+    command: Any
+
+
+def shop(
+    event: dict[str, Any], command: dict[str, Any] | None = None, version: int = 1, name: str = "shop"
+) -> Made:
+    """An app whose event and command have these fields."""
+    upcast = {1: lambda old: old} if version > 1 else {}
+    fields = {name: attrs_field(type=kind) for name, kind in event.items()}
+    sold: Any = us.event("shop.sold", version=version, upcast=upcast)(make_class("Sold", fields, frozen=True))
+    fields = {name: attrs_field(type=kind) for name, kind in (command or {"number": int}).items()}
+    sell: Any = us.command("shop.sell")(make_class("Sell", fields, frozen=True))
+
+    @us.actor("shop")
+    @define
+    class Shop:
+        @us.decide
+        def sell(self, command: sell) -> us.Effects[None]:
+            yield sold(**{name: kind(1) for name, kind in event.items()})
+
+        @us.apply
+        def sold(self, event: sold) -> None: ...
+
+    values = {name: kind(1) for name, kind in (command or {"number": int}).items()}
+    return Made(us.App(name, actors=[Shop]), sell(**values))
+
+
+async def start(store: Store, made: Made, *, sells: bool = False, **changes: Any) -> None:
+    settings = evolve(SETTINGS, **changes)
+    async with us.open_runtime(made.app, database=store, settings=settings) as runtime:
+        if sells:
+            await runtime.tell("shop", "a", made.command)
+            await runtime.wait_idle()
+
+
+async def test_a_changed_event_stops_the_start(store: Store) -> None:
+    """The error names the event, its class, each field that changed, and the remedy."""
+    await start(store, shop({"price": int, "by": str}), sells=True)
+    with pytest.raises(ClassDrift) as caught:
+        await start(store, shop({"price": float, "to": str}))
+    text = str(caught.value)
+    assert "event 'shop.sold' version 1 (Sold) was changed" in text
+    assert "field 'price' was int and is float" in text
+    assert "field 'by' (str) is gone" in text
+    assert "field 'to' (str) is new" in text
+    assert "@event('shop.sold', version=2, upcast={1: ...})" in text
+    await start(store, shop({"price": int, "by": str}))
+    await start(store, shop({"price": float}, version=2), sells=True)
+    await start(store, shop({"price": int, "by": str}))  # the version before, in a rolling deployment
+
+
+async def test_a_warning_will_do(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """With "warn" it is said at each start, and the app starts."""
+    await start(store, shop({"price": int}), sells=True)
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            await start(store, shop({"price": str}), drift="warn")
+        assert "field 'price' was int and is str" in caplog.text
+
+
+async def test_what_is_not_stored_may_change(store: Store) -> None:
+    """A class of which nothing is stored may change as it likes, and is known by its new shape then."""
+    await start(store, shop({"price": int}))
+    await start(store, shop({"price": float}), sells=True)
+    with pytest.raises(ClassDrift, match="was float and is int"):
+        await start(store, shop({"price": int}))
+
+
+async def test_a_changed_command_is_worth_a_warning(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Commands that wait are read strictly, so a changed class is said and not refused."""
+    made = shop({"price": int})
+    async with us.open_runtime(made.app, database=store, settings=SETTINGS) as runtime:
+        await runtime.tell("shop", "a", made.command, delay=1000)
+    with caplog.at_level(logging.WARNING):
+        await start(store, shop({"price": int}, {"number": int, "note": str}))
+    assert "command 'shop.sell' version 1 (Sell) was changed" in caplog.text
+    assert "field 'note' (str) is new" in caplog.text
+
+
+async def test_apps_do_not_disturb_each_other(store: Store) -> None:
+    """Shapes are kept under the app's name."""
+    await start(store, shop({"price": int}), sells=True)
+    await start(store, shop({"price": float}, name="other"))
+
+
+def test_the_fields_of_a_shape() -> None:
+    """Nested brackets belong to their field."""
+    shape = "{a: dict[str, int], b?: tuple(int, {c: int}), d: literal('x'|'y')}"
+    assert fields_of(shape) == {
+        "a": "dict[str, int]",
+        "b": "tuple(int, {c: int}), optional",
+        "d": "literal('x'|'y')",
+    }
+    assert fields_of("{}") == {}
+
+
+def test_settings_name_what_they_take() -> None:
+    """Anything but "error" and "warn" is refused."""
+    with pytest.raises(us.UnderstudyError, match="drift"):
+        us.Settings(drift="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # on purpose
+
+
+def test_the_check_before_a_deployment_finds_it_too() -> None:
+    """`understudy check` compares the app with the kept shapes, for what is stored only."""
+    made, stored = shop({"price": int}), {"kind": "event", "name": "shop.sold", "version": 1}
+    kept = {"app": "shop", **stored, "shape": "{price: float}"}
+    (drift,) = drifted(made.app, [stored], [kept])
+    assert "field 'price' was float and is int" in explain(made.app, drift)
+    assert drifted(made.app, [], [kept]) == []
+    assert drifted(made.app, [stored], [{**kept, "shape": drift.current.shape}]) == []
+    assert drifted(made.app, [stored], [{**kept, "app": "other"}]) == []

@@ -1,0 +1,267 @@
+"""Turns computed ahead of a commit: what falls when it fails, at every commit and in every way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+import pytest
+import trio
+from attrs import Factory, define, field, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import understudy as us
+from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
+from tests.waiting import eventually
+from understudy.runtime import MemoryStore, Runtime
+from understudy.runtime._rows import Message
+from understudy.runtime.postgres import Connection, open_store
+
+PARTITIONS = 4
+QUICK = us.Settings(
+    partitions=PARTITIONS,
+    batch=3,
+    poll_interval=0.2,
+    take_interval=0.05,
+    backoff=us.Backoff(first=0.01, cap=0.02),
+    pool_size=2,
+    check_purity=True,
+)
+
+
+@us.event("ledger.written")
+@frozen
+class Written:
+    number: int
+    place: int
+
+
+@us.command("ledger.write")
+@frozen
+class Write(us.Command[int]):
+    number: int
+
+
+@us.actor("ledger", retry=us.Retry(attempts=5, backoff=us.Backoff(first=0.001, cap=0.001)))
+@define
+class Ledger:
+    """Says of each number how many came before it: so a turn on void state would be seen."""
+
+    length: int = 0
+    numbers: tuple[int, ...] = Factory(tuple)
+
+    @us.decide
+    def write(self, command: Write) -> us.Effects[int]:
+        yield Written(command.number, self.length)
+        if command.number % 5 == 0:
+            yield us.Stop()
+        return self.length - 1
+
+    @us.apply
+    def written(self, event: Written) -> None:
+        self.length += 1
+        self.numbers += (event.number,)
+
+
+@frozen
+class Work:
+    """One thing to do: a tell or an ask to one key."""
+
+    key: str
+    number: int
+    asks: bool = False
+
+
+@define(eq=False)
+class Drill:
+    """One run of some work over a store with faults, and what must hold after it."""
+
+    store: FaultyStore
+    work: list[Work]
+    replies: dict[int, int] = field(factory=dict[int, int])
+    unknown: set[int] = field(factory=set[int])
+
+    async def run(self) -> None:
+        """Do everything, wait for its end, and look at what came of it."""
+        app = us.App("faults", actors=[Ledger])
+        async with us.open_runtime(
+            app, database=self.store.as_store(), settings=QUICK, process="drill"
+        ) as runtime:
+            await self._tell(runtime)
+            async with trio.open_nursery() as nursery:
+                for work in self.work:
+                    if work.asks:
+                        nursery.start_soon(self._ask, runtime, work)
+            await eventually(partial(self._is_done, runtime))
+            for key in sorted({work.key for work in self.work}):
+                await self._check(runtime, key)
+        assert self.store.early == []
+
+    async def _is_done(self, runtime: Runtime) -> bool:
+        """Whether the mailbox is empty: what waits for a retry counts."""
+        return await runtime.depths() == {"ledger": 0}
+
+    async def _tell(self, runtime: Runtime) -> None:
+        """Send everything at once; a send that was cut in its commit is looked up by its sender."""
+        sends = [us.Tell(Ledger, work.key, Write(work.number)) for work in self.work if not work.asks]
+        try:
+            await runtime.send(*sends)
+        except (us.OutcomeUnknown, ValueError):
+            self.unknown.update(work.number for work in self.work if not work.asks)
+
+    async def _ask(self, runtime: Runtime, work: Work) -> None:
+        try:
+            place = await runtime.ask(Ledger, work.key, Write(work.number))
+        except (us.OutcomeUnknown, ValueError):
+            self.unknown.add(work.number)
+            return
+        self.replies[work.number] = place
+        stored = [each.event async for each in runtime.events(Ledger, work.key)]
+        assert Written(work.number, place) in stored, "a reply came before its commit"
+
+    async def _check(self, runtime: Runtime, key: str) -> None:
+        events = [each.event async for each in runtime.events(Ledger, key)]
+        numbers = [event.number for event in events]
+        assert list(range(len(events))) == [event.place for event in events], "a turn on void state"
+        assert max(Counter(numbers).values(), default=1) == 1, f"twice in {numbers}"
+        told = [work.number for work in self.work if work.key == key and not work.asks]
+        stolen = {int(message.payload.split(":")[1][:-1]) for message in self.store.stolen}
+        done = [number for number in numbers if number in told]
+        if not self.unknown.intersection(told) or done:
+            assert [number for number in told if number not in stolen] == done
+        answered = {work.number for work in self.work if work.key == key} & self.replies.keys()
+        assert answered <= set(numbers)
+        assert (await runtime.read(Ledger, key)).numbers == tuple(numbers)
+
+
+async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
+    real = MemoryStore(partitions=PARTITIONS)
+
+    async def steal(message: Message) -> None:
+        real._tables.mailbox.take((message.queue, message.priority, message.tx, message.id))
+
+    async def take_over() -> None:
+        real.end_session("drill")
+        async with real.open_fetch_session("thief") as session:
+            await session.take(["ledger"], [])
+
+    store = FaultyStore(real, Hooks(steal, take_over, wait_all_tasks_blocked), faults)
+    await Drill(store, work).run()
+    return store
+
+
+def run_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
+    """Run a drill in virtual time."""
+    return trio.run(partial(drill_in_memory, work, faults), clock=MockClock(autojump_threshold=0))
+
+
+WORK = [Work("ab"[number % 3 == 0], number, asks=number % 4 == 3) for number in range(1, 21)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_any_commit_may_fail(kind: Kind, place: int) -> None:
+    """Whichever commit fails, and how: nothing is lost, doubled, reordered or built on void state."""
+    commit = struck = 0
+    while True:
+        commit += 1
+        store = run_in_memory(WORK, [Fault(commit, kind, place)])
+        struck += any(fault.struck is not None for fault in store.faults)
+        if store.commits < commit:
+            break
+    assert struck >= 5, "the drill must have had several turns to void"
+
+
+works = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=25).map(
+    lambda pairs: [Work(key, number, asks) for number, (key, asks) in enumerate(pairs, 1)]
+)
+fault_lists = st.lists(
+    st.builds(Fault, st.integers(1, 12), st.sampled_from(KINDS[:3]), st.integers(0, 5)), max_size=4
+)
+
+
+@given(work=works, faults=fault_lists, cut=st.one_of(st.none(), st.integers(1, 12)), after=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_any_schedule_of_faults(
+    work: list[Work], faults: list[Fault], cut: int | None, *, after: bool
+) -> None:
+    """Several commits fail, on random work: the same holds."""
+    if cut is not None:
+        faults = [*faults, Fault(cut, "cut after" if after else "cut before")]
+    run_in_memory(work, faults)
+
+
+def test_only_dependent_turns_fall() -> None:
+    """A refused turn takes the later uncommitted turns of its key with it, and no turn of another key."""
+    computed: Counter[int] = Counter()
+
+    @us.actor("ledger", retry=us.Retry(attempts=5, backoff=us.Backoff(first=0.001, cap=0.001)))
+    @define
+    class Counting:
+        length: int = 0
+
+        @us.decide
+        def write(self, command: Write) -> us.Effects[int]:
+            computed[command.number] += 1
+            yield Written(command.number, self.length)
+            return self.length
+
+        @us.apply
+        def written(self, event: Written) -> None:
+            self.length += 1
+
+    async def main() -> None:
+        real = MemoryStore(partitions=PARTITIONS)
+
+        async def nothing(*_: object) -> None: ...
+
+        # The first commit is the send's; the second has all even numbers, then all odd ones: an actor each.
+        fault = Fault(2, "refused", 4)
+        store = FaultyStore(real, Hooks(nothing, nothing, wait_all_tasks_blocked), [fault])
+        app = us.App("faults", actors=[Counting])
+        sends = [us.Tell(Counting, "ab"[number % 2], Write(number)) for number in range(20)]
+        async with us.open_runtime(app, database=store.as_store()) as runtime:
+            await runtime.send(*sends)
+            while await runtime.depths() != {"ledger": 0}:
+                await runtime.wait_idle()
+        assert fault.struck is not None
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert {number for number, times in computed.items() if times == 1} == {0, 2, 4, 6, *range(1, 20, 2)}
+    assert {number for number, times in computed.items() if times > 1} == set(range(8, 20, 2))
+
+
+CLEAR = """
+alter table understudy.events disable trigger append_only;
+delete from understudy.events; delete from understudy.messages; delete from understudy.outcomes;
+alter table understudy.events enable trigger append_only
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) -> None:
+    """The same on PostgreSQL, where another process is another session."""
+
+    async def steal(message: Message) -> None:
+        await admin.execute("delete from understudy.messages where id = %s", (message.id,))
+
+    async def take_over() -> None:
+        await admin.execute("update understudy.partitions set epoch = epoch + 1")
+        await admin.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and application_name like '% fetcher'"
+        )
+
+    async def drill(commit: int) -> FaultyStore:
+        async with open_store(migrated_url, QUICK, "drill") as real:
+            hooks = Hooks(steal, take_over, trio.lowlevel.checkpoint)
+            store = FaultyStore(real, hooks, [Fault(commit, kind, 1)])
+            await Drill(store, WORK).run()
+            return store
+
+    async with await Connection.connect(migrated_url, autocommit=True) as admin:
+        for commit in (1, 2, 4):
+            await drill(commit)
+            await admin.execute(CLEAR)

@@ -1,0 +1,257 @@
+"""Runs a program, and notes everything that can be seen of it from outside."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import trio
+from attrs import define, evolve, field
+
+import understudy as us
+from understudy.runtime import Recorded, Settings
+from understudy.runtime._replying import AskFailed
+from understudy.runtime._rows import StoredSnapshot
+
+from .cast import KINDS, Broken, Do, Reply
+from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
+from .worlds import World
+
+KEYS = ("a", "b", "c")
+LONGEST = 3600.0
+"""Virtual seconds that a program may take."""
+LONGEST_IN_REALITY = 60.0
+
+
+@define(eq=False)
+class Actor:
+    """What is known of one actor in the end."""
+
+    events: list[Recorded]
+    state: Any
+    snapshot: StoredSnapshot | None
+    snapshot_state: Any
+
+
+@define(eq=False)
+class History:
+    """What was seen.
+
+    Attributes:
+        sent: Every command that the program sent, with whom it was sent to.
+        unknown: Numbers of commands that may or may not have been sent: who sent them gave up.
+        asked: Numbers of commands that were asked.
+        lines: For each process and actor, the numbers that are handled in this order.
+        due: From a number, when it was to be handled at the earliest.
+        replies: From a number, the reply.
+        refused: Numbers whose asker was told of a refusal.
+        failed: Numbers whose asker was told of a failure.
+        actors: What became of each.
+        dead: Numbers of dead letters.
+        left: Messages that are still there.
+    """
+
+    sent: dict[int, tuple[str, str, Do]] = field(factory=dict[int, tuple[str, str, Do]])
+    unknown: set[int] = field(factory=set[int])
+    asked: set[int] = field(factory=set[int])
+    lines: dict[tuple[int, str, str], list[int]] = field(factory=dict[tuple[int, str, str], list[int]])
+    due: dict[int, float] = field(factory=dict[int, float])
+    replies: dict[int, Reply] = field(factory=dict[int, Reply])
+    refused: set[int] = field(factory=set[int])
+    failed: set[int] = field(factory=set[int])
+    actors: dict[tuple[str, str], Actor] = field(factory=dict[tuple[str, str], Actor])
+    dead: list[int] = field(factory=list[int])
+    left: dict[str, int] = field(factory=dict[str, int])
+
+
+@define(eq=False)
+class Process:
+    """One runtime, in a task of its own."""
+
+    runtime: us.Runtime
+    asks: trio.Nursery
+    cut: trio.CancelScope
+    stop: trio.Event = field(factory=trio.Event)
+    ended: trio.Event = field(factory=trio.Event)
+
+    async def end(self, *, cut_off: bool) -> None:
+        """End it in order, after its asks; or cut it off."""
+        if cut_off:
+            self.cut.cancel()
+        self.stop.set()
+        await self.ended.wait()
+
+
+@define(eq=False)
+class Play:
+    """One run of a program."""
+
+    app: us.App
+    setup: Setup
+    world: World
+    nursery: trio.Nursery
+    history: History = field(factory=History)
+    processes: list[Process] = field(factory=list[Process])
+    _lives: int = 0
+
+    async def run(self, steps: Sequence[Step]) -> History:
+        """Run the program to its end, and look at what is left."""
+        for _ in range(self.setup.processes):
+            self.processes.append(await self._open())
+        for step in steps:
+            await self._take(step)
+        for process in self.processes:
+            await process.end(cut_off=False)
+        last = await self._open()
+        await self._come_to_rest(last.runtime)
+        await self._look(last.runtime)
+        await last.end(cut_off=False)
+        return self.history
+
+    # ---- processes ----
+
+    async def _open(self) -> Process:
+        process: Process = await self.nursery.start(self._live)
+        return process
+
+    async def _live(self, *, task_status: trio.TaskStatus[Process]) -> None:
+        self._lives += 1
+        setup = self.setup
+        settings = Settings(
+            partitions=4,
+            poll_interval=5.0 if self.world.virtual else 0.2,
+            take_interval=1.0 if self.world.virtual else 0.1,
+            mailbox_capacity=setup.mailbox,
+            blocked_capacity=setup.blocked,
+            batch=setup.batch,
+            residents=setup.residents,
+            backoff=us.Backoff(first=0.01, cap=0.1, jitter=0),
+        )
+        opened = us.open_runtime(
+            self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
+        )
+        ended = trio.Event()
+        with trio.CancelScope() as cut:
+            # The asks end before their runtime does.
+            async with opened as runtime, trio.open_nursery() as asks:
+                process = Process(runtime, asks, cut, ended=ended)
+                task_status.started(process)
+                await process.stop.wait()
+        ended.set()
+
+    # ---- steps ----
+
+    async def _take(self, step: Step) -> None:
+        match step:
+            case Told():
+                await self._tell(step)
+            case Together():
+                await self._tell_together(step)
+            case Asked():
+                await self._ask(step)
+            case Rest():
+                await trio.sleep(step.seconds)
+            case Settle():
+                await self._process(step.process).runtime.wait_idle()
+            case Restart():
+                place = step.process % len(self.processes)
+                await self.processes[place].end(cut_off=step.cut_off)
+                self.processes[place] = await self._open()
+            case Trouble():
+                await self.world.cause(step, self._process(step.process).runtime.process)
+
+    def _process(self, number: int) -> Process:
+        return self.processes[number % len(self.processes)]
+
+    async def _tell(self, step: Told) -> None:
+        number = step.command.number
+        self.history.sent[number] = (step.kind, step.key, step.command)
+        self.history.unknown.add(number)
+        if step.delay is not None:
+            self.history.due[number] = trio.current_time() + step.delay
+        with trio.move_on_after(LONGEST if step.within is None else step.within), suppress(us.OutcomeUnknown):
+            await self._process(step.process).runtime.tell(
+                step.kind, step.key, step.command, delay=step.delay, priority=step.priority
+            )
+            self.history.unknown.remove(number)
+            if step.delay is None and step.priority == 0:
+                self._in_line(step.process, step.kind, step.key, step.command)
+
+    async def _tell_together(self, step: Together) -> None:
+        for kind, key, command in step.told:
+            self.history.sent[command.number] = (kind, key, command)
+        await self._process(step.process).runtime.send(
+            *(us.Tell(kind, key, command) for kind, key, command in step.told)
+        )
+        for kind, key, command in step.told:
+            self._in_line(step.process, kind, key, command)
+
+    def _in_line(self, process: int, kind: str, key: str, command: Do) -> None:
+        """Note that what this process sends to the actor from now on comes after this command."""
+        if kind == "block" or command.failures == 0:
+            line = self.history.lines.setdefault((process % len(self.processes), kind, key), [])
+            line.append(command.number)
+
+    async def _ask(self, step: Asked) -> None:
+        number = step.command.number
+        self.history.sent[number] = (step.kind, step.key, step.command)
+        self.history.unknown.add(number)
+        self.history.asked.add(number)
+        process = self._process(step.process)
+        if not step.wait:
+            process.asks.start_soon(self._answer, process.runtime, step)
+        elif await self._answer(process.runtime, step):
+            self._in_line(step.process, step.kind, step.key, evolve(step.command, failures=0))
+
+    async def _answer(self, runtime: us.Runtime, step: Asked) -> bool:
+        history, number = self.history, step.command.number
+        with trio.move_on_after(LONGEST if step.within is None else step.within):
+            try:
+                history.replies[number] = await runtime.ask(step.kind, step.key, step.command)
+            except us.Rejected:
+                history.refused.add(number)
+            except (Broken, AskFailed):
+                history.failed.add(number)
+            except us.OutcomeUnknown:
+                return False
+            history.unknown.remove(number)
+            return True
+        return False
+
+    # ---- the end ----
+
+    async def _come_to_rest(self, runtime: us.Runtime) -> None:
+        """Wait until every message has been handled, those for a later time included."""
+        resting = False
+        while not resting:
+            await trio.sleep(1.0 if self.world.virtual else 0.01)
+            resting = not any((await runtime.depths()).values()) and not await self.world.scheduled()
+
+    async def _look(self, runtime: us.Runtime) -> None:
+        history = self.history
+        for kind in KINDS:
+            cls: type[Any] = self.app.actors[kind].cls
+            states = await runtime.read_many(cls, KEYS)
+            streams = await runtime.store.load(kind, 1, dict.fromkeys(KEYS), 1)
+            for key in KEYS:
+                snapshot = streams[key].snapshot
+                history.actors[kind, key] = Actor(
+                    [each async for each in runtime.events(kind, key)],
+                    states[key],
+                    snapshot,
+                    None if snapshot is None else self._decode(kind, snapshot),
+                )
+        for letter in await runtime.dead_letters(most=10_000):
+            command = self.app.codec.decode_command(letter.type, letter.version, letter.payload)
+            history.dead.append(command.number)
+        history.left = {queue: count for queue, count in (await runtime.depths()).items() if count}
+
+    def _decode(self, kind: str, snapshot: StoredSnapshot) -> Any:
+        return self.app.codec.decode_state(self.app.actors[kind], snapshot.version, snapshot.state)
+
+
+async def play(app: us.App, setup: Setup, world: World, steps: Sequence[Step]) -> History:
+    """Run a program and return what was seen of it."""
+    with trio.fail_after(LONGEST if world.virtual else LONGEST_IN_REALITY):
+        async with trio.open_nursery() as nursery:
+            return await Play(app, setup, world, nursery).run(steps)
+    raise AssertionError("the nursery swallowed an error")

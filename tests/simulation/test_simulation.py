@@ -1,0 +1,54 @@
+"""Random programs on both stores: nothing is lost, done twice, out of order, or other than its events say.
+
+`UNDERSTUDY_SIMULATIONS=5000` runs more of them.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .cast import forgetful, ledger
+from .machine import Make, simulation
+from .worlds import IN_MEMORY, WITH_A_BLIND_STORE, WITH_STALE_SNAPSHOTS, Worlds, on_postgres
+
+PROGRAMS = int(os.environ.get("UNDERSTUDY_SIMULATIONS", "60"))
+"""How many in memory; a tenth of it on PostgreSQL."""
+
+COMMON = settings(
+    deadline=None,
+    stateful_step_count=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True,
+)
+SEARCH = settings(COMMON, max_examples=500, phases=[Phase.generate], database=None, derandomize=True)
+"""For a planted bug: found is enough, and nothing is kept."""
+
+
+def test_in_memory() -> None:
+    """In memory and in virtual time."""
+    run_state_machine_as_test(simulation(IN_MEMORY), settings=settings(COMMON, max_examples=PROGRAMS))
+
+
+def test_on_postgres(migrated_database: str) -> None:
+    """On a database, with sessions that the server ends."""
+    worlds = on_postgres(migrated_database)
+    run_state_machine_as_test(
+        simulation(worlds), settings=settings(COMMON, max_examples=max(1, PROGRAMS // 10))
+    )
+
+
+@pytest.mark.parametrize(
+    ("worlds", "make", "words"),
+    [
+        (IN_MEMORY, forgetful, "the state is|the reply to"),
+        (WITH_STALE_SNAPSHOTS, ledger, "the state is|cannot be replayed"),
+        (WITH_A_BLIND_STORE, ledger, "again|left|the messages"),
+    ],
+    ids=["hidden state", "stale snapshots", "no check of ownership"],
+)
+def test_planted_bug_is_found(worlds: Worlds, make: Make, words: str) -> None:
+    """The control: with a bug in the actors or in the store, some program shows it."""
+    with pytest.raises(AssertionError, match=words):
+        run_state_machine_as_test(simulation(worlds, make), settings=SEARCH)

@@ -1,0 +1,240 @@
+"""The stores that programs run on, what is done to them, and stores with a bug planted in them."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, final
+
+import trio
+from attrs import define, evolve, frozen
+
+from tests.stores import empty
+from understudy.runtime import MemoryStore
+from understudy.runtime._finished import Finished
+from understudy.runtime._rows import CommitResult, StoredSnapshot, Stream
+from understudy.runtime._store import WriteSession
+from understudy.runtime.memory import MemoryTransaction
+from understudy.runtime.memory._tables import Tables
+from understudy.runtime.postgres import Connection
+
+from .steps import Setup, Trouble
+
+
+class World(Protocol):
+    """A store, and what can be done to it from outside."""
+
+    @property
+    def database(self) -> Any:
+        """What a runtime is opened on."""
+        ...
+
+    @property
+    def virtual(self) -> bool:
+        """Whether its time is virtual."""
+        ...
+
+    async def cause(self, trouble: Trouble, process: str) -> None:
+        """Break something of a process."""
+        ...
+
+    async def scheduled(self) -> int:
+        """How many messages wait for a later time."""
+        ...
+
+
+class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # closed to users, opened to plant faults
+    """A store in memory whose commits take time, and before whose next commit ownership can be lost."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(partitions=4)
+        self.muted = setup.muted
+        self._stall = setup.stall
+        self.lose_next = False
+
+    @property
+    def tables(self) -> Tables:
+        """What it holds."""
+        return self._tables
+
+    def end_sessions(self) -> None:
+        """Let every process lose its right to handle anything."""
+        for session in list(self._sessions):
+            session.end()
+
+    @asynccontextmanager
+    async def open_write_session(self) -> AsyncGenerator[Any]:
+        """Open the writer's session."""
+        async with super().open_write_session() as session:
+            yield _RoughSession(self, session, self._stall)
+
+
+@define(eq=False)
+class _RoughSession:
+    store: RoughStore
+    session: WriteSession
+    stall: float
+
+    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+        if self.store.lose_next:
+            self.store.lose_next = False
+            self.store.end_sessions()
+        if self.stall:  # time enough for somebody else to handle the same messages
+            await trio.sleep(self.stall)
+        return await self.session.commit(turns, rings)
+
+
+@final
+@define(eq=False)
+class InMemory:
+    """A world in memory, in virtual time."""
+
+    database: RoughStore
+    virtual: bool = True
+
+    async def cause(self, trouble: Trouble, process: str) -> None:
+        """End the fetcher's session, now or before the next commit; no other can end."""
+        if trouble.what == "commit":
+            self.database.lose_next = True
+        else:
+            self.database.end_session(process)
+
+    async def scheduled(self) -> int:
+        """How many messages wait for a later time."""
+        return len(self.database.tables.scheduled)
+
+
+@final
+@define(eq=False)
+class OnPostgres:
+    """A world in a database, in real time."""
+
+    database: str
+    connection: Connection[Any]
+    virtual: bool = False
+
+    async def cause(self, trouble: Trouble, process: str) -> None:
+        """End a session of the process on the server."""
+        role = "fetcher" if trouble.what == "commit" else trouble.what
+        await self.connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = %s",
+            (f"understudy {process} {role}",),
+        )
+
+    async def scheduled(self) -> int:
+        """How many messages wait for a later time."""
+        cursor = await self.connection.execute("select count(*) from understudy.scheduled")
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+
+@final
+@frozen
+class Worlds:
+    """A kind of worlds.
+
+    Attributes:
+        open: Opens an empty one.
+        virtual: Whether their time is virtual.
+    """
+
+    open: Callable[[Setup], AbstractAsyncContextManager[World]]
+    virtual: bool = True
+
+
+@asynccontextmanager
+async def _open_in_memory(setup: Setup) -> AsyncGenerator[World]:
+    yield InMemory(RoughStore(setup))
+
+
+IN_MEMORY = Worlds(_open_in_memory)
+
+
+def on_postgres(url: str) -> Worlds:
+    """Worlds in a migrated database, each emptied first."""
+
+    @asynccontextmanager
+    async def opened(setup: Setup) -> AsyncGenerator[World]:
+        await trio.to_thread.run_sync(empty, url)
+        connection = await Connection.connect(url, autocommit=True)
+        async with connection:
+            yield OnPostgres(url, connection)
+
+    return Worlds(opened, virtual=False)
+
+
+# ---- with a bug ----
+
+
+@final
+class StaleSnapshots(RoughStore):  # type: ignore[misc] # as above
+    """The bug: an actor's first snapshot is given out under the sequence numbers of its later ones."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._first: dict[tuple[str, str], StoredSnapshot] = {}
+
+    async def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
+        """Load some actors' streams."""
+        found = await super().load(actor, state_version, after, most)
+        for key, stream in found.items():
+            if stream.snapshot is not None:
+                first = self._first.setdefault((actor, key), stream.snapshot)
+                found[key] = evolve(stream, snapshot=evolve(stream.snapshot, state=first.state))
+        return found
+
+
+@asynccontextmanager
+async def _open_stale(setup: Setup) -> AsyncGenerator[World]:
+    yield InMemory(StaleSnapshots(setup))
+
+
+WITH_STALE_SNAPSHOTS = Worlds(_open_stale)
+
+
+@final
+@define(eq=False)
+class _BlindTransaction(MemoryTransaction):  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # closed to users, opened to plant faults
+    """The bug: neither the right to handle a message nor its presence is looked at."""
+
+    def _check(self) -> None:
+        find = self._tables.mailbox.find
+        for turn in self._turns:
+            m = turn.consumed
+            if m is not None and find((m.queue, m.priority, m.tx, m.id)) is None:
+                turn.consumed = None
+
+
+@final
+@define(eq=False)
+class _BlindSession:
+    store: RoughStore
+    commits: int = 0
+
+    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+        """Commit whatever comes, and lose the right to every third."""
+        self.commits += 1
+        self.store.lose_next = self.commits % 3 == 0
+        transaction = _BlindTransaction(self.store.tables)
+        transaction.send((), (), rings)
+        transaction.finish(turns)
+        return transaction.commit()
+
+
+@final
+class BlindStore(RoughStore):  # type: ignore[misc] # as above
+    """The bug: it commits the turns of a process that has lost the right to handle them."""
+
+    @asynccontextmanager
+    async def open_write_session(self) -> AsyncGenerator[Any]:
+        """Open the writer's session."""
+        yield _RoughSession(self, _BlindSession(self), 0.05)
+
+
+@asynccontextmanager
+async def _open_blind(setup: Setup) -> AsyncGenerator[World]:
+    yield InMemory(BlindStore(setup))
+
+
+WITH_A_BLIND_STORE = Worlds(_open_blind)
