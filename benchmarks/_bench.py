@@ -7,6 +7,7 @@ whatever else the machine does hits all of them; the medians of the rounds are c
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import platform
@@ -45,12 +46,14 @@ class Contender:
         module: Holds the work.
         work: A function of the module.
         arguments: For the function, beside the URL.
+        needs: The package without which it is left out.
     """
 
     name: str
     module: str
     work: str
     arguments: Mapping[str, Any] = field(factory=dict[str, Any])
+    needs: str | None = None
 
 
 @frozen
@@ -142,9 +145,20 @@ def run(contender: Contender, admin_url: str) -> Figures:
     return figures
 
 
+def installed(contenders: Iterable[Contender]) -> list[Contender]:
+    """Leave out those whose package is not there, and say so."""
+    found: list[Contender] = []
+    for contender in contenders:
+        if contender.needs is None or importlib.util.find_spec(contender.needs) is not None:
+            found.append(contender)
+        else:
+            print(f"left out: {contender.name}; `make bench` installs {contender.needs}")
+    return found
+
+
 def rounds(contenders: Iterable[Contender], admin_url: str, count: int) -> dict[str, list[Figures]]:
     """Run every contender once a round, each round in the other direction."""
-    order = list(contenders)
+    order = installed(contenders)
     taken: dict[str, list[Figures]] = {contender.name: [] for contender in order}
     for number in range(count):
         for contender in order if number % 2 == 0 else reversed(order):
@@ -167,7 +181,7 @@ def show(
 ) -> None:
     """Print a table; with a ratio of one figure to that of the first line."""
     table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column.heading, justify="right")
     if ratio is not None:
@@ -182,9 +196,8 @@ def show(
             cells.append(f"{figures[ratio] / first[ratio]:.2f}" if ratio in figures else "")
         table.add_row(name, *cells)
     console = Console()
+    console.width = max(console.width, 100)
     console.print(table)
-    if not console.is_terminal:
-        sys.stdout.flush()
 
 
 @define

@@ -60,12 +60,14 @@ def counter(name: str, snapshot_every: int | None = None) -> type:
 Counter = counter("counter")
 
 
-async def burst(runtime: us.Runtime, url: str, effects: Iterable[us.Tell | us.Enqueue]) -> None:
-    """Send everything in one transaction of somebody else's, so that it becomes visible at one moment."""
+async def burst(runtime: us.Runtime, url: str, effects: Iterable[us.Tell | us.Enqueue]) -> Stopwatch:
+    """Send everything in one transaction of somebody else's; time starts when it is committed."""
     waiting = list(effects)
     async with await Connection.connect(url) as connection:
         for start in range(0, len(waiting), CHUNK):
             await runtime.send(*waiting[start : start + CHUNK], connection=connection)
+        await connection.commit()
+        return Stopwatch()
 
 
 async def until_committed(runtime: us.Runtime, turns: int) -> None:
@@ -82,8 +84,7 @@ async def _committed(runtime: us.Runtime, url: str, keys: Iterable[int]) -> Figu
     """From the commit that sends a command to each key to the commit of the last turn."""
     effects = _adds(keys)
     before = runtime.statistics().turns
-    await burst(runtime, url, effects)
-    watch = Stopwatch()
+    watch = await burst(runtime, url, effects)
     await until_committed(runtime, before + len(effects))
     return watch.figures(len(effects))
 
@@ -103,8 +104,7 @@ async def drain(url: str, *, count: int, concurrency: int = 8) -> Figures:
     async with us.open_runtime(app, database=url) as runtime:
         await burst(runtime, url, [us.Enqueue("work", Noop())])
         await until_committed(runtime, 1)
-        await burst(runtime, url, [us.Enqueue("work", Noop())] * count)
-        watch = Stopwatch()
+        watch = await burst(runtime, url, [us.Enqueue("work", Noop())] * count)
         await until_committed(runtime, count + 1)
         return watch.figures(count)
 
@@ -144,7 +144,7 @@ async def latency(url: str, *, count: int) -> Figures:
 @on_trio
 async def send_by_sql(url: str, *, count: int, senders: int) -> Figures:
     """Several connections that call the SQL function, a commit for each message."""
-    async with us.open_runtime(us.App("bench", actors=[]), database=url):
+    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url):
         pass  # the schema
     connections = [await Connection.connect(url, autocommit=True) for _ in range(senders)]
     query = "select understudy.enqueue('work', 'bench.noop', '{}')"
@@ -168,7 +168,7 @@ async def send_by_sql(url: str, *, count: int, senders: int) -> Figures:
 @on_trio
 async def send_each(url: str, *, count: int, senders: int) -> Figures:
     """Several tasks that send through one runtime, each waiting for its commit."""
-    async with us.open_runtime(us.App("bench", actors=[]), database=url) as runtime:
+    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
 
         async def send(times: int) -> None:
             for _ in range(times):
@@ -185,7 +185,7 @@ async def send_each(url: str, *, count: int, senders: int) -> Figures:
 @on_trio
 async def send_many(url: str, *, count: int, batch: int) -> Figures:
     """One sender, a commit for each batch."""
-    async with us.open_runtime(us.App("bench", actors=[]), database=url) as runtime:
+    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
         await runtime.send(us.Enqueue("work", Noop()))
         watch = Stopwatch()
         for _ in range(count // batch):

@@ -26,6 +26,9 @@ _log = logging.getLogger("understudy.fetcher")
 PRIORITIES = (1, 0, -1)
 """Most urgent first: the order in which a queue's lanes are read."""
 
+SHEET = 250
+"""Messages in one page to a handler: what it has done of a read can be committed while it does the rest."""
+
 REREAD_ROOM = 50
 """Messages of one key in one page when it is read again."""
 
@@ -266,7 +269,9 @@ class Fetcher:
                 messages = list(_messages(cursor.lane, rows, mailbox.fences))
                 mailbox.room -= len(messages)
                 self.messages += len(messages)
-                self._hand_out(mailbox, Page(messages, key=cursor.lane.key, number=cursor.lane.number))
+                key, number = cursor.lane.key, cursor.lane.number
+                for start in range(0, len(messages), SHEET):
+                    self._hand_out(mailbox, Page(messages[start : start + SHEET], key=key, number=number))
 
     def _end_rereads(self, mailbox: _Mailbox) -> None:
         """End the extra cursors of a key once they stand where the others do."""

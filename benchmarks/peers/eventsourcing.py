@@ -94,8 +94,10 @@ def turns(url: str, *, count: int, actors: int, threads: int = 1, cached: bool =
 def replay(url: str, *, count: int) -> Figures:
     app = _open(url)
     found = Counter(0)
-    for _ in range(count):
+    for number in range(count):
         found.add(1)
+        if number % 1000 == 0:
+            app.save(found)
     app.save(found)
     app.repository.get(found.id)
     watch = Stopwatch()

@@ -2,13 +2,14 @@
 
     python -m tests.chaos.worker URL NAME SETTINGS [tick]
 
-With `tick` it also asks an actor of its own, as fast as it is answered, and nobody else does.
+With `tick` it also asks actors of its own, and nobody else does.
 """
 
 import json
 import logging
 import sys
 from contextlib import suppress
+from random import Random
 
 import trio
 
@@ -33,8 +34,10 @@ async def run(url: str, name: str, changes: str, *options: str) -> None:
 
 
 async def tick(runtime: Runtime, key: str) -> None:
-    """Ask for ever."""
+    """Ask for ever, out of step with the others: at any moment some turn has begun and is not committed."""
+    chance = Random(key)
     while True:
+        await trio.sleep(chance.uniform(0, 0.03))
         with suppress(us.OutcomeUnknown):
             await runtime.ask(Ticker, key, Tick())
 
