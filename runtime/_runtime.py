@@ -268,6 +268,7 @@ class Runtime:
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
+            UnknownQueue: Neither this app nor any process before has run such an actor.
             Exception: What the decider raised; as `AskFailed` if it ran in another process.
         """
         name, asking = actor_name(actor), self._now.asking

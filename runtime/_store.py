@@ -220,6 +220,10 @@ class Store(Protocol):
         """Whether any of these queues has a message that is due."""
         ...
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        ...
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         ...

@@ -151,6 +151,11 @@ class MemoryStore:
             due_at <= now and message.queue in queues for due_at, _, message in tables.scheduled
         )
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        await trio.lowlevel.checkpoint()
+        return (queue, 0) in self._tables.owners
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         await trio.lowlevel.checkpoint()

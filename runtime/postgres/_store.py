@@ -137,6 +137,10 @@ class PostgresStore:
         names = texts(list(queues))
         return bool((await self._rows("pending", (names, names)))[0][0])
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        return bool((await self._rows("served", (queue,)))[0][0])
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
