@@ -1,4 +1,4 @@
-"""What the comparisons share: contenders in processes of their own, interleaved rounds, medians, a table, a file.
+"""What the comparisons share: contenders in processes of their own, interleaved rounds, a table, a file.
 
 A contender's work is a function of a module: it gets the URL of an empty database and some arguments, and
 returns figures. Each round runs every contender once, in a process and a database of its own, so that
@@ -65,22 +65,22 @@ class Column:
     form: str = "{:,.0f}"
 
 
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 @define
 class Stopwatch:
     """Wall and CPU time of this process since it was made."""
 
     _wall: float = field(factory=time.perf_counter)
-    _cpu: float = field(factory=lambda: _cpu_seconds())
+    _cpu: float = field(factory=_cpu_seconds)
 
     def figures(self, count: int) -> Figures:
         """Return the rate of so many, and the CPU time of this process for each, in µs."""
         wall, cpu = time.perf_counter() - self._wall, _cpu_seconds() - self._cpu
         return {"rate": count / wall, "cpu": cpu / count * 1e6}
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def percentiles(seconds: Sequence[float]) -> Figures:

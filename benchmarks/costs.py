@@ -29,10 +29,11 @@ from benchmarks._bench import (
 
 OURS, SQL = "benchmarks._ours", "benchmarks.peers.sql"
 COUNTED = """
-select xact_commit, tup_inserted, tup_updated, tup_deleted, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')
+select xact_commit, tup_inserted, tup_updated, tup_deleted,
+       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')
 from pg_stat_database where datname = %s
 """
-NAMES = ("commits", "inserted", "updated", "deleted", "wal")
+NAMES: tuple[str, ...] = ("commits", "inserted", "updated", "deleted", "wal")
 LEFT = "select exists (select from pg_stat_activity where datname = %s)"
 STATEMENTS = """
 select sum(calls) from pg_stat_statements join pg_database on pg_database.oid = dbid where datname = %s
@@ -44,10 +45,16 @@ def contenders(count: int) -> list[Contender]:
     return [
         Contender("Understudy, handler", OURS, "drain", {"count": count}),
         Contender("Understudy, actors, one event", OURS, "hot", {"count": count}),
-        Contender("pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", {"count": count}, "pgqueuer"),
+        Contender(
+            "pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", {"count": count}, "pgqueuer"
+        ),
         Contender("faststream-outbox, acks of 500", outbox, "drain", {"count": count}, "faststream_outbox"),
         Contender(
-            "procrastinate", "benchmarks.peers.procrastinate", "drain", {"count": count // 10}, "procrastinate"
+            "procrastinate",
+            "benchmarks.peers.procrastinate",
+            "drain",
+            {"count": count // 10},
+            "procrastinate",
         ),
         Contender("SQL, batches of 500", SQL, "drain_batches", {"count": count}),
         Contender("SQL, one at a time", SQL, "drain_each", {"count": count}),
@@ -67,7 +74,7 @@ def counted(contender: Contender, admin_url: str) -> Figures:
                 time.sleep(0.05)
             row = connection.execute(COUNTED, (name,)).fetchone()
             assert row is not None
-            figures = dict(zip(NAMES, map(float, row), strict=True))
+            figures: Figures = dict(zip(NAMES, map(float, row), strict=True))
             figures["wal"] -= before
             if (calls := _statements(connection, name)) is not None:
                 figures["statements"] = calls
@@ -93,7 +100,9 @@ def _statements(connection: psycopg.Connection[Any], name: str) -> float | None:
 def cost(contender: Contender, admin_url: str) -> Figures:
     """Return what one message more costs."""
     count = int(contender.arguments["count"])
-    twice = Contender(contender.name, contender.module, contender.work, {**contender.arguments, "count": 2 * count})
+    twice = Contender(
+        contender.name, contender.module, contender.work, {**contender.arguments, "count": 2 * count}
+    )
     less, more = counted(contender, admin_url), counted(twice, admin_url)
     each = {name: (more[name] - less[name]) / count for name in less}
     return {**each, "commits": each["commits"] * 1000}
@@ -101,7 +110,8 @@ def cost(contender: Contender, admin_url: str) -> Figures:
 
 def measure(report: Report, count: int) -> None:
     taken = {
-        each.name: [cost(each, report.url) for _ in range(report.rounds)] for each in installed(contenders(count))
+        each.name: [cost(each, report.url) for _ in range(report.rounds)]
+        for each in installed(contenders(count))
     }
     results = {name: medians(found) for name, found in taken.items()}
     columns = [
