@@ -29,11 +29,7 @@ def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
 
 
-def _error() -> Literal["error", "warn"]:
-    return "error"
-
-
-def _strictness(_: object, field: attrs.Attribute[str], value: Any) -> None:
+def _strictness(_: object, field: attrs.Attribute[Any], value: Any) -> None:
     if value not in {"error", "warn"}:
         raise InvalidSetting(field.name, f"{value!r} is neither", 'give "error" or "warn"')
 
@@ -118,6 +114,6 @@ class Settings:
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
     backoff: Backoff = attrs.field(factory=Backoff)
     idempotency_retention: float = attrs.field(default=86_400.0, validator=_positive_seconds)
-    drift: Literal["error", "warn"] = attrs.field(factory=_error, validator=_strictness)
+    drift: Literal["error", "warn"] = attrs.field(default="error", validator=_strictness)
     check_purity: bool = False
     concurrency: Mapping[str, int] = attrs.field(factory=dict[str, int], validator=_each_positive)
