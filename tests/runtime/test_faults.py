@@ -285,6 +285,16 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
         except us.UnderstudyError as error:
             ended.append(type(error))
 
+    async def after_the_end(runtime: Runtime) -> None:
+        while True:
+            try:
+                runtime.statistics()
+            except NotRunning:
+                break
+            await trio.sleep(1)
+        with pytest.raises(NotRunning):
+            await runtime.tell(Ledger, "a", Write(3))
+
     app = us.App("faults", actors=[Ledger])
     for how in ("ask", "tell"):
         begun, ended = trio.Event(), list[type[Exception]]()
@@ -295,9 +305,8 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
                     nursery.start_soon(attempt, runtime, how)
                     await begun.wait()
                     nursery.start_soon(attempt, runtime, how)
+                    nursery.start_soon(after_the_end, runtime)
                     await wait_all_tasks_blocked()
                     scope.cancel()
         assert len(ended) == 2, how
         assert us.OutcomeUnknown in ended, how
-        with pytest.raises(NotRunning):
-            await runtime.tell(Ledger, "a", Write(3))
