@@ -5,6 +5,7 @@ Keys are data: any text that PostgreSQL can hold, within a bound that an index e
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from ._errors import DefinitionError, InvalidKey
@@ -25,7 +26,7 @@ def check_name(name: str, what: str) -> str:
     Raises:
         DefinitionError: It is empty, over 63 bytes, or has a character outside `A-Z a-z 0-9 _ . : -`.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(name, str) or not _is_name(name):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise DefinitionError(
             f"{name!r} is no name for {_article(what)}: use letters, digits and the characters _ . : - only"
         )
@@ -34,6 +35,11 @@ def check_name(name: str, what: str) -> str:
             f"{name!r} is too long for {_article(what)}: {len(name)} bytes, at most {MAX_NAME_BYTES}"
         )
     return name
+
+
+@lru_cache(maxsize=1024)  # every send checks a name, and an app has few
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def check_version(version: int, what: str) -> int:

@@ -1,4 +1,4 @@
-"""What the comparisons share: contenders in processes of their own, interleaved rounds, medians, a table, a file.
+"""What the comparisons share: contenders in processes of their own, interleaved rounds, a table, a file.
 
 A contender's work is a function of a module: it gets the URL of an empty database and some arguments, and
 returns figures. Each round runs every contender once, in a process and a database of its own, so that
@@ -65,22 +65,22 @@ class Column:
     form: str = "{:,.0f}"
 
 
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 @define
 class Stopwatch:
     """Wall and CPU time of this process since it was made."""
 
     _wall: float = field(factory=time.perf_counter)
-    _cpu: float = field(factory=lambda: _cpu_seconds())
+    _cpu: float = field(factory=_cpu_seconds)
 
     def figures(self, count: int) -> Figures:
         """Return the rate of so many, and the CPU time of this process for each, in µs."""
         wall, cpu = time.perf_counter() - self._wall, _cpu_seconds() - self._cpu
         return {"rate": count / wall, "cpu": cpu / count * 1e6}
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def percentiles(seconds: Sequence[float]) -> Figures:
@@ -129,16 +129,21 @@ def run(contender: Contender, admin_url: str) -> Figures:
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute("checkpoint")  # nobody pays for what was written before
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks._contend", contender.module, contender.work, url],
-            input=json.dumps(dict(contender.arguments)),
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-            check=False,
-        )
+        return execute(contender, url)
     finally:
         drop(admin_url, url)
+
+
+def execute(contender: Contender, url: str) -> Figures:
+    """Run a contender once on a database, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks._contend", contender.module, contender.work, url],
+        input=json.dumps(dict(contender.arguments)),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"{contender.name} failed:\n{done.stderr[-3000:]}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
@@ -185,7 +190,7 @@ def show(
     for column in columns:
         table.add_column(column.heading, justify="right")
     if ratio is not None:
-        table.add_column("ratio", justify="right")
+        table.add_column("of the first", justify="right")
     first = next(iter(results.values()))
     for name, figures in results.items():
         cells = [
@@ -228,9 +233,21 @@ class Report:
         """Measure some contenders beside each other, and print the table."""
         taken = rounds(contenders, self.url, self.rounds)
         results = {name: medians(each) for name, each in taken.items()}
-        self._parts[title] = {"medians": results, "rounds": taken}
-        show(f"{title} — medians of {self.rounds} interleaved rounds", results, columns, ratio=ratio)
+        self.note(f"{title}: medians of {self.rounds} rounds", results, taken, columns, ratio=ratio)
         return results
+
+    def note(
+        self,
+        title: str,
+        results: Mapping[str, Figures],
+        taken: Mapping[str, Sequence[Figures]],
+        columns: Sequence[Column],
+        *,
+        ratio: str | None = None,
+    ) -> None:
+        """Keep figures for the file, and print them."""
+        self._parts[title] = {"medians": results, "rounds": taken}
+        show(title, results, columns, ratio=ratio)
 
     def write(self) -> None:
         """Write the file."""

@@ -1,4 +1,4 @@
-"""Run one work of one contender in this process: MODULE FUNCTION URL, its arguments as JSON on standard input.
+"""Run one work of one contender: MODULE FUNCTION URL, and its arguments as JSON on standard input.
 
 The figures come as JSON, in the last line of standard output.
 """

@@ -72,7 +72,7 @@ async def burst(runtime: us.Runtime, url: str, effects: Iterable[us.Tell | us.En
 
 async def until_committed(runtime: us.Runtime, turns: int) -> None:
     """Wait until so many turns are committed, all told."""
-    while runtime.statistics().turns < turns:
+    while runtime.statistics().turns < turns:  # noqa: ASYNC110 - as those on asyncio wait
         await trio.sleep(0.001)
 
 
@@ -198,7 +198,7 @@ async def send_many(url: str, *, count: int, batch: int) -> Figures:
 
 @on_trio
 async def turns(url: str, *, count: int, actors: int, history: int = 3) -> Figures:
-    """Turns of actors that are in memory, and of the same actors after a restart, each with a short journal."""
+    """Turns of actors in memory, and of the same actors after a restart, each with a short journal."""
     keys = range(actors)
     async with us.open_runtime(us.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
         for _ in range(history):
@@ -251,8 +251,7 @@ async def replay(url: str, *, count: int, snapshot_every: int | None = None) -> 
         await runtime.read(kind, "0")
         watch = Stopwatch()
         for _ in range(3):
-            found = await runtime.read(kind, "0")
-        assert found.total == count
+            await runtime.read(kind, "0")
         return watch.figures(3 * count)
 
 

@@ -20,7 +20,11 @@ def contenders(count: int) -> list[Contender]:
         Contender("pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", all_of_it, "pgqueuer"),
         Contender("faststream-outbox, acks of 500", outbox, "drain", all_of_it, "faststream_outbox"),
         Contender(
-            "faststream-outbox, ack for each", outbox, "drain", {**few, "ack": 1, "fetch": 100}, "faststream_outbox"
+            "faststream-outbox, ack for each",
+            outbox,
+            "drain",
+            {**few, "ack": 1, "fetch": 100},
+            "faststream_outbox",
         ),
         Contender("procrastinate", "benchmarks.peers.procrastinate", "drain", few, "procrastinate"),
         Contender("SQL, one at a time, 16 connections", SQL, "drain_each", {"count": max(1000, count // 10)}),

@@ -67,6 +67,7 @@ async def main(keys: int, residents: int) -> None:
             found = await greet(runtime, tenth * keys // 10, keys // 10)
             rate = keys / 10 / (time.perf_counter() - since)
             print(f"{(tenth + 1) * keys // 10:>10,} {found.residents:>10,} {megabytes():>8.1f} {rate:>8,.0f}")
+        found = runtime.statistics().actors["visitor"]
         print(f"loads {found.recovered:,}, hits {found.hits:,}, evictions {found.evictions:,}")
     more = 50_000
     async with us.open_runtime(APP, database=MemoryStore(), settings=us.Settings(residents=10**9)) as runtime:
@@ -79,4 +80,5 @@ async def main(keys: int, residents: int) -> None:
 
 if __name__ == "__main__":
     chosen = [int(argument.replace("_", "")) for argument in sys.argv[1:]]
-    trio.run(main, *(chosen + [1_000_000, 10_000][len(chosen) :]))
+    keys, residents = (*chosen, *(1_000_000, 10_000)[len(chosen) :])
+    trio.run(main, keys, residents)

@@ -38,7 +38,9 @@ def turns(report: Report, actors: int, count: int) -> None:
 
 
 def others(report: Report, count: int) -> None:
-    report.compare("turns of one hot actor", [Contender("Understudy", OURS, "hot", {"count": count})], [RATE, CPU])
+    report.compare(
+        "turns of one hot actor", [Contender("Understudy", OURS, "hot", {"count": count})], [RATE, CPU]
+    )
     report.compare(
         "asks, each caller waits for its reply",
         [
@@ -51,7 +53,9 @@ def others(report: Report, count: int) -> None:
         f"replay of one actor with {count:,} events",
         [
             Contender("Understudy", OURS, "replay", {"count": count}),
-            Contender("Understudy, snapshot every 1,000", OURS, "replay", {"count": count, "snapshot_every": 1000}),
+            Contender(
+                "Understudy, snapshot every 1,000", OURS, "replay", {"count": count, "snapshot_every": 1000}
+            ),
             Contender("eventsourcing", PEER, "replay", {"count": count // 4}, NAME),
             Contender("SQL, read and not decoded", SQL, "replay", {"count": count}),
         ],

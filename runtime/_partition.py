@@ -16,5 +16,6 @@ def partition_of_key(key: str, partitions: int) -> int:
 def partition_of(key: str | None, partitions: int) -> int:
     """Return the partition of a key, or a random one for a message without a key."""
     if key is None:
-        return random.randrange(partitions)  # noqa: S311 - spreads load, hides nothing
+        # A third of the time of `randrange`.
+        return int(random.random() * partitions)  # noqa: S311 - spreads load, hides nothing
     return partition_of_key(key, partitions)

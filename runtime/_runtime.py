@@ -188,6 +188,7 @@ class Runtime:
             InvalidKey: The key cannot be stored.
             PayloadTooLarge: The command is over the app's limit.
             Unencodable: The command would not come back as it was.
+            QueueFull: The actor's queue has no room under `Limits(depth=...)`.
         """
         effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
         ours = {} if idempotency_key is None else {ONCE: check_key(idempotency_key)}
@@ -267,6 +268,7 @@ class Runtime:
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
+            UnknownQueue: Neither this app nor any process before has run such an actor.
             Exception: What the decider raised; as `AskFailed` if it ran in another process.
         """
         name, asking = actor_name(actor), self._now.asking

@@ -1,4 +1,4 @@
-"""The bare SQL that the contenders are held against: psycopg on asyncio, tables of the same shape, no library."""
+"""The bare SQL that the contenders are held against: psycopg on asyncio, tables of the same shape."""
 
 import asyncio
 from typing import Any

@@ -44,4 +44,5 @@ async def tick(runtime: Runtime, key: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    trio.run(run, *sys.argv[1:])
+    database, own_name, changed, *wishes = sys.argv[1:]
+    trio.run(run, database, own_name, changed, *wishes)

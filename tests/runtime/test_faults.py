@@ -140,7 +140,8 @@ async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
     real = MemoryStore(partitions=PARTITIONS)
 
     async def steal(message: Message) -> None:
-        real._tables.mailbox.take((message.queue, message.priority, message.tx, message.id))
+        place = (message.queue, message.priority, message.tx, message.id)
+        real._tables.mailbox.take(place)  # pyright: ignore[reportPrivateUsage]
 
     async def take_over() -> None:
         real.end_session("drill")
