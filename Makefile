@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint con
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check package examples bench lock clean
+.PHONY: help setup demo test chaos check package examples bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -20,6 +20,9 @@ demo: $(VENV)/.demo ## Run a month of real flights: MONTHS=all for the year, FRE
 
 test: $(VENV)/.test ## Run the tests: ARGS='-k name' for pytest
 	@$(PY) -m pytest $(ARGS)
+
+chaos: $(VENV)/.test ## Kill, cut and freeze for longer: SECONDS=30 for each test
+	@UNDERSTUDY_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
 
 check: $(VENV)/.check ## Lint, formatting, mypy and pyright (both strict), layering, exports
 	@$(PY) -m ruff check .

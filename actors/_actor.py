@@ -13,7 +13,7 @@ import attrs
 
 from ._errors import DefinitionError
 from ._keys import check_name, check_version
-from ._message import Upcaster, check_aliases, check_chain
+from ._message import Upcaster, check_chain
 from ._retry import Retry
 
 T = TypeVar("T")
@@ -40,7 +40,6 @@ class ActorSpec:
     state_version: int
     state_upcast: Mapping[int, Upcaster]
     passivate_after: float
-    aliases: tuple[str, ...]
     scope: Mapping[str, Any] = attrs.field(repr=False)
 
 
@@ -95,7 +94,8 @@ def actor(
             another version are upcast, or not used.
         state_upcast: From each older state version, a pure function from its stored fields to the next's.
         passivate_after: Seconds without a message after which the actor is forgotten in memory.
-        aliases: Older names of this actor.
+        aliases: Not for actors, whose name is part of every stored row of theirs: it raises, and says how
+            an actor is renamed.
 
     Returns:
         A decorator. Write it above `@attrs.define`.
@@ -104,8 +104,12 @@ def actor(
         DefinitionError: A bad name or setting, or no attrs class.
     """
     check_name(name, "actor")
-    for alias in check_aliases(aliases, f"actor {name!r}"):
-        check_name(alias, "actor")
+    if aliases:
+        raise DefinitionError(
+            f"actor {name!r}: actors have no aliases, because their journal and their queue go by their one"
+            " name; stop the app, rename what is stored with SELECT understudy.rename_actor('old', 'new'),"
+            " and start the app with the new name"
+        )
     spec = ActorSpec(
         name=name,
         retry=retry or Retry(),
@@ -116,7 +120,6 @@ def actor(
         state_version=state_version,
         state_upcast=dict(state_upcast),
         passivate_after=passivate_after,
-        aliases=tuple(aliases),
         scope=_caller_scope(),
     )
     _check_settings(spec)

@@ -71,7 +71,7 @@ class App:
 
     @property
     def actors(self) -> Mapping[str, ActorDefinition]:
-        """Its actors by name. Aliases are not in here; see `actor`."""
+        """Its actors by name."""
         return MappingProxyType(self._actors)
 
     @property
@@ -166,14 +166,13 @@ class App:
             )
 
     def _add_actor(self, definition: ActorDefinition) -> None:
-        for name in (definition.name, *definition.aliases):
-            self._check_free(name, definition.cls.__qualname__)
+        self._check_free(definition.name, definition.cls.__qualname__)
         self.codec.add_actor(definition)
         self._actors[definition.name] = definition
 
     def _check_free(self, name: str, newcomer: str) -> None:
         for actor in self._actors.values():
-            if name in (actor.name, *actor.aliases):
+            if name == actor.name:
                 raise DefinitionError(
                     f"{name!r} is the name of actor {actor.cls.__qualname__} and of {newcomer}; rename one"
                 )

@@ -57,7 +57,6 @@ class ActorDefinition:
         state_version: The version of the state's fields and of the meaning of `@apply`.
         state_upcast: From an older state version, a function to the next.
         passivate_after: Forgotten in memory after so many idle seconds.
-        aliases: Older names, whose journals and messages still belong to this actor.
         takes_turn: Whether any decider looks at its turn.
     """
 
@@ -73,7 +72,6 @@ class ActorDefinition:
     state_version: int
     state_upcast: Mapping[int, Upcaster]
     passivate_after: float
-    aliases: tuple[str, ...]
     takes_turn: bool
 
     @property

@@ -14,7 +14,9 @@ class Limits:
 
     Args:
         payload: The most bytes that one message or event may have, encoded.
-        depth: The most messages that may wait in one queue; a sender beyond it gets an error. None: no bound.
+        depth: The most messages that may wait in one queue; who sends more through the runtime gets
+            `QueueFull`. Messages for later, what a turn sends and what SQL sends are not held up. It is held
+            to roughly: each process counts about once a second. None: no bound.
         turn_seconds: How long a handler or a turn may take, in seconds. None: no bound.
 
     Raises:

@@ -74,12 +74,12 @@ class Porter:
 
 async def visit(name: str, porter: Porter) -> None:
     """Come again and again."""
-    answer = bytearray()
+    answer = b""
     stream = await trio.open_tcp_stream(*porter.address)
     async with stream:
         for _ in range(VISITS):
             await stream.send_all(f"{name}\n".encode())
-            answer = await stream.receive_some()
+            answer = bytes(await stream.receive_some())
         print(f"{name} was told {answer.decode().strip()}")
 
 

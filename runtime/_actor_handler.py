@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import final
 
 import trio
 from attrs import define, field, frozen
@@ -31,20 +32,24 @@ SLICE = 0.005
 """Seconds of computing after which other tasks get their turn."""
 
 
+@final
 class ActorUnavailable(UnderstudyError):
     """The actor cannot handle anything now: its journal cannot be replayed."""
 
 
+@final
 @frozen
 class ActorStatistics:
-    """What a handler of actors holds and has done.
+    """What a process holds of one kind of actor, and has done with it.
 
     Attributes:
         residents: Actors in memory.
         blocked: Keys that wait for a retry.
         parked: Keys whose journal cannot be replayed.
         turns: Turns computed.
-        recovered: Actors loaded.
+        recovered: Actors loaded from the journal.
+        hits: Messages and asks that found their actor in memory.
+        evictions: Actors that left memory, because there were too many or nobody needed them.
     """
 
     residents: int
@@ -52,6 +57,8 @@ class ActorStatistics:
     parked: int
     turns: int
     recovered: int
+    hits: int
+    evictions: int
 
 
 @define(eq=False)
@@ -89,6 +96,8 @@ class ActorHandler:
             phases.count(Phase.PARKED),
             self._turns.count,
             self.recovered,
+            self._residents.hits,
+            self._residents.evictions,
         )
 
     def parked(self) -> dict[str, Exception]:

@@ -15,7 +15,7 @@ from understudy.actors import Command, Tell
 
 from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id
-from ._posting import Posting
+from ._posting import Posting, UnknownQueue
 from ._replying import read_outcome
 from ._signals import LocalAsk
 
@@ -76,6 +76,8 @@ class Asking:
 
     async def _ask_elsewhere(self, question: Question) -> Any:
         parts = self.posting.parts
+        if not await self.posting.is_served(question.actor):
+            raise UnknownQueue(question.actor, tuple(parts.app.actors))
         ask_id = f"{parts.process}/{uuid.uuid4().hex}"
         now, _ = self.posting.sender.rows([Tell(question.actor, question.key, question.command)], None)
         headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: parts.process})

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 from attrs import define, field, frozen
 
+from understudy.actors.supervision import MailboxStatistics
+
 from ._clock import StoreClock
 from ._cursor import Cursor, Lane, merge
 from ._rows import Fence, Message
@@ -44,6 +46,12 @@ class _Mailbox:
     fences: dict[int, Fence] = field(factory=dict[int, Fence])
     cursors: list[Cursor] = field(factory=list[Cursor])
     covered: int = 0
+    peak: int = 0
+
+    @property
+    def depth(self) -> int:
+        """How many messages its handler holds."""
+        return self.capacity - self.room
 
     @property
     def caught_up(self) -> bool:
@@ -115,6 +123,9 @@ class Fetcher:
         self._forget()
         try:
             async with self.store.open_fetch_session(self.owner) as session:
+                with trio.fail_after(self.settings.command_deadline):
+                    # Before any turn: `turn.now` is the store's time.
+                    self.clock.set((await session.read((), ())).server_time)
                 task_status.started()
                 while True:
                     await self._hear()
@@ -128,6 +139,13 @@ class Fetcher:
         """Return what it holds and has done."""
         owned = {queue: len(mailbox.fences) for queue, mailbox in self._mailboxes.items()}
         return FetcherStatistics(owned, self.reads, self.messages)
+
+    def mailbox(self, queue: str) -> MailboxStatistics:
+        """Return how many messages of a queue its handler holds, at most held, and may hold."""
+        mailbox = self._mailboxes.get(queue)
+        if mailbox is None:
+            return MailboxStatistics(0, 0, self.settings.mailbox_capacity)
+        return MailboxStatistics(mailbox.depth, mailbox.peak, mailbox.capacity)
 
     def _forget(self) -> None:
         """Start with nothing: what is in the inbox speaks of a session that has ended."""
@@ -265,6 +283,7 @@ class Fetcher:
             if rows:
                 messages = list(_messages(cursor.lane, rows, mailbox.fences))
                 mailbox.room -= len(messages)
+                mailbox.peak = max(mailbox.peak, mailbox.depth)
                 self.messages += len(messages)
                 key, number = cursor.lane.key, cursor.lane.number
                 for start in range(0, len(messages), SHEET):

@@ -70,10 +70,10 @@ class Resident:
     redo: list[Work] = field(factory=list[Work])
     spill: Spill = Spill.NONE
     reading: int = 0
-    asks: deque[LocalAsk] = field(factory=deque[LocalAsk])
+    asks: list[LocalAsk] = field(factory=list[LocalAsk])
     used: float = 0.0
     due: float = 0.0
-    once: set[str] = field(factory=set[str])
+    once: frozenset[str] = frozenset()
     problem: Exception | None = None
 
     @property

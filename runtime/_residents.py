@@ -23,11 +23,15 @@ class Residents:
         partitions: How many partitions a queue has.
         cold: Those that have work and wait to be loaded.
         stuck: Keys that were parked; some may have been resumed since.
+        hits: How often an actor was needed that was in memory.
+        evictions: How many have left.
     """
 
     partitions: int
     cold: dict[str, Resident] = field(factory=dict[str, Resident])
     stuck: set[str] = field(factory=set[str])
+    hits: int = 0
+    evictions: int = 0
     _by_key: OrderedDict[str, Resident] = field(factory=OrderedDict[str, Resident])
     _timers: list[tuple[float, int, Resident]] = field(factory=list[tuple[float, int, Resident]])
     _tie: Iterator[int] = field(factory=count)
@@ -46,6 +50,7 @@ class Residents:
             resident = self._by_key[key] = Resident(key, partition_of_key(key, self.partitions))
         else:
             self._by_key.move_to_end(key)
+            self.hits += resident.phase is Phase.LOADED
         resident.used = trio.current_time()
         return resident
 
@@ -114,3 +119,4 @@ class Residents:
                 leaving.append(key)
         for key in leaving:
             del self._by_key[key]
+        self.evictions += len(leaving)

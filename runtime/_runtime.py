@@ -25,7 +25,7 @@ from understudy.actors import (
     open_supervisor,
 )
 
-from ._actor_handler import ActorHandler
+from ._actor_handler import ActorHandler, ActorStatistics
 from ._asking import Asking, Question
 from ._drift import check_drift
 from ._failing import describe
@@ -52,11 +52,13 @@ class RuntimeStatistics:
         commits: Transactions.
         turns: Turns, and messages sent from outside.
         events: Events appended to the journal.
+        actors: By kind, what is in memory now and has been done since the session was opened.
     """
 
     commits: int
     turns: int
     events: int
+    actors: Mapping[str, ActorStatistics]
 
 
 @define(eq=False)
@@ -186,6 +188,7 @@ class Runtime:
             InvalidKey: The key cannot be stored.
             PayloadTooLarge: The command is over the app's limit.
             Unencodable: The command would not come back as it was.
+            QueueFull: The actor's queue has no room under `Limits(depth=...)`.
         """
         effect = Tell(actor, key, command, delay=delay, at=at, headers=headers or {}, priority=priority)
         ours = {} if idempotency_key is None else {ONCE: check_key(idempotency_key)}
@@ -265,6 +268,7 @@ class Runtime:
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
+            UnknownQueue: Neither this app nor any process before has run such an actor.
             Exception: What the decider raised; as `AskFailed` if it ran in another process.
         """
         name, asking = actor_name(actor), self._now.asking
@@ -433,7 +437,12 @@ class Runtime:
     def statistics(self) -> RuntimeStatistics:
         """Return what has been committed since the runtime was opened."""
         writer = self._now.parts.writer
-        return RuntimeStatistics(writer.commits, writer.turns, writer.events)
+        actors = {
+            name: handler.statistics()
+            for name, handler in self._now.parts.handlers.items()
+            if isinstance(handler, ActorHandler)
+        }
+        return RuntimeStatistics(writer.commits, writer.turns, writer.events, actors)
 
     @property
     def store(self) -> Store:

@@ -29,7 +29,7 @@ def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
 
 
-def _strictness(_: object, field: attrs.Attribute[str], value: Any) -> None:
+def _strictness(_: object, field: attrs.Attribute[Any], value: Any) -> None:
     if value not in {"error", "warn"}:
         raise InvalidSetting(field.name, f"{value!r} is neither", 'give "error" or "warn"')
 

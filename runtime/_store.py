@@ -220,6 +220,10 @@ class Store(Protocol):
         """Whether any of these queues has a message that is due."""
         ...
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        ...
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         ...
@@ -238,6 +242,10 @@ class Store(Protocol):
 
     async def outcome(self, ask: str) -> str | None:
         """The stored outcome of a remote ask, if there is one that has not expired."""
+        ...
+
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
         ...
 
     async def parked(self, queues: Sequence[str]) -> list[Parked]:

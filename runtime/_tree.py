@@ -75,14 +75,18 @@ def startable(parts: Parts) -> dict[str, Child]:
     A child of the app goes by its own name.
     """
     shutdown = parts.settings.shutdown
-    actors = (Child(name, partial(parts.run_actors, name), shutdown=shutdown) for name in parts.app.actors)
-    queues = (Child(name, partial(parts.run_queue, name), shutdown=shutdown) for name in parts.app.handlers)
+    runs = {name: partial(parts.run_actors, name) for name in parts.app.actors}
+    runs |= {name: partial(parts.run_queue, name) for name in parts.app.handlers}
+    queues = [
+        Child(name, run, shutdown=shutdown, mailbox=partial(parts.fetcher.mailbox, name))
+        for name, run in runs.items()
+    ]
     found = {
         "listener": Child("listener", parts.listener.run, start_timeout=None),
         "fetcher": Child("fetcher", parts.fetcher.run, start_timeout=None),
-        "writer": Child("writer", parts.writer.run, shutdown=shutdown),
+        "writer": Child("writer", parts.writer.run, shutdown=shutdown, mailbox=parts.writer.inbox.statistics),
         "scheduler": Child("scheduler", parts.scheduler.run),
-        **{f"queue.{child.name}": child for child in (*actors, *queues)},
+        **{f"queue.{child.name}": child for child in queues},
     }
     for child in parts.app.children:
         if isinstance(child, Child):

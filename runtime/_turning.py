@@ -140,7 +140,7 @@ class Turning:
             name, kind = self._definition.name, type(command)
             wanted = f"{kind.__qualname__} is answered with {_shown(reply_type(kind))}"
             problem = f"{error.problem}; by actor {name!r} {wanted}"
-            raise Unencodable(error.kind, error.name, error.where, problem) from error
+            raise Unencodable("reply", error.name, error.where, problem) from error
         if remote is not None:
             rare.append(reply_part(*remote, payload))
         if once is not None:

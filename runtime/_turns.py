@@ -219,7 +219,7 @@ class Turns:
             if isinstance(work, Message):
                 self.done_with(work)
             else:
-                resident.asks.appendleft(work)
+                resident.asks.insert(0, work)
 
     def done_with(self, message: Message) -> None:
         """Forget a message: it is handled, or will come again."""
@@ -246,7 +246,8 @@ class Turns:
             finished.fence = self.fences.get(resident.partition)
             finished.promise = work.promise
         resident.pending += 1
-        resident.once.update(_once_ids(rare))
+        if rare:
+            resident.once |= _once_ids(rare)
         self.out.append(finished)
         return finished
 
@@ -286,7 +287,8 @@ class Turns:
                 self.done_with(work)
                 continue
             resident.pending -= 1
-            resident.once.difference_update(_once_ids(finished.rare))
+            if resident.once:
+                resident.once -= _once_ids(finished.rare)
             if settled.verdict is Verdict.COMMITTED:
                 if isinstance(work, Message) and not _keeps_its_row(finished):
                     self.done_with(work)
@@ -347,8 +349,8 @@ def _unblock_head(resident: Resident, work: Work) -> None:
         resident.discard()
 
 
-def _once_ids(rare: Sequence[Rare]) -> list[str]:
-    return [part.row["id"] for part in rare if part.kind == "once"]
+def _once_ids(rare: Sequence[Rare]) -> frozenset[str]:
+    return frozenset(part.row["id"] for part in rare if part.kind == "once")
 
 
 def _keeps_its_row(finished: Finished) -> bool:

@@ -41,6 +41,7 @@ class Recovery:
     is_first: bool = False
     is_done: bool = attrs.field(default=False, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _started: set[Cell] = attrs.field(factory=set[Cell], init=False)
 
     def take_over(self, everybody: list[Cell]) -> None:
         """Make the cells its own, together with all that the recoveries they belonged to had left.
@@ -68,6 +69,10 @@ class Recovery:
         self.forced.add(cell)
         cell.recovery = self
         cell.become("waiting")
+
+    def has_started(self, cell: Cell) -> bool:
+        """Whether it has begun to bring this cell up, and does not have to take it down first."""
+        return cell in self._started
 
     def release(self, cell: Cell) -> None:
         """Have no more to do with a cell."""
@@ -118,6 +123,7 @@ class Recovery:
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
         while (cell := self._next(supervisor)) is not None:
             cell.restarts += self.attempt > 0 and cell.incarnation > 0
+            self._started.add(cell)
             await supervisor.start(cell)
         self.is_done = True
 

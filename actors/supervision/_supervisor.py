@@ -213,7 +213,10 @@ class RunningSupervisor:
         cell.scope.deadline = cell.report_at = float("inf")
         cell.ready_at = trio.current_time()
         cell.times_ready += 1
-        recovery, cell.recovery = cell.recovery, None
+        recovery = cell.recovery
+        # A child may become ready when another has just failed: then it is still to be taken down.
+        if recovery is not None and recovery.has_started(cell):
+            cell.recovery = None
         cell.become("running")
         if self.hub.is_heard:
             again = recovery is not None and recovery.attempt > 0 and cell.incarnation > 1

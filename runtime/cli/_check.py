@@ -50,7 +50,7 @@ def check(
         click.echo(explain(app, drift))
     for row in strangers:
         click.echo(
-            f"{_describe(row)}: this app has no such actor or queue; if no other app has it, give an alias"
+            f"{_describe(row)}: this app has no such actor or queue; if no other app has it, see rename_actor"
         )
     for row in unread:
         click.echo(f"{_describe(row)}: cannot be read; {_remedy(row)}")
@@ -86,11 +86,10 @@ def sort_out(
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
     """Return what the app should read and cannot, and what belongs to no actor or queue of it."""
     readable = set(app.codec.names())
-    aliases = {alias: name for name, actor in app.actors.items() for alias in actor.aliases}
     unread: list[Mapping[str, Any]] = []
     strangers: list[Mapping[str, Any]] = []
     for row in stored:
-        if aliases.get(row["owner"], row["owner"]) not in app.queues:
+        if row["owner"] not in app.queues:
             strangers.append(row)
         elif row["kind"] != "state" and StoredName(row["kind"], row["name"], row["version"]) not in readable:
             unread.append(row)

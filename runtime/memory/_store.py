@@ -151,6 +151,11 @@ class MemoryStore:
             due_at <= now and message.queue in queues for due_at, _, message in tables.scheduled
         )
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        await trio.lowlevel.checkpoint()
+        return (queue, 0) in self._tables.owners
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         await trio.lowlevel.checkpoint()
@@ -185,6 +190,11 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
         return outcome if expires_at > self._tables.time.now() else None
+
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        await trio.lowlevel.checkpoint()
+        return min(most, self._tables.mailbox.depth(queue))
 
     async def parked(self, queues: Sequence[str]) -> list[Parked]:
         """The keys of these queues whose first message waits to be resumed."""

@@ -63,11 +63,29 @@ class PostgresEar:
         Raises:
             Deaf: If the server does not list our channel, or does not answer in time.
         """
-        try:
-            with trio.fail_after(self.deadline):
+        ours, silent = True, False
+
+        async def lose_patience() -> None:
+            nonlocal silent
+            await trio.sleep(self.deadline)
+            silent = True
+            await (
+                self.connection.close()
+            )  # a cancellation would ask the silent server, and wait for its answer
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lose_patience)
+            try:
                 ours = await self._channel_is_ours()
-        except trio.TooSlowError:
-            raise Deaf(f"no answer to the health check within {self.deadline:g} s") from None
+            except psycopg.Error as error:
+                failure: psycopg.Error | None = error
+            else:
+                failure = None
+            nursery.cancel_scope.cancel()
+        if silent:
+            raise Deaf(f"no answer to the health check within {self.deadline:g} s")
+        if failure is not None:
+            raise failure
         if self._listening and not ours:
             raise Deaf(f"the server does not list channel {self.channel!r} for this session any more")
 

@@ -137,6 +137,10 @@ class PostgresStore:
         names = texts(list(queues))
         return bool((await self._rows("pending", (names, names)))[0][0])
 
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        return bool((await self._rows("served", (queue,)))[0][0])
+
     async def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages each of these queues holds, those that wait for a retry included."""
         counted: dict[str, int] = dict(await self._rows("depths", (texts(list(queues)),)))
@@ -155,6 +159,10 @@ class PostgresStore:
         """The stored outcome of a remote ask, if there is one."""
         rows = await self._rows("take_outcome", (ask,))
         return rows[0][0] if rows else None
+
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        return int((await self._rows("depth", (queue, most)))[0][0])
 
     async def parked(self, queues: Sequence[str]) -> list[Parked]:
         """The keys of these queues whose first message waits to be resumed."""

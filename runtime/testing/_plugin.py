@@ -6,12 +6,16 @@ from typing import Final
 
 import pytest
 
+from .._settings import Settings
 from ..memory import MemoryStore
 from ._databases import NoDatabase, open_server, temporary_database
 from ._runtimes import OpenRuntime
 
 START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """When every store in memory begins: the moment of `given(...).when(...)`."""
+
+# In memory every doorbell is heard. To look every few seconds regardless would make a virtual week long.
+_QUIET: Final = Settings(poll_interval=1e7, health_interval=1e7)
 
 
 @pytest.fixture
@@ -20,9 +24,9 @@ def memory_runtime() -> OpenRuntime:
 
     Write `async with memory_runtime(app) as runtime`.
     With pytest-trio's `autojump_clock` beside it, time is virtual: an hour's delay takes no time. The store
-    begins at midnight of 1 January 2000, UTC.
+    begins at midnight of 1 January 2000, UTC. Nothing polls: wake-ups in memory are not lost.
     """
-    return OpenRuntime(MemoryStore(start=START))
+    return OpenRuntime(MemoryStore(start=START), _QUIET)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from typing import final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from understudy.actors import App
 
@@ -23,6 +23,7 @@ class OpenRuntime:
 
     Attributes:
         database: The URL of the test's database, or its store in memory.
+        settings: How its runtimes behave, unless told otherwise.
 
     Example:
         ```python
@@ -33,6 +34,7 @@ class OpenRuntime:
     """
 
     database: str | MemoryStore
+    settings: Settings = field(factory=Settings)
 
     def __call__(
         self, app: App, *, settings: Settings | None = None, process: str | None = None
@@ -41,7 +43,7 @@ class OpenRuntime:
 
         Args:
             app: What to run.
-            settings: How it behaves.
+            settings: How it behaves; None for those of this opener.
             process: The name it has in the store; must differ between runtimes that are open at once.
         """
-        return open_runtime(app, database=self.database, settings=settings, process=process)
+        return open_runtime(app, database=self.database, settings=settings or self.settings, process=process)

@@ -51,18 +51,6 @@ def test_two_actors_of_one_name_are_refused() -> None:
         us.App("bank", actors=[Account, Other])
 
 
-def test_alias_of_one_actor_is_no_name_of_another() -> None:
-    """An alias is a name too."""
-
-    @us.actor("konto", aliases=("account",))
-    @define
-    class Konto:
-        pass
-
-    with pytest.raises(us.DefinitionError, match="rename one"):
-        us.App("bank", actors=[Konto, Account])
-
-
 def test_queue_and_actor_of_one_name_are_refused() -> None:
     """A queue has one handler, and an actor handles its own."""
     app = us.App("bank", actors=[Account])

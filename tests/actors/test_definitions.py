@@ -361,8 +361,12 @@ def test_one_text_is_no_list_of_aliases() -> None:
     """`aliases="old"` would be three aliases of one letter."""
     with pytest.raises(us.DefinitionError, match="aliases is a tuple"):
         us.event("thing", aliases="old")
-    with pytest.raises(us.DefinitionError, match="aliases is a tuple"):
-        us.actor("thing", aliases="old")
+
+
+def test_actors_have_no_aliases() -> None:
+    """The error says how an actor is renamed."""
+    with pytest.raises(us.DefinitionError, match=r"rename_actor\('old', 'new'\)"):
+        us.actor("thing", aliases=("old",))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ async def handle_one(url: str, looking: Looking, chosen: us.Settings) -> None:
     async with us.open_runtime(ledger(), database=url, settings=chosen) as runtime:
         await looking.until("select bool_and(owner is not null) from understudy.partitions")
         await runtime.wait_idle()
+        # It is asleep when it has not asked for a while; what it was told to look for, it has looked for.
+        await looking.until(
+            "select state = 'idle' and clock_timestamp() - state_change > %s * interval '1 second'"
+            " from pg_stat_activity where application_name like 'understudy %% fetcher'"
+            " and datname = current_database()",
+            min(0.5, chosen.poll_interval / 2),
+        )
         with trio.fail_after(3):
             await looking.do(
                 "select understudy.tell('account', 'a', 'ledger.credit', '{\"id\": \"x\", \"amount\": 1}')"

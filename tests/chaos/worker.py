@@ -2,13 +2,14 @@
 
     python -m tests.chaos.worker URL NAME SETTINGS [tick]
 
-With `tick` it also asks an actor of its own, as fast as it is answered, and nobody else does.
+With `tick` it also asks actors of its own, and nobody else does.
 """
 
 import json
 import logging
 import sys
 from contextlib import suppress
+from random import Random
 
 import trio
 
@@ -33,12 +34,15 @@ async def run(url: str, name: str, changes: str, *options: str) -> None:
 
 
 async def tick(runtime: Runtime, key: str) -> None:
-    """Ask for ever."""
+    """Ask for ever, out of step with the others: at any moment some turn has begun and is not committed."""
+    chance = Random(key)
     while True:
+        await trio.sleep(chance.uniform(0, 0.03))
         with suppress(us.OutcomeUnknown):
             await runtime.ask(Ticker, key, Tick())
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    trio.run(run, *sys.argv[1:])
+    database, own_name, changed, *wishes = sys.argv[1:]
+    trio.run(run, database, own_name, changed, *wishes)

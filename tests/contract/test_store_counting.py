@@ -30,3 +30,12 @@ async def test_depths_counts_each_queue(bench: Bench) -> None:
         await one.send(send_row(1), send_row(2), send_row(3, queue="other"))
         assert await bench.store.depths([QUEUE, "empty"]) == {QUEUE: 2, "empty": 0}
         assert await bench.store.depths([]) == {}
+
+
+async def test_a_queue_is_known_once_somebody_ran_it(bench: Bench) -> None:
+    """It stays known when nobody runs it any more."""
+    assert not await bench.store.served(QUEUE)
+    async with open_process(bench.store):
+        pass
+    assert await bench.store.served(QUEUE)
+    assert not await bench.store.served("other")

@@ -10,7 +10,7 @@ import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
-from understudy.runtime import Runtime
+from understudy.runtime import Runtime, UnknownQueue
 
 QUICK_SESSION = us.Settings(
     backoff=us.Backoff(first=0.01, cap=0.05), take_interval=0.05, poll_interval=0.2, health_interval=1
@@ -272,3 +272,10 @@ async def test_the_error_of_an_ask_is_the_deciders(database_url: str) -> None:
     async with us.open_runtime(app, database=database_url) as runtime:
         with pytest.raises(Broken, match="note 1, attempt 1"):
             await runtime.ask("diary", "a", Note(1, failures=1))
+
+
+async def test_to_ask_whom_nobody_runs_is_an_error(database_url: str) -> None:
+    """An ask to a name that no process has ever run is refused, with the names there are."""
+    async with us.open_runtime(us.App("app", actors=[Account]), database=database_url) as runtime:
+        with pytest.raises(UnknownQueue, match=r"actor 'acount'; this app has: account"):
+            await runtime.ask("acount", "a", Deposit(1))

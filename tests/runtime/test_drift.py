@@ -30,22 +30,27 @@ def shop(
     event: dict[str, Any], command: dict[str, Any] | None = None, version: int = 1, name: str = "shop"
 ) -> Made:
     """An app whose event and command have these fields."""
-    upcast = {1: lambda old: old} if version > 1 else {}
-    fields = {name: attrs_field(type=kind) for name, kind in event.items()}
-    sold: Any = us.event("shop.sold", version=version, upcast=upcast)(make_class("Sold", fields, frozen=True))
+    options: dict[str, Any] = {} if version == 1 else {"version": version, "upcast": {1: dict}}
+    fields: Any = {name: attrs_field(type=kind) for name, kind in event.items()}
+    decorate: Any = us.event("shop.sold", **options)
+    sold = decorate(make_class("Sold", fields, frozen=True))
     fields = {name: attrs_field(type=kind) for name, kind in (command or {"number": int}).items()}
-    sell: Any = us.command("shop.sell")(make_class("Sell", fields, frozen=True))
+    decorate = us.command("shop.sell")
+    sell = decorate(make_class("Sell", fields, frozen=True))
 
     @us.actor("shop")
     @define
     class Shop:
         @us.decide
-        def sell(self, command: sell) -> us.Effects[None]:
+        def decide(self, command: Any) -> us.Effects[None]:
             yield sold(**{name: kind(1) for name, kind in event.items()})
 
         @us.apply
-        def sold(self, event: sold) -> None: ...
+        def apply(self, event: Any) -> None: ...
 
+    # Annotations are read when an app is built; these classes are made as the test wants them.
+    Shop.decide.__annotations__["command"] = sell
+    Shop.apply.__annotations__["event"] = sold
     values = {name: kind(1) for name, kind in (command or {"number": int}).items()}
     return Made(us.App(name, actors=[Shop]), sell(**values))
 

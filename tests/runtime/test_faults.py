@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import understudy as us
 from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
 from tests.waiting import eventually
-from understudy.runtime import MemoryStore, Runtime
+from understudy.runtime import MemoryStore, NotRunning, Runtime
 from understudy.runtime._rows import Message
 from understudy.runtime.postgres import Connection, open_store
 
@@ -140,7 +140,8 @@ async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
     real = MemoryStore(partitions=PARTITIONS)
 
     async def steal(message: Message) -> None:
-        real._tables.mailbox.take((message.queue, message.priority, message.tx, message.id))
+        place = (message.queue, message.priority, message.tx, message.id)
+        real._tables.mailbox.take(place)  # pyright: ignore[reportPrivateUsage]
 
     async def take_over() -> None:
         real.end_session("drill")
@@ -265,3 +266,47 @@ async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) ->
         for commit in (1, 2, 4):
             await drill(commit)
             await admin.execute(CLEAR)
+
+
+async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock: MockClock) -> None:
+    """Whose commit was under way when it was cancelled gets `OutcomeUnknown`; nobody waits for ever."""
+    begun = trio.Event()
+
+    async def stall(*_: object) -> None:
+        begun.set()
+        await trio.sleep_forever()
+
+    async def attempt(runtime: Runtime, how: str) -> None:
+        try:
+            if how == "ask":
+                await runtime.ask(Ledger, "a", Write(1))
+            else:
+                await runtime.tell(Ledger, "a", Write(2))
+        except us.UnderstudyError as error:
+            ended.append(type(error))
+
+    async def after_the_end(runtime: Runtime) -> None:
+        while True:
+            try:
+                runtime.statistics()
+            except NotRunning:
+                break
+            await trio.sleep(1)
+        with pytest.raises(NotRunning):
+            await runtime.tell(Ledger, "a", Write(3))
+
+    app = us.App("faults", actors=[Ledger])
+    for how in ("ask", "tell"):
+        begun, ended = trio.Event(), list[type[Exception]]()
+        store = FaultyStore(MemoryStore(partitions=PARTITIONS), Hooks(stall, stall, stall), [])
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                async with us.open_runtime(app, database=store.as_store(), settings=QUICK) as runtime:
+                    nursery.start_soon(attempt, runtime, how)
+                    await begun.wait()
+                    nursery.start_soon(attempt, runtime, how)
+                    nursery.start_soon(after_the_end, runtime)
+                    await wait_all_tasks_blocked()
+                    scope.cancel()
+        assert len(ended) == 2, how
+        assert us.OutcomeUnknown in ended, how

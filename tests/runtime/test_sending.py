@@ -143,14 +143,18 @@ async def test_headers_travel(database_url: str) -> None:
     assert seen[2]["correlation"] != seen[2]["causation"]
 
 
-async def test_a_message_for_nobody_stays_where_it_is(database_url: str, looking: Looking) -> None:
-    """A message to an actor or queue that no process runs waits in the mailbox and disturbs nobody."""
+async def test_a_message_for_nobody_stays_where_it_is(
+    database_url: str, looking: Looking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A message to an actor or queue that no process runs waits in the mailbox; that is said once."""
     app = us.App("app", actors=[Account])
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.tell("elsewhere", "a", Deposit(1))
         await runtime.enqueue("nowhere", Deposit(2))
         assert await runtime.ask(Account, "a", Deposit(3)) == 3
         await runtime.wait_idle()
+    said = [record.message for record in caplog.records if "no process has ever run" in record.message]
+    assert ["'elsewhere'" in said[0], "'nowhere'" in said[1], len(said)] == [True, True, 2]
     assert await looking.mailbox("elsewhere") == 1
     assert await looking.mailbox("nowhere") == 1
     assert await looking.value("select count(*) from understudy.dead_letters") == 0

@@ -114,7 +114,9 @@ async def test_a_runtime_runs_in_a_tree_from_a_file(tmp_path: Path) -> None:
         await runtime.wait_idle()
         snapshot = runtime.tree.snapshot()
     assert ["hello"] == read
-    assert "running" == snapshot["connections/post"].state
+    post = snapshot["connections/post"]
+    assert post.mailbox is not None
+    assert ("running", 1, 2000) == (post.state, post.mailbox.peak, post.mailbox.capacity)
 
 
 async def test_a_runtime_runs_in_a_tree_that_a_function_changed() -> None:

@@ -277,6 +277,38 @@ begin
     return resumed;
 end $$;
 
+-- Rename an actor, with its journal, snapshots, messages and dead letters, while no process runs it.
+-- Returns how many events were renamed. The outcomes of its idempotency keys are not found any more.
+create function {schema}.rename_actor(old_name text, new_name text) returns bigint language plpgsql as $$
+declare
+    renamed bigint;
+begin
+    if new_name !~ '^[A-Za-z0-9_.:-]{{1,63}}$' then
+        raise exception '% is no name for an actor', quote_literal(new_name)
+            using errcode = 'invalid_parameter_value';
+    end if;
+    -- Held until the end: nobody can begin to run it meanwhile.
+    if exists (select from {schema}.partitions p where p.queue in (old_name, new_name)
+               and not pg_try_advisory_xact_lock({schema}.ownership_lock(p.queue, p.partition))) then
+        raise exception 'a process runs actor % or %', old_name, new_name
+            using errcode = 'object_in_use', hint = 'Stop it first.';
+    end if;
+    if exists (select from {schema}.events where actor = new_name) then
+        raise exception 'there is a journal of actor % already', new_name using errcode = 'unique_violation';
+    end if;
+    alter table {schema}.events disable trigger append_only;
+    update {schema}.events set actor = new_name where actor = old_name;
+    get diagnostics renamed = row_count;
+    alter table {schema}.events enable trigger append_only;
+    update {schema}.snapshots set actor = new_name where actor = old_name;
+    update {schema}.messages set queue = new_name, tx = pg_current_xact_id() where queue = old_name;
+    update {schema}.scheduled set queue = new_name where queue = old_name;
+    update {schema}.dead_letters set queue = new_name where queue = old_name;
+    delete from {schema}.partitions where queue = old_name;
+    perform {schema}.ring(new_name);
+    return renamed;
+end $$;
+
 -- The mailbox is empty one moment and holds a million rows the next, so
 -- statistics about it are wrong most of the time, and a plan made for an empty
 -- table reads all of a full one. The functions below therefore name their one

@@ -204,3 +204,33 @@ async def test_a_child_that_crashes_at_once_for_ever_leaves_nothing_behind(autoj
             most = max(most, trio.lowlevel.current_statistics().tasks_living)
             await trio.lowlevel.checkpoint()
         assert most < 20
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_a_child_that_is_ready_just_after_its_sibling_failed_is_restarted_with_it(
+    attempt: int, autojump_clock: MockClock
+) -> None:
+    """Which of the two comes first is up to the scheduler: with `one_for_all` they always start together."""
+    go = trio.Event()
+    starts: list[str] = []
+
+    async def fails_once() -> None:
+        starts.append("a")
+        await go.wait()
+        if starts.count("a") == 1:
+            raise Boom
+        await trio.sleep_forever()
+
+    async def gets_ready(*, task_status: trio.TaskStatus[None]) -> None:
+        starts.append("b")
+        go.set()
+        await trio.lowlevel.checkpoint()
+        task_status.started()
+        await trio.sleep_forever()
+
+    children = (Child("a", fails_once), Child("b", gets_ready))
+    spec = Supervisor("s", children, strategy="one_for_all", backoff=STEADY, max_restarts=2)
+    async with open_supervisor(spec) as tree:
+        await trio.sleep(5)
+        assert starts == ["a", "b", "a", "b"]
+        assert [child.state for child in tree.snapshot().children] == ["running", "running"]

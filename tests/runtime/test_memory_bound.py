@@ -1,0 +1,85 @@
+"""Memory: what a runtime holds is bounded by its settings, however many actors there are."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import trio
+from attrs import define, frozen
+
+import understudy as us
+from tests.waiting import eventually
+from understudy.runtime import MemoryStore
+
+KEYS = 100_000
+RESIDENTS = 1_000
+BATCH = 2_000
+
+
+@us.command("visitor.greet")
+@frozen
+class Greet(us.Command[None]):
+    name: str
+
+
+@us.actor("visitor")
+@define
+class Visitor:
+    """Has a state, and no events: so that the store's own memory does not grow."""
+
+    text: str = "x" * 20
+
+    @us.decide
+    def greet(self, command: Greet) -> None:
+        return None
+
+
+async def test_a_hundred_thousand_actors_in_the_memory_of_a_thousand() -> None:
+    """After 100,000 keys no more actors are in memory than the settings say, and no more memory is used.
+
+    Memory is traced for the last fifth only, because tracing is slow: a leak of 20 bytes a key would show.
+    """
+    settings = us.Settings(residents=RESIDENTS, mailbox_capacity=BATCH)
+    app = us.App("app", actors=[Visitor])
+    most, early, late = 0, 0, 0
+    async with us.open_runtime(app, database=MemoryStore(), settings=settings) as runtime:
+        for start in range(0, KEYS, BATCH):
+            keys = (f"visitor-{number}" for number in range(start, start + BATCH))
+            await runtime.send(*(us.Tell(Visitor, key, Greet(key)) for key in keys))
+            with trio.fail_after(30):
+                while await runtime.depths() != {"visitor": 0}:
+                    await runtime.wait_idle()
+            most = max(most, runtime.statistics().actors["visitor"].residents)
+            if start == KEYS - 13 * BATCH:
+                tracemalloc.start(1)
+            elif start == KEYS - 7 * BATCH:
+                early = _traced()
+        # The last commit is done; the handler may not have taken note of it yet.
+        await eventually(lambda: runtime.statistics().actors["visitor"].residents <= RESIDENTS)
+        late = _traced()
+        tracemalloc.stop()
+        statistics = runtime.statistics().actors["visitor"]
+    assert most <= RESIDENTS + BATCH
+    assert statistics.turns == statistics.recovered == KEYS
+    assert statistics.evictions >= KEYS - RESIDENTS - BATCH
+    assert statistics.hits == 0
+    assert late - early < 6 * BATCH * 20, f"{early:,} bytes early, {late:,} late"
+
+
+def _traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+async def test_a_needed_actor_stays() -> None:
+    """The least recently used leave first: one that is asked all the time is never loaded again."""
+    settings = us.Settings(residents=10)
+    app = us.App("app", actors=[Visitor])
+    async with us.open_runtime(app, database="memory:", settings=settings) as runtime:
+        for number in range(100):
+            await runtime.ask(Visitor, "often", Greet("again"))
+            await runtime.ask(Visitor, f"once-{number}", Greet("first"))
+        statistics = runtime.statistics().actors["visitor"]
+    assert (statistics.hits, statistics.recovered) == (99, 101)
+    assert statistics.evictions >= 90
