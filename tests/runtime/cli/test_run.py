@@ -92,6 +92,7 @@ def test_takes_over_what_the_flights_left(database_url: str) -> None:
         loader.send(Signal.SIGKILL)
         loader.wait()
     with started(CLI, "run", "examples.flights:app", "--database-url", database_url) as program:
+        program.line("runs: ")  # the loader may have left nothing to wait for
         wait_until(database_url, "select not exists (select from understudy.messages)", program)
         program.send(Signal.SIGTERM)
         assert program.wait(timeout=8).code == 0
