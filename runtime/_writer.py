@@ -71,20 +71,21 @@ class Writer:
         """
         async with self.store.open_write_session() as session:
             task_status.started()
-            while (turns := await self._next(stopping)) is not None:
-                try:
-                    await self._commit(session, turns)
-                except BaseException as error:
-                    _abandon([turn for turn in turns if not turn.settled], error)
-                    raise
+            while not stopping.is_set():
+                first: Sequence[Finished] = ()
+                with stopping.interrupts():
+                    first = await self.inbox.receive()
+                await self._commit_or_abandon(session, self._gather(first))
+            # What has been handed in until now, and no more: who keeps on sending would keep us here.
+            for _ in range(self.inbox.statistics().current_buffer_used):
+                await self._commit_or_abandon(session, self._gather(()))
 
-    async def _next(self, stopping: Stopping) -> Sequence[Finished] | None:
-        """Wait for what is to be committed next; None if nothing is left to do."""
-        first: Sequence[Finished] | None = None
-        with stopping.interrupts():
-            first = await self.inbox.receive()
-        turns = self._gather(first or ())
-        return turns or None
+    async def _commit_or_abandon(self, session: WriteSession, turns: Sequence[Finished]) -> None:
+        try:
+            await self._commit(session, turns)
+        except BaseException as error:
+            _abandon([turn for turn in turns if not turn.settled], error)
+            raise
 
     def refuse_rest(self, error: Exception) -> None:
         """Take nothing more, and tell those whose commit has not begun that it never will."""
