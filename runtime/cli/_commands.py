@@ -13,6 +13,7 @@ from ._check import check
 from ._dead import dead
 from ._failures import describe
 from ._migrate import migrate, rebase
+from ._parked import parked, rename_actor
 from ._run import run as run_app
 from ._status import status
 from ._tree import tree
@@ -35,7 +36,7 @@ def cli() -> None:
     """Run and operate apps of event-sourced actors on PostgreSQL."""
 
 
-for _command in (run_app, status, check, tree, dead, migrate, rebase):
+for _command in (run_app, status, check, tree, dead, parked, rename_actor, migrate, rebase):
     cli.add_command(_command)
 
 

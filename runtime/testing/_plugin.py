@@ -15,7 +15,7 @@ START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """When every store in memory begins: the moment of `given(...).when(...)`."""
 
 # In memory every doorbell is heard. To look every few seconds regardless would make a virtual week long.
-_QUIET: Final = Settings(poll_interval=1e7, health_interval=1e7)
+_QUIET: Final = Settings(poll_interval=1e7, health_interval=1e7, check_purity=True)
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def memory_runtime() -> OpenRuntime:
 
     Write `async with memory_runtime(app) as runtime`.
     With pytest-trio's `autojump_clock` beside it, time is virtual: an hour's delay takes no time. The store
-    begins at midnight of 1 January 2000, UTC. Nothing polls: wake-ups in memory are not lost.
+    begins at midnight of 1 January 2000, UTC. Nothing polls: wake-ups in memory are not lost. Each turn is
+    computed twice and compared (`Settings.check_purity`).
     """
     return OpenRuntime(MemoryStore(start=START), _QUIET)
 

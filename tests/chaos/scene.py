@@ -25,6 +25,9 @@ from understudy.runtime.postgres import Connection, DatabaseError, migrate
 SECONDS = float(os.environ.get("UNDERSTUDY_CHAOS_SECONDS", "3"))
 """How long each test is under fire."""
 
+PACE = 0.003
+"""Seconds between two sends: a load, not a flood, for what is sent has to be worked off afterwards."""
+
 ROUNDS = 12
 """How often a control may try before it counts as having found nothing."""
 
@@ -68,8 +71,9 @@ class Senders:
                 continue
             self.books.unknown.difference_update(ids)
             self.books.accepted.extend(ids)
+            await trio.sleep(PACE)
 
-    async def by_sql(self, url: str, sender: str, pace: float = 0.002) -> None:
+    async def by_sql(self, url: str, sender: str) -> None:
         """Send as another service does, with SQL on a connection of its own."""
         while True:
             try:
@@ -79,11 +83,11 @@ class Senders:
                 continue
             async with connection:
                 try:
-                    await self._by_sql(connection, sender, pace)
+                    await self._by_sql(connection, sender)
                 except psycopg.Error:
                     continue
 
-    async def _by_sql(self, connection: Connection, sender: str, pace: float) -> None:
+    async def _by_sql(self, connection: Connection, sender: str) -> None:
         while True:
             (number,) = self._next(sender, 1)
             key, command = transfer(sender, number)
@@ -94,7 +98,7 @@ class Senders:
             )
             self.books.unknown.discard(command.id)
             self.books.accepted.append(command.id)
-            await trio.sleep(pace)  # a load, not a flood: what is sent has to be worked off afterwards
+            await trio.sleep(PACE)
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import trio
 from attrs import evolve
-from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
@@ -131,10 +130,8 @@ class Simulation(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         history = run(self.worlds, self.setup, self.steps, type(self).make)
-        wrong = judge(history)
-        for line in wrong:
-            note(line)
-        assert wrong == []
+        if wrong := judge(history):
+            raise AssertionError("\n".join(wrong))
 
 
 def simulation(worlds: Worlds, make: Make = ledger) -> type[Simulation]:

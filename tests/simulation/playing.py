@@ -102,7 +102,7 @@ class Play:
         for process in self.processes:
             await process.end(cut_off=False)
         last = await self._open()
-        await self._come_to_rest(last.runtime)
+        await self._come_to_rest()
         await self._look(last.runtime)
         await last.end(cut_off=False)
         return self.history
@@ -219,12 +219,12 @@ class Play:
 
     # ---- the end ----
 
-    async def _come_to_rest(self, runtime: us.Runtime) -> None:
+    async def _come_to_rest(self) -> None:
         """Wait until every message has been handled, those for a later time included."""
         resting = False
         while not resting:
             await trio.sleep(1.0 if self.world.virtual else 0.01)
-            resting = not any((await runtime.depths()).values()) and not await self.world.scheduled()
+            resting = await self.world.at_rest()
 
     async def _look(self, runtime: us.Runtime) -> None:
         history = self.history

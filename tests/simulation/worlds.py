@@ -16,7 +16,10 @@ from understudy.runtime.memory import MemoryTransaction
 from understudy.runtime.memory._tables import Tables
 from understudy.runtime.postgres import Connection
 
+from .cast import KINDS, RELAY
 from .steps import Setup, Trouble
+
+QUEUES = (*KINDS, RELAY)
 
 
 class World(Protocol):
@@ -36,8 +39,8 @@ class World(Protocol):
         """Break something of a process."""
         ...
 
-    async def scheduled(self) -> int:
-        """How many messages wait for a later time."""
+    async def at_rest(self) -> bool:
+        """Whether no message is left, due or for a later time, as of one moment."""
         ...
 
 
@@ -97,9 +100,10 @@ class InMemory:
         else:
             self.database.end_session(process)
 
-    async def scheduled(self) -> int:
-        """How many messages wait for a later time."""
-        return len(self.database.tables.scheduled)
+    async def at_rest(self) -> bool:
+        """Whether no message is left."""
+        tables = self.database.tables
+        return not tables.scheduled and not any(tables.mailbox.depth(queue) for queue in QUEUES)
 
 
 @final
@@ -120,11 +124,13 @@ class OnPostgres:
             (f"understudy {process} {role}",),
         )
 
-    async def scheduled(self) -> int:
-        """How many messages wait for a later time."""
-        cursor = await self.connection.execute("select count(*) from understudy.scheduled")
-        row = await cursor.fetchone()
-        return int(row[0]) if row else 0
+    async def at_rest(self) -> bool:
+        """Whether no message is left; in one statement, for the scheduler moves them from table to table."""
+        cursor = await self.connection.execute(
+            "select not exists (select from understudy.messages)"
+            " and not exists (select from understudy.scheduled)"
+        )
+        return await cursor.fetchone() == (True,)
 
 
 @final

@@ -16,6 +16,8 @@ COMMANDS = (
     ("migrate",),
     ("rebase",),
     ("dead",),
+    ("parked",),
+    ("rename-actor",),
 )
 
 
@@ -204,3 +206,29 @@ def test_rebase_refuses_company(database: Database) -> None:
         program.wait()
     assert ended.code == 1
     assert "a process is at work in this database" in ended.err
+
+
+def test_a_parked_key_is_listed_and_goes_on(database: Database) -> None:
+    """The list says why it stopped; resuming what is not parked is an error."""
+    assert database.understudy("parked", "list").out == "nothing is parked\n"
+    database.sell("tulips", 1)
+    database.ask(
+        "update understudy.messages set not_before = 'infinity', attempts = 1, last_error = 'Boom: no tulips'"
+    )
+    listed = database.understudy("parked", "list")
+    assert "tulips" in listed.out
+    assert "Boom: no tulips" in listed.out
+    assert "tulips goes on: 1 parked" in database.understudy("parked", "resume", "shop", "tulips").out
+    again = database.understudy("parked", "resume", "shop", "tulips")
+    assert (again.code, "is not parked" in again.err) == (1, True)
+
+
+def test_an_actor_gets_another_name(database: Database) -> None:
+    """Its events and its messages go by the new name."""
+    database.ask(
+        "insert into understudy.events (actor, key, seq, type, version, payload)"
+        " values ('shop', 'tulips', 1, 'shop.sold', 1, '{}')"
+    )
+    renamed = database.understudy("rename-actor", "shop", "store")
+    assert renamed.out == "shop is now store: 1 events\n"
+    assert database.ask("select actor from understudy.events") == "store"
