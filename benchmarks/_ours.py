@@ -215,6 +215,14 @@ async def turns(url: str, *, count: int, actors: int, history: int = 3) -> Figur
 
 
 @on_trio
+async def cached(url: str, *, count: int, actors: int = 1000) -> Figures:
+    """Turns of actors in memory, one event each."""
+    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
+        await _committed(runtime, url, range(actors))
+        return await _committed(runtime, url, (number % actors for number in range(count)))
+
+
+@on_trio
 async def hot(url: str, *, count: int) -> Figures:
     """All turns by one actor."""
     async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:

@@ -3,7 +3,8 @@
     python -m benchmarks.drain [--count 20000] [--rounds 3] [--database-url URL]
 
 The worker is up and idle; one transaction sends everything. Timed is from there until the last
-acknowledgement is committed. The peers that are slow drain less, so that a run stays short.
+acknowledgement is committed. The turns of actors beside it each decide and store an event. The peers that
+are slow drain less, so that a run stays short.
 """
 
 from benchmarks._bench import Column, Contender, Report, main, parser
@@ -17,6 +18,7 @@ def contenders(count: int) -> list[Contender]:
     outbox = "benchmarks.peers.faststream_outbox"
     return [
         Contender("Understudy", OURS, "drain", all_of_it),
+        Contender("Understudy, turns of 1,000 actors", OURS, "cached", all_of_it),
         Contender("pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", all_of_it, "pgqueuer"),
         Contender("faststream-outbox, acks of 500", outbox, "drain", all_of_it, "faststream_outbox"),
         Contender(

@@ -144,8 +144,10 @@ class ActorHandler:
     async def _check_stuck(self) -> None:
         """Look whether parked keys were resumed: the doorbell that says so may be lost."""
         parked = await self.tools.store.parked([self.definition.name])
+        # What is not marked in the mailbox was resumed, unless its mark is still on the way there.
         for key in self._residents.resumable([each.key for each in parked]):
-            self._resume(key)
+            if key not in self._turns.marking:
+                self._resume(key)
         self._next_check = trio.current_time() + self.tools.settings.poll_interval
 
     def look_for_resumed(self) -> None:

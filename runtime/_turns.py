@@ -51,6 +51,7 @@ class Turns:
         fences: The partitions this process owns.
         credit: Room to give back to the fetcher.
         held: Messages that blocked keys hold: they take up no room, so that other keys can go on.
+        marking: Keys whose mark that they are parked is not committed yet.
         count: Turns computed.
         out: What waits to be handed to the writer.
     """
@@ -62,6 +63,7 @@ class Turns:
     fences: Mapping[int, Fence] = field(factory=dict[int, Fence])
     credit: int = 0
     held: int = 0
+    marking: set[str | None] = field(factory=set[str | None])
     count: int = 0
     out: list[Finished] = field(factory=list[Finished])
     _refused: dict[int, Exception] = field(factory=dict[int, Exception])
@@ -163,6 +165,8 @@ class Turns:
         if message.wait == float("inf"):
             self.done_with(message)  # it is stored already
             return True
+        assert message.key is not None
+        self.marking.add(message.key)
         part = park_part(message, problem)
         self.out.append(Finished(self.origin, message.fence, rare=(part,), subject=(None, message)))
         return True
@@ -284,6 +288,7 @@ class Turns:
         for finished in settled.turns:
             resident, work = finished.subject
             if resident is None:
+                self.marking.discard(work.key)
                 self.done_with(work)
                 continue
             resident.pending -= 1
