@@ -386,6 +386,19 @@ begin
     end if;
 end $$;
 
+-- Refuse a batch of which a message was handled already.
+create function {schema}.check_all(wanted json, changed bigint[]) returns void language plpgsql as $$
+declare
+    missing json;
+begin
+    select json_agg(w.id) into missing from json_to_recordset(wanted) as w (id bigint)
+    where w.id <> all (coalesce(changed, array[]::bigint[]));
+    if missing is not null then
+        raise exception 'messages were handled already' using errcode = 'US001',
+            detail = json_build_object('missing', missing);
+    end if;
+end $$;
+
 -- The parts of a batch that most batches lack: later messages, retries, dead
 -- letters, snapshots, outcomes.
 create function {schema}.commit_rare(rare json) returns void language plpgsql
@@ -393,6 +406,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
+    changed bigint[];
     failed json;
 begin
     if rare -> 'scheduled' is not null then
@@ -419,13 +433,8 @@ begin
             where m.queue = r.queue and m.priority = r.priority and m.tx = r.tx::xid8 and m.id = r.id
             returning m.id
         )
-        select json_agg(r.id) into failed
-        from json_to_recordset(rare -> 'retries') as r (id bigint)
-        where r.id not in (select id from tried);
-        if failed is not null then
-            raise exception 'messages were handled already' using errcode = 'US001',
-                detail = json_build_object('missing', failed);
-        end if;
+        select array_agg(id) into changed from tried;
+        perform {schema}.check_all(rare -> 'retries', changed);
     end if;
 
     -- A failed message that lets the others pass: it comes back as a new arrival.
@@ -445,14 +454,9 @@ begin
                    type, version, payload, headers, tried, error, sent_at
             from gone returning id
         )
-        select json_agg(r.id) into failed
-        from json_to_recordset(rare -> 'later') as r (id bigint)
-        where r.id not in (select id from moved);
+        select array_agg(id) into changed from moved;
+        perform {schema}.check_all(rare -> 'later', changed);
         perform {schema}.ring('@');
-        if failed is not null then
-            raise exception 'messages were handled already' using errcode = 'US001',
-                detail = json_build_object('missing', failed);
-        end if;
     end if;
 
     if rare -> 'dead' is not null then
@@ -470,13 +474,8 @@ begin
                    tried, error, sent_at
             from gone returning message_id
         )
-        select json_agg(r.id) into failed
-        from json_to_recordset(rare -> 'dead') as r (id bigint)
-        where r.id not in (select message_id from buried);
-        if failed is not null then
-            raise exception 'messages were handled already' using errcode = 'US001',
-                detail = json_build_object('missing', failed);
-        end if;
+        select array_agg(message_id) into changed from buried;
+        perform {schema}.check_all(rare -> 'dead', changed);
     end if;
 
     if rare -> 'snapshots' is not null then
