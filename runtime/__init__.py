@@ -8,6 +8,7 @@ from ._open import open_runtime as open_runtime
 from ._posting import NotRunning as NotRunning
 from ._posting import UnknownQueue as UnknownQueue
 from ._reading import Recorded as Recorded
+from ._replying import AskFailed as AskFailed
 from ._runtime import Runtime as Runtime
 from ._runtime import RuntimeStatistics as RuntimeStatistics
 from ._settings import Settings as Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -14,6 +14,7 @@ RETENTION = 3600.0
 """Seconds a reply is kept for an asker that does not come back for it."""
 
 
+@final
 class AskFailed(UnderstudyError):
     """The turn of an ask raised in another process; the text is what it raised there."""
 

@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import understudy as us
 from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
 from tests.waiting import eventually
-from understudy.runtime import MemoryStore, NotRunning, Runtime
+from understudy.runtime import AskFailed, MemoryStore, NotRunning, Runtime
 from understudy.runtime._rows import Message
 from understudy.runtime.postgres import Connection, open_store
 
@@ -114,7 +114,7 @@ class Drill:
     async def _ask(self, runtime: Runtime, work: Work) -> None:
         try:
             place = await runtime.ask(Ledger, work.key, Write(work.number))
-        except (us.OutcomeUnknown, ValueError):
+        except (us.OutcomeUnknown, AskFailed, ValueError):  # AskFailed: the same, by way of the mailbox
             self.unknown.add(work.number)
             return
         self.replies[work.number] = place
