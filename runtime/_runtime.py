@@ -338,7 +338,8 @@ class Runtime:
     async def wait_idle(self) -> None:
         """Wait until no message for this app is due, and none is in work, in any process.
 
-        A message that waits for a later time, or for a retry, is not due.
+        A message that waits for a later time, or for a retry, is not due. Those that wait
+        behind it, because its key is blocked or parked, are: with such a key this waits until it goes on.
         """
         parts = self._now.parts
         while True:

@@ -1,5 +1,11 @@
 """The listener: what it says of itself, and how soon it notices that it has gone deaf."""
 
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
 import trio
 
 import understudy as us
@@ -7,6 +13,10 @@ from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
+from understudy.runtime._listener import Listener
+from understudy.runtime._signals import FetcherSignal, Look
+from understudy.runtime.postgres import connect_session
+from understudy.runtime.postgres._listening import PostgresEar
 
 LONG = 3600.0
 
@@ -55,3 +65,40 @@ async def test_a_new_listener_looks_at_everything(database_url: str, looking: Lo
                 amount,
             )
             await looking.until("select count(*) = %s from understudy.events", amount)
+
+
+class Hindered:
+    """A store whose server hears LISTEN and does not do it, as behind a pooler.
+
+    The server is real: it cuts a channel's name after 63 bytes, so it never listens to a longer one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.channel = "x" * 64
+
+    @asynccontextmanager
+    async def open_ear(self) -> AsyncGenerator[PostgresEar]:
+        async with await connect_session(self.url, role="listener", process="test") as connection:
+            yield PostgresEar(connection, self.channel, 5.0)
+
+
+async def test_without_notifications_it_says_once_that_it_polls(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that does not let us listen does not end the session: the state says so, and the log, once."""
+    store: Any = Hindered(database_url)
+    to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
+    settings = us.Settings(health_interval=0.05, poll_interval=0.02)
+    listener = Listener(store, settings, "test", to_fetcher, lambda: None, lambda: None, lambda _: None)
+    with caplog.at_level(logging.INFO, "understudy.listener"):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(listener.run)
+            assert listener.state == "polling"
+            for _ in range(3):  # it tries again at each health check, and looks each time
+                assert isinstance(await looks.receive(), Look)
+            assert listener.state == "polling"
+            nursery.cancel_scope.cancel()
+    assert [record.message[:40] for record in caplog.records if record.levelno == logging.WARNING] == [
+        "notifications are not available (a poole"
+    ]
