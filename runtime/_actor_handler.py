@@ -89,9 +89,9 @@ class ActorHandler:
 
     def statistics(self) -> ActorStatistics:
         """Return what it holds and has done."""
-        phases = [resident.phase for resident in self._residents]
+        phases = [resident.phase for resident in self._residents.halted()]
         return ActorStatistics(
-            len(phases),
+            len(self._residents),
             phases.count(Phase.BLOCKED),
             phases.count(Phase.PARKED),
             self._turns.count,
@@ -104,7 +104,7 @@ class ActorHandler:
         """Return the keys whose journal cannot be replayed, with the reason."""
         return {
             resident.key: resident.problem
-            for resident in self._residents
+            for resident in self._residents.halted()
             if resident.phase is Phase.PARKED and resident.problem is not None
         }
 

@@ -35,6 +35,10 @@ class Residents:
     _by_key: OrderedDict[str, Resident] = field(factory=OrderedDict[str, Resident])
     _timers: list[tuple[float, int, Resident]] = field(factory=list[tuple[float, int, Resident]])
     _tie: Iterator[int] = field(factory=count)
+    _blocked: set[str] = field(factory=set[str])
+
+    def __len__(self) -> int:
+        return len(self._by_key)
 
     def __iter__(self) -> Iterator[Resident]:
         return iter(self._by_key.values())
@@ -66,6 +70,7 @@ class Residents:
         resident.phase = Phase.BLOCKED
         resident.waiting.appendleft(head)
         resident.due = trio.current_time() + wait
+        self._blocked.add(resident.key)
         if resident.is_stuck:
             self.stuck.add(resident.key)
             return
@@ -90,6 +95,15 @@ class Residents:
             head.wait = None
         resident.phase = Phase.COLD
         self.cold[resident.key] = resident
+        self._blocked.discard(resident.key)
+
+    def halted(self) -> list[Resident]:
+        """Return those that are blocked or parked, without a look at all the others."""
+        keys = self._blocked | self.stuck
+        halted = (Phase.BLOCKED, Phase.PARKED)
+        found = [each for key in keys if (each := self.find(key)) is not None and each.phase in halted]
+        self._blocked = {each.key for each in found if each.phase is Phase.BLOCKED}
+        return found
 
     def resumable(self, parked: Collection[str]) -> list[str]:
         """Return the keys that are parked here, but not any more where it is stored.
@@ -119,4 +133,5 @@ class Residents:
                 leaving.append(key)
         for key in leaving:
             del self._by_key[key]
+            self._blocked.discard(key)
         self.evictions += len(leaving)
