@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 START = (0, -1)
 
@@ -127,16 +127,3 @@ def merge(cursors: Iterable[Cursor]) -> list[Cursor]:
             cursor = evolve(cursor, lane=lane)  # noqa: PLW2901 - the joined one takes its place
         joined[place] = cursor
     return [*joined.values(), *apart]
-
-
-def without(cursors: Sequence[Cursor], queue: str, partitions: frozenset[int]) -> list[Cursor]:
-    """Return the cursors with some partitions of a queue given up."""
-    kept: list[Cursor] = []
-    for cursor in cursors:
-        lane = cursor.lane
-        if lane.queue == queue and lane.partitions & partitions:
-            if rest := lane.partitions - partitions:
-                kept.append(evolve(cursor, lane=evolve(lane, partitions=rest)))
-        else:
-            kept.append(cursor)
-    return kept

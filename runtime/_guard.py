@@ -12,7 +12,7 @@ from attrs import define
 
 from understudy.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
 from understudy.actors.testing import PurityError as PurityError
-from understudy.actors.testing import differences
+from understudy.actors.testing import content_of, differences
 
 
 @define(eq=False)
@@ -51,7 +51,7 @@ class Guard:
         decider = self.definition.deciders.get(type(command))
         name = decider.name if decider else self.definition.cls.__qualname__
         again, raised = self._again(before, command, turn)
-        if found := differences(_content(decision, error), _content(again, raised), "turn"):
+        if found := differences(content_of(decision, error), content_of(again, raised), "turn"):
             raise PurityError(
                 name,
                 "decided differently when the same turn was run again; use no clock, no dice and no outer"
@@ -84,14 +84,3 @@ class Guard:
                 "left a state that a replay of its events does not make; change the state in @apply only,"
                 f" from the event alone: {'; '.join(found)}",
             )
-
-
-def _content(decision: Decision, error: Exception | None) -> dict[str, Any]:
-    if error is not None:
-        return {"error": (type(error), str(error))}
-    return {
-        "events": decision.events,
-        "sends": decision.sends,
-        "reply": decision.reply,
-        "stop": decision.stop,
-    }

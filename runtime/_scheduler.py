@@ -21,7 +21,6 @@ class Scheduler:
     settings: Settings
     fetcher: trio.MemorySendChannel[FetcherSignal]
     inbox: trio.MemoryReceiveChannel[None]
-    promoted: int = 0
 
     async def run(self) -> None:
         """Promote until cancelled."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import trio
 from attrs import define, frozen
 
-from ._finished import Finished, Promise, Settled
+from ._finished import Promise, Settled
 from ._rows import Fence, Message
 
 # ---- to the fetcher ----
@@ -115,7 +115,3 @@ class Resume:
 
 
 HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled | Resume
-
-# ---- to the writer ----
-
-WriterSignal: TypeAlias = Sequence[Finished]

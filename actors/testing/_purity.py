@@ -97,7 +97,7 @@ def check_repeat(
         run_decider(definition, rebuild(definition, history), command, make_turn(), again)
     except Exception as caught:  # noqa: BLE001  # compared with the first
         raised = caught
-    difference = report("", _content(decision, error), _content(again, raised), "turn")
+    difference = report("", content_of(decision, error), content_of(again, raised), "turn")
     if difference:
         raise PurityError(
             _decider(definition, command),
@@ -106,7 +106,8 @@ def check_repeat(
         )
 
 
-def _content(decision: Decision, error: BaseException | None) -> dict[str, Any]:
+def content_of(decision: Decision, error: BaseException | None) -> dict[str, Any]:
+    """Return what of a turn is compared: what it decided, or else what it raised."""
     if error is not None:
         return {"error": (type(error), str(error))}
     return {

@@ -6,7 +6,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.runtime._cursor import NOTHING_SEEN, Cursor, Lane, Snapshot, merge, without
+from understudy.runtime._cursor import NOTHING_SEEN, Cursor, Lane, Snapshot, merge
 
 LANE = Lane("mail", 0, frozenset({0, 1}))
 
@@ -174,9 +174,3 @@ def test_a_cursor_that_must_look_again_is_not_merged() -> None:
     """It stands at an older place than it could."""
     behind = Cursor(Lane("mail", 0, frozenset({1})), Snapshot(5, 5))
     assert {at(5, 0), behind} == set(merge([at(5, 0), behind]))
-
-
-def test_given_up_partitions_leave_their_cursors() -> None:
-    """A cursor loses the partitions, and goes when none is left; other queues keep theirs."""
-    cursors = [at(5, 0, 1), at(6, 1), at(6, 1, queue="other")]
-    assert [at(5, 0), at(6, 1, queue="other")] == without(cursors, "mail", frozenset({1}))
