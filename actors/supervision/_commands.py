@@ -58,12 +58,16 @@ async def stop_child(supervisor: RunningSupervisor, cell: Cell) -> None:
 
 
 async def wait_ready(cell: Cell, *others: Cell) -> None:
-    """Wait until a child is ready, and the others are ready or down for good.
+    """Wait until a child became ready, and each of the others did or is down for good.
+
+    What counts is that it came up: it may be over already when the waiting task runs again.
 
     Raises:
-        ChildDown: The child is not ready and will not become so by itself.
+        ChildDown: The child did not become ready and will not by itself.
     """
-    for each in (*others, cell):
-        await each.wait(lambda each: each.is_settled)
-    if cell.state != "running":
+    cells = (*others, cell)
+    before = {each.path: each.times_ready for each in cells}
+    for each in cells:
+        await each.wait(lambda each: each.is_settled or each.times_ready > before[each.path])
+    if cell.state != "running" and cell.times_ready == before[cell.path]:
         raise ChildDown(cell.path, cell.state)

@@ -97,6 +97,8 @@ class Tree:
     async def start(self, path: str) -> None:
         """Start a child that is down; wait for one that is on its way up. Returns when it is ready.
 
+        A child that was ready for a moment and has ended since did start.
+
         Raises:
             UnknownChild: There is no such child.
             ChildDown: It did not become ready.
