@@ -149,7 +149,9 @@ class Member:
 
     def ready(self) -> None:
         if self.state == "starting" and not self.cancelled:
-            self.state, self.ready_at, self.plan = "running", self.world.now, None
+            self.state, self.ready_at = "running", self.world.now
+            if self.plan is not None and self.plan.rising is self:  # else it is still to be taken down
+                self.plan = None
 
     def ask(self, *, politely: bool) -> None:
         """Ask it to stop, or cancel it."""
