@@ -53,9 +53,13 @@ async def test_a_second_time_changes_nothing(database_url: str) -> None:
         assert await execute(connection, "select partitions from understudy.meta") == [(8,)]
 
 
-async def test_processes_that_start_together_migrate_once(database_url: str) -> None:
-    """One of them applies, the others wait and find it done."""
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+async def test_processes_that_start_together_migrate_once(database_url: str, isolation: str) -> None:
+    """One of them applies, the others wait and find it done, whatever the database's default isolation."""
     applied: list[int] = []
+    async with connected(database_url) as connection:
+        alter = sql.SQL("alter database {} set default_transaction_isolation = {}")
+        await connection.execute(alter.format(sql.Identifier(connection.info.dbname), isolation))
 
     async def start() -> None:
         async with connected(database_url) as connection:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
+from tests.databases import TestServer, drop_database
 from tests.proxy import Proxy
 from understudy.runtime.postgres import (
     Connection,
@@ -77,6 +79,39 @@ async def test_the_urls_own_settings_are_kept(database_url: str) -> None:
         assert connection.info.get_parameters()["keepalives_idle"] == "10"
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "UTF8"])
+async def test_text_is_text_whatever_the_encoding(
+    postgres: TestServer, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the database's encoding nor PGCLIENTENCODING decides what Python gets."""
+    name = f"in_{encoding.lower()}"
+    url = make_conninfo(postgres.url, dbname=name)
+    create = sql.SQL("create database {} encoding {} template template0 locale 'C'")
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(create.format(sql.Identifier(name), encoding))
+    try:
+        monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+        async with await connect_session(url, role="r", process="p") as connection:
+            assert await settings(connection, "client_encoding") == {"client_encoding": "UTF8"}
+            assert await value(connection, "SELECT %s::text", "Ä") == "Ä"
+    finally:
+        monkeypatch.undo()
+        drop_database(postgres.url, url)
+
+
+async def test_the_isolation_of_a_session(database_url: str) -> None:
+    """The runtime's own sessions are read committed; one that is lent is as the database has it."""
+    async with await connect_session(database_url, role="r", process="p") as connection:
+        name = sql.Identifier(connection.info.dbname)
+        alter = sql.SQL("alter database {} set default_transaction_isolation = 'serializable'")
+        await connection.execute(alter.format(name))
+    for isolation, expected in (("read committed", "read committed"), (None, "serializable")):
+        async with await connect_session(
+            database_url, role="r", process="p", isolation=isolation
+        ) as connection:
+            assert await settings(connection, "transaction_isolation") == {"transaction_isolation": expected}
+
+
 async def test_a_pooler_that_refuses_options(proxy: Proxy) -> None:
     """Where startup options are refused, the same settings are made by statements."""
     refusal = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
@@ -95,6 +130,9 @@ async def test_a_pooler_that_refuses_options(proxy: Proxy) -> None:
             "TimeZone": "UTC",
             "search_path": "",
             "idle_session_timeout": "5s",
+        }
+        assert await settings(connection, "default_transaction_isolation") == {
+            "default_transaction_isolation": "read committed"
         }
         assert await settings(connection, "client_connection_check_interval") == {
             "client_connection_check_interval": "10s"
