@@ -229,6 +229,17 @@ def test_a_folder_that_cannot_be(fresh: Path) -> None:
         server_in(fresh / "file" / "data").start()
 
 
+def test_a_lease_that_cannot_be(folder: Path) -> None:
+    """A lock file that cannot be opened is an error that names it, not a bare one of the system."""
+    server = server_in(folder)
+    lease = folder / str(server.binaries.major) / "lease"
+    lease.unlink(missing_ok=True)
+    lease.mkdir()
+    with pytest.raises(EmbeddedError, match=r"did not start.*lease"):
+        server.start()
+    lease.rmdir()
+
+
 @pytest.mark.parametrize("name", ["", "x" * 64, "ä" * 32, "a\0b"])
 def test_a_name_that_no_database_can_have(server: PostgresServer, name: str) -> None:
     """An empty or too long name, or one with a NUL, is an error, not another name."""
