@@ -99,7 +99,7 @@ def application_name(process: str, role: str) -> str:
 def _parse(url: str) -> ConnDict:
     try:
         return conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Not chained: the message of libpq repeats the string, and with it the password.
         remedy = "write it as postgresql://user:password@host:port/database; escape special characters as %XX"
         raise InvalidDatabaseUrl(None, "libpq cannot read it", remedy) from None

@@ -174,13 +174,13 @@ async def test_an_unknown_host() -> None:
 
 
 async def test_a_missing_database(database_url: str) -> None:
-    """A database that does not exist is refused by name, with the remedy."""
+    """A database that does not exist is refused by name, with the remedy for that."""
     with pytest.raises(DatabaseRefused) as caught:
-        await connect_session(make_conninfo(database_url, dbname="no_such_db"), role="r", process="p")
-    assert "'no_such_db'" in str(caught.value)
+        await connect_session(make_conninfo(database_url, dbname="no_such_role"), role="r", process="p")
+    assert "'no_such_role'" in str(caught.value)
     assert "createdb" in caught.value.remedy
     assert caught.value.address is not None
-    assert caught.value.address.database == "no_such_db"
+    assert caught.value.address.database == "no_such_role"
 
 
 async def test_an_error_survives_pickling(database_url: str) -> None:
@@ -191,10 +191,11 @@ async def test_an_error_survives_pickling(database_url: str) -> None:
     assert str(again) == str(caught.value)
 
 
-async def test_a_url_that_is_wrong() -> None:
+@pytest.mark.parametrize("url", ["postgresql://user:hush@[half", "postgresql://user:hush%E9@host/db"])
+async def test_a_url_that_is_wrong(url: str) -> None:
     """A URL that cannot be read is an error that does not repeat it: it may hold a password."""
     with pytest.raises(InvalidDatabaseUrl) as caught:
-        await connect_session("postgresql://user:hush@[half", role="r", process="p")
+        await connect_session(url, role="r", process="p")
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
