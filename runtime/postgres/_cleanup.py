@@ -79,26 +79,37 @@ class Transaction(psycopg.AsyncTransaction):
 class Pipeline(psycopg.AsyncPipeline):
     """A pipeline that is synchronised at its end even if its task has been cancelled."""
 
+    async def __aenter__(self) -> Self:
+        level = self.level
+        try:
+            return await super().__aenter__()
+        except BaseException as error:
+            if self.level > level:  # it was entered, and nobody is going to leave it
+                await self._end(error)
+            raise
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        if exc_val is None:
-            try:
-                # The end waits for the lock first; refused there, it would leave answers uncollected.
-                await trio.lowlevel.checkpoint_if_cancelled()
-            except BaseException as interrupt:
-                await self._end(interrupt)
-                raise
-        await self._end(exc_val)
+        if exc_val is not None:
+            await self._end(exc_val)
+            return
+        try:
+            # All that is waited for; psycopg's own end would be left half-way by a cancellation.
+            await self.sync()
+        except BaseException as error:
+            await self._end(error)
+            raise
+        self._exit(None)
 
-    async def _end(self, exc: BaseException | None) -> None:
+    async def _end(self, exc: BaseException) -> None:
         with shield_if_interrupted(self._conn, exc):
             if is_interrupt(exc) and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            await super().__aexit__(type(exc) if exc else None, exc, None)
+            await super().__aexit__(type(exc), exc, None)
 
 
 class ServerCursor(psycopg.AsyncServerCursor[Row]):

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from tests.proxy import Proxy
 from understudy.runtime.postgres import SETTLE_SECONDS, Connection
-from understudy.runtime.postgres._waiting import drive
+from understudy.runtime.postgres._waiting import Breath, drive
 
 from .cancelling import CancelAfter
 from .connections import IDLE, INERROR, assert_at_rest, connected, until, until_sleeping, value
@@ -299,7 +299,8 @@ async def representative(connection: Connection[TupleRow], listener: Connection[
         async with connection.transaction():
             await connection.execute("INSERT INTO t VALUES ('pair')")
     async with connection.cursor() as cursor:
-        await cursor.executemany("INSERT INTO t VALUES (%s)", [("many",)] * 3)
+        async with connection.transaction():
+            await cursor.executemany("INSERT INTO t VALUES (%s)", [("many",)] * 3)
         async with cursor.copy("COPY t FROM STDIN") as copy:
             for _ in range(2):
                 await copy.write("copied\n" * 10_000)
@@ -348,6 +349,32 @@ async def test_cancelled_at_every_await(database_url: str, waking: bool) -> None
             await observer.execute("TRUNCATE t")
         assert interrupter.steps > 30
         assert closed == 0
+
+
+async def piped(connection: Connection[TupleRow]) -> None:
+    """Everything that goes through a pipeline."""
+    async with connection.pipeline() as pipeline:
+        await connection.execute("SELECT 1")
+        await pipeline.sync()
+        async with connection.transaction():
+            await connection.execute("SELECT 2")
+    async with connection.transaction():
+        await connection.cursor().executemany("SELECT %s::int", [(1,), (2,)], returning=True)
+
+
+async def test_cancelled_wherever_a_busy_machine_gives_way(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is waited for, and only other tasks get their turn, a pipeline is left in order."""
+    monkeypatch.setattr(Breath, "is_due", lambda _: True)
+    interrupter = CancelAfter(0)
+    while interrupter.fired or interrupter.steps == 0:
+        interrupter = CancelAfter(interrupter.steps + 1)
+        async with connected(database_url) as connection:
+            await interrupter.run(lambda: piped(connection))
+            assert_at_rest(connection)
+            assert connection.closed or await value(connection, "SELECT 3") == 3
+    assert interrupter.steps > 10
 
 
 class Careless(Connection[TupleRow]):
