@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -94,7 +94,7 @@ def percentiles(seconds: Sequence[float]) -> Figures:
 
 
 @contextmanager
-def snapshot_held(url: str) -> Iterator[None]:
+def snapshot_held(url: str) -> Generator[None]:
     """Keep a transaction open that sees what is there now: no vacuum may remove what dies meanwhile."""
     with psycopg.connect(url) as connection:
         connection.execute("set transaction isolation level repeatable read")
