@@ -249,7 +249,8 @@ async def open_store(
         await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
-    connect = partial(connect_session, url, role="pool", process=process)
+    # What is lent keeps the isolation that the database's owner chose for it.
+    connect = partial(connect_session, url, role="pool", process=process, isolation=None)
     read = partial(connect_session, url, role="reader", process=process)
     async with (
         open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
