@@ -44,7 +44,7 @@ async def test_the_session_says_what_is_missing_and_goes_on_when_it_is_back(
         with trio.fail_after(30):
             assert await runtime.ask(Account, "a", Deposit(1)) == 2
     said = error_of(caplog)
-    assert "does not exist: schema 'understudy' is not the one" in said
+    assert "does not exist: schema 'understudy' is not as this version made it" in said
     assert "run `understudy migrate`" in said
     assert "Traceback" not in said
 
