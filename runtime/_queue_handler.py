@@ -349,6 +349,8 @@ class QueueHandler:
         except TurnConflict as conflict:
             _log.warning("%s was handled elsewhere: %s", _name(finished.subject), conflict)
             return Verdict.LOST
+        self.tools.totals.commits += 1
+        self.tools.totals.turns += 1
         self.tools.fetcher.send_nowait(Look())
         return Verdict.COMMITTED
 

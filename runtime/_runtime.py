@@ -46,7 +46,7 @@ S = TypeVar("S")
 @final
 @frozen
 class RuntimeStatistics:
-    """What the writer of a runtime has committed since it was opened.
+    """What a runtime has committed since it was opened.
 
     Attributes:
         commits: Transactions.
@@ -437,13 +437,13 @@ class Runtime:
 
     def statistics(self) -> RuntimeStatistics:
         """Return what has been committed since the runtime was opened."""
-        writer = self._now.parts.writer
+        totals = self._now.parts.totals
         actors = {
             name: handler.statistics()
             for name, handler in self._now.parts.handlers.items()
             if isinstance(handler, ActorHandler)
         }
-        return RuntimeStatistics(writer.commits, writer.turns, writer.events, actors)
+        return RuntimeStatistics(totals.commits, totals.turns, totals.events, actors)
 
     @property
     def store(self) -> Store:

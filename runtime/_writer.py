@@ -17,7 +17,7 @@ from attrs import define, field
 
 from understudy.actors import OutcomeUnknown, Stopping
 
-from ._finished import Finished, NotOwner, Settled, Verdict
+from ._finished import Finished, NotOwner, Settled, Totals, Verdict
 from ._rows import Committed, Conflict, Rare
 from ._signals import FetcherSignal, Look
 from ._store import Store, WriteSession
@@ -56,9 +56,7 @@ class Writer:
     owned: set[str]
     batch: int
     on_schedule: Callable[[], None]
-    commits: int = 0
-    turns: int = 0
-    events: int = 0
+    totals: Totals
     committed: trio.Event = field(factory=trio.Event)
 
     async def run(
@@ -150,9 +148,9 @@ class Writer:
 
     def _tell_of(self, turns: Sequence[Finished]) -> None:
         """Say what committed: first where messages went, then the verdicts."""
-        self.commits += 1
-        self.turns += len(turns)
-        self.events += sum(len(turn.events) for turn in turns)
+        self.totals.commits += 1
+        self.totals.turns += len(turns)
+        self.totals.events += sum(len(turn.events) for turn in turns)
         queues = {send.queue for turn in turns for send in turn.sends}
         if queues:
             self.count.commits += 1
