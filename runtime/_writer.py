@@ -35,6 +35,16 @@ class SendCount:
 
     commits: int = 0
     by_queue: dict[str, int] = field(factory=dict[str, int])
+    elsewhere: set[str] = field(factory=set[str])
+    """Queues that were sent to in transactions of callers: nobody says when those commit."""
+
+    def before_an_ask(self, queue: str) -> int:
+        """Return the number of the latest commit whose messages go before an ask of now."""
+        if queue in self.elsewhere:
+            # As if something had just been sent: what is visible at the next look goes before it.
+            self.commits += 1
+            self.by_queue[queue] = self.commits
+        return self.by_queue.get(queue, 0)
 
 
 @define(eq=False)
