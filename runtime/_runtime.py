@@ -138,7 +138,7 @@ class Runtime:
                     self._running = _Running(parts, tree, Posting(parts))
                     try:
                         yield
-                    except Exception as error:
+                    except BaseException as error:
                         raised = error
                         raise
             except BaseExceptionGroup as group:

@@ -142,6 +142,19 @@ async def test_an_error_in_the_block_ends_the_runtime(database_url: str, looking
     await looking.nothing_left()
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=["exit", "ctrl-c"])
+def test_the_end_of_the_program_in_the_block_is_just_that(error: BaseException) -> None:
+    """`sys.exit`, or Ctrl-C, in the block ends the runtime and then the program: in no group of errors."""
+
+    async def main() -> None:
+        async with us.open_runtime(us.App("app", actors=[Account]), database="memory:"):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        trio.run(main)
+    assert caught.value is error
+
+
 async def test_two_processes_hand_over(database_url: str, looking: Looking) -> None:
     """When the owner ends in order, the other takes its partitions at once, and order is kept."""
     settings = us.Settings(take_interval=0.05)
