@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -20,6 +20,7 @@ from understudy.actors import (
     Enqueue,
     Tell,
     Tree,
+    UnderstudyError,
     actor_name,
     check_key,
     open_supervisor,
@@ -113,6 +114,7 @@ class Runtime:
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
+        self._is_open = False
 
     async def run(self, *, task_status: trio.TaskStatus[Runtime] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled, or until its tree gives up; for `nursery.start`.
@@ -128,7 +130,27 @@ class Runtime:
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
-        """Run for the length of a block, as `open_runtime` does."""
+        """Run for the length of a block, as `open_runtime` does.
+
+        Raises:
+            UnderstudyError: It is open already.
+        """
+        with self._being_open():
+            async with self._working():
+                yield
+
+    @contextmanager
+    def _being_open(self) -> Generator[None]:
+        if self._is_open:
+            raise UnderstudyError("this runtime is open already: for a second one make another Runtime(app)")
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncGenerator[None]:
         async with open_place(self._place, self.settings, self.app.name, self.process) as store:
             await check_drift(self.app, store, self.settings.drift)
             parts = Parts(self.app, store, self.settings, self.process)

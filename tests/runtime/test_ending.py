@@ -7,7 +7,8 @@ import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
-from understudy.runtime import NotRunning, Runtime
+from understudy.actors import UnderstudyError
+from understudy.runtime import MemoryStore, NotRunning, Runtime
 
 
 async def test_an_orderly_end_leaves_nothing_behind(database_url: str, looking: Looking) -> None:
@@ -168,6 +169,18 @@ async def test_two_processes_hand_over(database_url: str, looking: Looking) -> N
         await second.wait_idle()
     assert await looking.journal("diary", "a") == list(range(52))
     await looking.nothing_left()
+
+
+async def test_a_runtime_is_open_once_at_a_time() -> None:
+    """To open it a second time is an error, and harms nothing; it may be opened again when it has ended."""
+    runtime = us.Runtime(us.App("app", actors=[Account]), database=MemoryStore())
+    async with runtime.opened():
+        with pytest.raises(UnderstudyError, match="open already"):
+            async with runtime.opened():
+                pass
+        assert await runtime.ask(Account, "a", Deposit(1)) == 1
+    async with runtime.opened():
+        assert await runtime.ask(Account, "a", Deposit(1)) == 2
 
 
 async def test_a_runtime_that_was_never_opened_says_so() -> None:
