@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Literal, final
 
+import psycopg
 import trio
 from attrs import define, field
 from psycopg import sql
@@ -210,6 +211,12 @@ class PostgresStore:
         self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
     ) -> None:
         """Send messages inside the caller's own transaction."""
+        if not isinstance(connection, psycopg.AsyncConnection):
+            kind = type(connection).__name__
+            raise TypeError(
+                f"connection= takes a psycopg connection on Trio, such as `runtime.connection()` lends, not"
+                f" {kind}; where there is another, send by SQL: select {self.settings.schema}.tell(...)"
+            )
         await connection.execute(
             self.statements["send"],
             (*send_columns(sends), rare_document(rare), texts(rings) if rings else None),
