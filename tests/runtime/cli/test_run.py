@@ -106,6 +106,8 @@ def test_takes_over_what_the_flights_left(database_url: str) -> None:
     ("name", "words"),
     [
         ("nonsense", "write MODULE:APP"),
+        (".shop:app", "write MODULE:APP"),
+        ("tests/runtime/cli/shop.py:app", "write MODULE:APP"),
         ("no.such.module:app", "there is no module 'no'"),
         ("tests.runtime.cli.shop:nothing", "has no 'nothing'; its apps are: app"),
         ("tests.runtime.cli.shop:no_app", "is no understudy.App but int"),
