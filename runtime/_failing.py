@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import Any, final
+
+from understudy.actors import UnderstudyError
 
 from ._rows import Message, Rare
 
 _LONGEST = 4000
+
+
+@final
+class TurnExited(UnderstudyError):
+    """A handler or a decider, or something it called, wanted to end the process: that fails its turn only."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return (
+            f"the turn called sys.exit({self.code!r}), which ends no process here; let it raise what is wrong"
+        )
 
 
 def retry_part(kind: str, message: Message, error: BaseException, delay: float | None) -> Rare:
@@ -45,10 +61,20 @@ def _identity(message: Message) -> dict[str, Any]:
     }
 
 
+def brief(error: BaseException) -> str:
+    """Return an error's type and text, for a line of the log."""
+    return f"{type(error).__name__}: {error}"
+
+
+def cause(error: BaseException) -> BaseException | None:
+    """Return an error whose traceback is worth logging: user code's; our own errors say what to do."""
+    return None if isinstance(error, UnderstudyError) else error
+
+
 def describe(error: BaseException) -> str:
     """Return an error's type, text and the end of its traceback, as can be stored."""
     lines = "".join(traceback.format_exception(error, limit=-4)).strip()
-    text = f"{type(error).__name__}: {error}"
+    text = brief(error)
     whole = text if error.__traceback__ is None else f"{text}\n\n{lines}"
     # A text column takes neither NUL nor half of a surrogate pair.
     return whole[:_LONGEST].replace("\0", "\\0").encode(errors="backslashreplace").decode()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
+from .._errors import UnderstudyError
 from ._cell import Cell
 from ._errors import ChildFailed, GaveUp
 from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
@@ -97,7 +98,11 @@ class Records:
         failure = cell.failure = ChildFailed(cell.path, attempt, now, datetime.now(UTC), [error])
         if attempt > 0:
             self._failures.append(failure)
-        log.error("%s", failure.message, exc_info=error)
+        if isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup):
+            # It says what is wrong and what to do: where it was raised is of no interest.
+            log.error("%s: %s", failure.message, error)
+        else:
+            log.error("%s", failure.message, exc_info=error)
         self.emit(ChildCrashed(cell.path, now, error, attempt))
 
     def note_parked(self, cell: Cell) -> None:
