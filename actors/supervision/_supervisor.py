@@ -74,7 +74,7 @@ class RunningSupervisor:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it was ever run."""
+        """Whether it has begun to start its children."""
         return self.began_at is not None
 
     @property
@@ -104,27 +104,30 @@ class RunningSupervisor:
             GaveUp: The restarts were used up.
             BaseExceptionGroup: With what no child may fail with: KeyboardInterrupt, SystemExit.
         """
-        self.began_at = trio.current_time()
         try:
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(self._watch_for_cancellation)
                 if stopping is not None:
                     watchers.start_soon(self._watch_for_request, stopping)
-                with trio.CancelScope(shield=True):
-                    await self._serve(task_status)
-                watchers.cancel_scope.cancel()
+                # In a task of its own: Trio raises KeyboardInterrupt in its main task, which may be this one.
+                # It only waits, so that an interrupt becomes a cancellation, and the stop keeps its order.
+                watchers.start_soon(self._serve, task_status, watchers.cancel_scope)
         finally:
             self.ended.set()
             self._raise_verdict()
 
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        async with trio.open_nursery() as self._nursery:
-            self.recover(Recovery(list(self.cells.values()), is_first=True))
-            await self._ready.wait()
-            if self.verdict is None:
-                task_status.started()
-            await self._over.wait()
-            await self._stop_all()
+    async def _serve(self, task_status: trio.TaskStatus[None], watchers: trio.CancelScope) -> None:
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as self._nursery:
+                self.began_at = trio.current_time()
+                if not self.is_over:  # it may have been told to stop before it began
+                    self.recover(Recovery(list(self.cells.values()), is_first=True))
+                await self._ready.wait()
+                if self.verdict is None:
+                    task_status.started()
+                await self._over.wait()
+                await self._stop_all()
+        watchers.cancel()
 
     async def _watch_for_cancellation(self) -> None:
         try:

@@ -33,6 +33,7 @@ class Tree:
     _random: Random = attrs.field(factory=Random, kw_only=True, alias="random")
     _hub: EventHub = attrs.field(factory=EventHub, init=False)
     _root: RunningSupervisor = attrs.field(init=False)
+    _was_run: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._root = RunningSupervisor(self.spec, self.spec.name, self._hub, self._random)
@@ -50,8 +51,9 @@ class Tree:
             BaseExceptionGroup: With a KeyboardInterrupt or SystemExit out of a child.
             RuntimeError: It was run before.
         """
-        if self._root.has_begun:
+        if self._was_run:
             raise RuntimeError(f"the tree {self.spec.name!r} was run before; make a new one")
+        self._was_run = True
         handing = _Handing(task_status, self)
         try:
             await self._root.run(handing, stopping)
