@@ -70,6 +70,7 @@ class Cell:
     inner: "RunningSupervisor | None" = None
     report_at: float = float("inf")
     reported: bool = False
+    is_leaving: bool = False
     # While it is to be started:
     recovery: "Recovery | None" = None
     _changed: trio.Event | None = None

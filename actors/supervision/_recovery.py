@@ -55,6 +55,8 @@ class Recovery:
             self.cells = [cell for cell in everybody if cell.name in mine or id(cell.recovery) in olds]
         for old in olds.values():
             self.is_first = self.is_first or old.is_first
+            # Somebody waits for these, and nothing else would start them.
+            self.forced |= {cell for cell in old.forced if cell.recovery is old}
             old.scope.cancel()
         for cell in self.cells:
             cell.recovery = self
@@ -68,7 +70,8 @@ class Recovery:
         """Let one more cell come up with these, in its place."""
         self.forced.add(cell)
         cell.recovery = self
-        cell.become("waiting")
+        if not cell.is_alive:
+            cell.become("waiting")
 
     def has_started(self, cell: Cell) -> bool:
         """Whether it has begun to bring this cell up, and does not have to take it down first."""
@@ -122,6 +125,9 @@ class Recovery:
 
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
         while (cell := self._next(supervisor)) is not None:
+            if cell.is_alive:  # it joined while somebody was stopping it
+                await supervisor.stop(cell)
+                continue
             cell.restarts += self.attempt > 0 and cell.incarnation > 0
             self._started.add(cell)
             await supervisor.start(cell)
@@ -129,4 +135,4 @@ class Recovery:
 
     def _next(self, supervisor: "RunningSupervisor") -> Cell | None:
         cells = supervisor.cells.values() if supervisor.spec.children else self.cells
-        return next((cell for cell in cells if cell.recovery is self and not cell.is_alive), None)
+        return next((cell for cell in cells if cell.recovery is self), None)

@@ -236,6 +236,7 @@ class RunningSupervisor:
             if error is not None:
                 self.records.note_failure(cell, error, 0)
             cell.become("stopped")
+            self.forget_if_leaving(cell)
             self.records.emit(ChildStopped(cell.path, now))
             return
         healthy_for = self.records.healthy_for(ready_at, now)
@@ -298,10 +299,17 @@ class RunningSupervisor:
         cells = (self.cells[name] for name in names)
         return [cell for cell in cells if not cell.is_left_out]
 
+    def forget_if_leaving(self, cell: Cell) -> None:
+        """Forget a dynamic child that was removed; its name may be another's by now."""
+        if cell.is_leaving and self.cells.get(cell.name) is cell:
+            del self.cells[cell.name]
+
     # Recovery
 
     def recover(self, recovery: Recovery) -> None:
         """Begin a recovery."""
+        for cell in recovery.forced:
+            cell.is_leaving = False
         recovery.take_over(list(self.cells.values()) if self.spec.children else recovery.cells)
         if self.spec.strategy != "one_for_one":
             self.records.whole_since = None
@@ -334,9 +342,10 @@ class RunningSupervisor:
             cell.ask_to_stop(politely=not self._hurry)
 
     async def stop(self, cell: Cell) -> None:
-        """Stop a child, and return when it has ended."""
+        """Stop a child, and return when it has ended, though it may have been started again since."""
         self._ask_to_stop(cell)
-        await self._wait(cell, lambda cell: not cell.is_alive)
+        incarnation = cell.incarnation
+        await self._wait(cell, lambda cell: not cell.is_alive or cell.incarnation != incarnation)
 
     async def _wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
         if await cell.wait_overdue(condition):

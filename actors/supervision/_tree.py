@@ -9,7 +9,15 @@ import attrs
 import trio
 
 from ._cell import Cell
-from ._commands import begin_add, begin_restart, begin_resume, begin_start, stop_child, wait_ready
+from ._commands import (
+    begin_add,
+    begin_restart,
+    begin_resume,
+    begin_start,
+    remove_child,
+    stop_child,
+    wait_ready,
+)
 from ._errors import NotSupervising, UnknownChild
 from ._events import EventHub, EventStream
 from ._snapshot import Snapshot, root_snapshot
@@ -97,8 +105,10 @@ class Tree:
         await trio.lowlevel.checkpoint()
 
     async def start(self, path: str) -> None:
-        """Start a child that is down; wait for one that is on its way up. Returns when it is ready.
+        """Start a child that is down, or is being stopped; wait for one that is on its way up.
 
+        Returns when it is ready.
+        If its group is on the way up, it comes up with it, in its place.
         A child that was ready for a moment and has ended since did start.
 
         Raises:
@@ -147,12 +157,19 @@ class Tree:
         self._add(path, name, args)
 
     async def remove(self, path: str) -> None:
-        """Stop a child of a dynamic supervisor and forget it. Returns when it has ended."""
+        """Stop a child of a dynamic supervisor and forget it. Returns when it has ended.
+
+        A child that somebody starts again meanwhile stays.
+
+        Raises:
+            UnknownChild: There is no such child.
+            NotSupervising: Its supervisor is on its way down.
+            ValueError: The supervisor is not dynamic.
+        """
         supervisor, cell = self._find(path)
         if supervisor.spec.template is None:
             raise ValueError(f"{supervisor.path!r} is not dynamic; use stop")
-        await stop_child(supervisor, cell)
-        supervisor.cells.pop(cell.name, None)
+        await remove_child(supervisor, cell)
         await trio.lowlevel.checkpoint()
 
     def request_stop(self) -> None:
