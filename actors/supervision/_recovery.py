@@ -126,12 +126,27 @@ class Recovery:
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
         while (cell := self._next(supervisor)) is not None:
             if cell.is_alive:  # it joined while somebody was stopping it
-                await supervisor.stop(cell)
+                await supervisor.wait(cell, lambda cell: not cell.is_alive or cell.recovery is not self)
                 continue
             cell.restarts += self.attempt > 0 and cell.incarnation > 0
             self._started.add(cell)
-            await supervisor.start(cell)
+            await self._start(supervisor, cell)
         self.is_done = True
+
+    async def _start(self, supervisor: "RunningSupervisor", cell: Cell) -> None:
+        """Start a child, and return when it is ready, or down for good, or to be started here once more."""
+        before = cell.times_ready
+        supervisor.spawn(cell)
+        # A child that fails as soon as it is ready was ready, and one that was stopped may have joined again:
+        # else nobody would ever stop waiting for it.
+        await supervisor.wait(
+            cell,
+            lambda cell: (
+                cell.is_settled
+                or cell.times_ready > before
+                or (cell.recovery is self and cell.state != "starting")
+            ),
+        )
 
     def _next(self, supervisor: "RunningSupervisor") -> Cell | None:
         cells = supervisor.cells.values() if supervisor.spec.children else self.cells

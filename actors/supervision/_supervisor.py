@@ -330,13 +330,6 @@ class RunningSupervisor:
         if recovery.is_first:
             self._ready.set()
 
-    async def start(self, cell: Cell) -> None:
-        """Start a child, and return when it is ready, or down for good."""
-        before = cell.times_ready
-        self.spawn(cell)
-        # A child that fails as soon as it is ready was ready: else nobody would ever stop waiting for it.
-        await self._wait(cell, lambda cell: cell.is_settled or cell.times_ready > before)
-
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:
             cell.ask_to_stop(politely=not self._hurry)
@@ -345,9 +338,10 @@ class RunningSupervisor:
         """Stop a child, and return when it has ended, though it may have been started again since."""
         self._ask_to_stop(cell)
         incarnation = cell.incarnation
-        await self._wait(cell, lambda cell: not cell.is_alive or cell.incarnation != incarnation)
+        await self.wait(cell, lambda cell: not cell.is_alive or cell.incarnation != incarnation)
 
-    async def _wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
+    async def wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
+        """Wait until the condition holds; report the child if it was cancelled and does not end in time."""
         if await cell.wait_overdue(condition):
             self.records.note_stuck(cell)
             await cell.wait(condition)

@@ -117,6 +117,7 @@ class Plan:
     to_take_down: "list[Member]" = attrs.field(factory=list["Member"])
     phase: Literal["down", "wait", "up"] = "down"
     rising: "Member | None" = None
+    going: "Member | None" = None
 
 
 @attrs.define(eq=False)
@@ -438,15 +439,23 @@ class Boss:
         self._done(plan)
 
     def _up(self, plan: Plan) -> bool:
-        while plan.rising is None or (plan.rising.state not in PENDING and plan.rising.plan is None):
+        if plan.going is not None and plan.going.state in ALIVE and plan.going.plan is plan:
+            return False
+        plan.going = None
+        while plan.rising is None or self._has_risen(plan, plan.rising):
             mine = [member for member in self.members if member.plan is plan]
             if not mine:
                 return True
             if mine[0].state in ALIVE:  # somebody is stopping it
+                plan.going = mine[0]
                 return False
             plan.rising = mine[0]
             mine[0].spawn()
         return False
+
+    def _has_risen(self, plan: Plan, member: Member) -> bool:
+        was_stopped = member.plan is plan and member.state != "starting"
+        return was_stopped or (member.plan is None and member.state not in PENDING)
 
     def _done(self, plan: Plan) -> None:
         self.plans.remove(plan)

@@ -43,9 +43,9 @@ class Theatre:
         self.trace.append((trio.current_time(), path, "end", self.numbers[path]))
 
 
-def play(schedule: Schedule) -> Result:
+def play(schedule: Schedule, random: type[GridRandom] = GridRandom) -> Result:
     """Return what the supervisor makes of a schedule."""
-    return trio.run(_play, schedule, clock=MockClock(autojump_threshold=0))
+    return trio.run(_play, schedule, random(schedule.seed), clock=MockClock(autojump_threshold=0))
 
 
 def agree(expected: Result, actual: Result) -> bool:
@@ -57,13 +57,13 @@ def agree(expected: Result, actual: Result) -> bool:
     return same and told == answers and all(answer != NEVER for _, _, answer in actual.answers)
 
 
-async def _play(schedule: Schedule) -> Result:
+async def _play(schedule: Schedule, random: GridRandom) -> Result:
     theatre = Theatre()
-    tree = Tree(_build(schedule.tree, "root", theatre), random=GridRandom(schedule.seed))
+    tree = Tree(_build(schedule.tree, "root", theatre), random=random)
     async with trio.open_nursery() as callers, trio.open_nursery() as director:
         callers.cancel_scope.deadline = math.inf
         director.start_soon(_direct, tree, schedule, theatre, callers)
-        verdict = await _perform(tree, schedule, director)
+        verdict = await _perform(tree, schedule, theatre, director)
         ended_at = trio.current_time()
         director.cancel_scope.cancel()
         callers.cancel_scope.deadline = ended_at + 1  # everybody who asked is told
@@ -73,10 +73,10 @@ async def _play(schedule: Schedule) -> Result:
     )
 
 
-async def _perform(tree: Tree, schedule: Schedule, director: trio.Nursery) -> str:
+async def _perform(tree: Tree, schedule: Schedule, theatre: Theatre, director: trio.Nursery) -> str:
     stopping = Stopping()
     with trio.CancelScope() as scope:
-        director.start_soon(_end, schedule, scope, stopping)
+        director.start_soon(_end, tree, schedule, theatre, scope, stopping)
         try:
             await tree.run(stopping=stopping)
         except GaveUp:
@@ -115,8 +115,11 @@ async def _obey(tree: Tree, command: Command, number: int, theatre: Theatre) -> 
         theatre.answers.append((number, trio.current_time(), answer))
 
 
-async def _end(schedule: Schedule, scope: trio.CancelScope, stopping: Stopping) -> None:
+async def _end(
+    tree: Tree, schedule: Schedule, theatre: Theatre, scope: trio.CancelScope, stopping: Stopping
+) -> None:
     await trio.sleep_until(schedule.stop_at)
+    theatre.looks.append(tuple(_looks(tree.snapshot().children)))
     if schedule.cancelled:
         scope.cancel()
     else:

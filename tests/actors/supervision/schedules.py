@@ -12,7 +12,7 @@ import attrs
 
 from understudy.actors import Backoff
 
-GRID = 2**36
+LONG_AFTER = 10_000.0
 
 Outcome = Literal["run", "crash", "return", "fail_to_start"]
 Restart = Literal["permanent", "transient", "temporary"]
@@ -23,8 +23,16 @@ Operation = Literal["restart", "stop", "start", "resume", "add", "remove"]
 class GridRandom(Random):
     """Draws on the grid."""
 
+    grid = 2**36
+
     def uniform(self, a: float, b: float) -> float:
-        return math.floor((a + (b - a) * self.random()) * GRID) / GRID
+        return math.ceil((a + (b - a) * self.random()) * self.grid) / self.grid
+
+
+class CrowdedRandom(GridRandom):
+    """Draws whole seconds, so that much happens at the same instant."""
+
+    grid = 1
 
 
 @attrs.frozen
@@ -101,7 +109,16 @@ class Schedule:
 
 def draw(seed: int) -> Schedule:
     """Return the schedule of that seed."""
-    random = GridRandom(seed)
+    return _schedule(GridRandom(seed), seed)
+
+
+def draw_crowded(seed: int) -> Schedule:
+    """Return a schedule in which much happens at once, and which is stopped long after the last of it."""
+    schedule = _schedule(CrowdedRandom(seed), seed)
+    return attrs.evolve(schedule, stop_at=LONG_AFTER)
+
+
+def _schedule(random: GridRandom, seed: int) -> Schedule:
     tree = _group(random, "root", depth=2)
     stop_at = random.uniform(0.0, 40.0)
     paths = list(_paths(tree))

@@ -49,6 +49,7 @@ def look(state: str) -> str:
 
 
 def _stop(root: Boss, *, cancelled: bool) -> None:
+    root.world.looks.append(tuple(_looks(root)))
     root.finish("stopped")
     if cancelled:
         root.hurry()

@@ -132,3 +132,21 @@ async def test_a_stop_is_over_when_the_child_has_ended(autojump_clock: MockClock
                     nursery.start_soon(tree.stop, "b")
                     await trio.testing.wait_all_tasks_blocked()
                     nursery.start_soon(tree.start, "b")
+
+
+async def test_a_child_can_be_stopped_and_started_while_its_group_starts(autojump_clock: MockClock) -> None:
+    """The start of the group waits for it again, and goes on without it once it is stopped for good."""
+    diary = Diary()
+    children = (Child("a", diary.readies("a", 3, cleanup=1)), diary.child("b"))
+    tree = Tree(Supervisor("s", children, strategy="rest_for_one"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        nursery.start_soon(tree.stop, "a")
+        await trio.sleep(0.5)
+        with trio.fail_after(10):
+            await tree.start("a")
+        assert [(0, "a starts"), (2, "a ends"), (2, "a starts"), (5, "a is ready")] == diary.lines[:4]
+        await trio.testing.wait_all_tasks_blocked()
+        assert [(5, "b starts")] == diary.lines[4:]
+        tree.request_stop()
