@@ -70,8 +70,7 @@ class Recovery:
         """Let one more cell come up with these, in its place."""
         self.forced.add(cell)
         cell.recovery = self
-        if not cell.is_alive:
-            cell.become("waiting")
+        cell.become(cell.state if cell.is_alive else "waiting")
 
     def has_started(self, cell: Cell) -> bool:
         """Whether it has begun to bring this cell up, and does not have to take it down first."""
