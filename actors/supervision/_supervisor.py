@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from ._cell import Cell, State
-from ._errors import EndedUnexpectedly, StartTimedOut
+from ._errors import EndedUnexpectedly, StartTimedOut, failure_in
 from ._events import ChildFinished, ChildRestarted, ChildStarted, ChildStopped, EventHub
 from ._policy import Action, Escalate, Exit, LeaveDown, Park, Restart, ShutDown, decide
 from ._records import Records
@@ -191,14 +191,14 @@ class RunningSupervisor:
         try:
             with cell.scope:
                 await self._call(cell, _Readiness(self, cell, cell.incarnation))
-        except Exception as caught:  # noqa: BLE001  # whatever it is, it is the child's
-            error = caught
-        except trio.Cancelled:
-            raise
-        except BaseException as fatal:  # noqa: BLE001  # KeyboardInterrupt, SystemExit: raised after the stop
-            self._fatal.append(fatal)
-            self.finish("fatal")
-            self.hurry()
+        except BaseException as caught:
+            if self._nursery.cancel_scope.cancel_called:  # the supervisor itself is broken
+                raise
+            error = failure_in(caught, cell.path)
+            if error is None:  # KeyboardInterrupt, SystemExit: raised after the stop
+                self._fatal.append(caught)
+                self.finish("fatal")
+                self.hurry()
         self._note_exit(cell, error)
 
     async def _call(self, cell: Cell, readiness: _Readiness) -> None:
@@ -250,7 +250,7 @@ class RunningSupervisor:
         if isinstance(action, LeaveDown | ShutDown):
             self._leave_down(cell, error, action)
             return
-        self.records.note_failure(cell, error or EndedUnexpectedly(cell.path), action.attempt)
+        self.records.note_failure(cell, error or EndedUnexpectedly(cell.path), action.attempt, counts=True)
         match action:
             case Restart():
                 self._restart(cell, action)

@@ -70,7 +70,10 @@ class Tree:
         handing.started()  # it may have stopped in peace before it was ready
 
     def snapshot(self) -> Snapshot:
-        """Return the tree as it is now: names, states, incarnations, restarts, errors, uptimes, mailboxes."""
+        """Return the tree as it is now: names, states, incarnations, restarts, errors, uptimes, mailboxes.
+
+        To be called in Trio's thread; from another, `trio.from_thread.run_sync(tree.snapshot)`.
+        """
         return root_snapshot(self._root)
 
     def events(self, capacity: int = 1000) -> EventStream:
