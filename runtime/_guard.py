@@ -14,6 +14,8 @@ from understudy.actors import ActorDefinition, Codec, DecideTurn, Decision, fold
 from understudy.actors.testing import PurityError as PurityError
 from understudy.actors.testing import content_of, differences
 
+from ._failing import text_of
+
 
 @define(eq=False)
 class Guard:
@@ -77,7 +79,7 @@ class Guard:
             try:
                 fold(self.definition, replayed, [self.codec.decode_event(*self.codec.encode_event(event))])
             except Exception as error:
-                raise PurityError(applier, f"raised in a replay: {type(error).__name__}: {error}") from error
+                raise PurityError(applier, f"raised in a replay: {text_of(error)}") from error
         if found := differences(replayed, state, self.definition.cls.__name__):
             raise PurityError(
                 name,

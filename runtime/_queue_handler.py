@@ -28,7 +28,7 @@ from understudy.actors import (
     judge,
 )
 
-from ._failing import dead_part, retry_part
+from ._failing import dead_part, retry_part, text_of
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
 from ._lines import Lines
@@ -371,13 +371,13 @@ class QueueHandler:
             self._hand_over(Finished(self._send, message.fence, message, subject=message))
             return None
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(message), error, exc_info=error)
+            _log.error("%s is a dead letter: %s", _name(message), text_of(error), exc_info=error)
             self._note(message, dead_part(message, error))
             return None
         blocks = message.key is not None and definition.on_failure != "skip"
         delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
         until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", _name(message), until, error)
+        _log.warning("%s failed, %s: %s", _name(message), until, text_of(error))
         if not blocks:
             self._note(message, retry_part("later", message, error, outcome.delay_seconds))
             return None

@@ -10,6 +10,7 @@ from attrs import define, frozen
 
 from understudy.actors import ActorDefinition, Codec, UnderstudyError, fold
 
+from ._failing import text_of
 from ._rows import Stream
 from ._store import Store
 
@@ -128,7 +129,7 @@ class Recovery:
                 fold(self.definition, actor.state, (decode(event.type, event.version, event.payload),))
             except Exception as error:
                 where = f"event {event.seq} of {self.definition.name}/{key} ({event.type} v{event.version})"
-                raise BrokenStream(f"{where} cannot be replayed: {type(error).__name__}: {error}") from error
+                raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
             actor.seq = event.seq
 
 
