@@ -84,17 +84,8 @@ def rare_document(parts: Sequence[Rare]) -> str | None:
     """Return the rare parts as one JSON document, by kind; None when there are none."""
     if not parts:
         return None
+    # JSON inside, such as a payload, stays text: as a part of the document it could not hold a \u0000.
     document: dict[str, list[Any]] = {}
     for part in parts:
-        document.setdefault(part.kind, []).append(
-            {name: _embedded(name, value) for name, value in part.row.items()}
-        )
+        document.setdefault(part.kind, []).append(part.row)
     return msgspec.json.encode(document).decode()
-
-
-_JSON = frozenset({"payload", "headers", "state", "outcome"})
-"""Fields that are JSON already, and go into the document as they are."""
-
-
-def _embedded(name: str, value: Any) -> Any:
-    return msgspec.Raw(value.encode()) if name in _JSON and value is not None else value
