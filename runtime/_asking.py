@@ -70,7 +70,8 @@ class Asking:
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
         after = parts.count.by_queue.get(question.actor, 0)
-        ask = LocalAsk(question.key, question.command, promise, ask_id, headers, after)
+        encoded = self.posting.sender.encoded(parts.app.codec.encode_command(question.command))
+        ask = LocalAsk(question.key, *encoded, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
         return await promise.wait()
 

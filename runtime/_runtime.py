@@ -261,10 +261,12 @@ class Runtime:
                 time, for as long as `Settings.idempotency_retention` says. A failure is no outcome.
 
         Returns:
-            What the decider returned.
+            What the decider returned: a value of the caller's own, as of its turn.
 
         Raises:
             Rejected: The actor refused.
+            Unencodable: The command would not come back as it was.
+            PayloadTooLarge: The command is over the app's limit.
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
