@@ -193,6 +193,7 @@ class ActorHandler:
             signal = await self._inbox.receive()
             if isinstance(signal, Settled):
                 self._turns.settle(signal)
+                self._turns.hand_over()  # a repetition is acknowledged in a commit of its own
             elif isinstance(signal, LocalAsk):
                 self._asks.append(signal)
 
