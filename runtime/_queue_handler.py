@@ -86,6 +86,7 @@ class QueueTurn(Turn):
 
     def send(self, *effects: Tell | Enqueue) -> None:
         """Send messages when this turn commits; not at all if it fails."""
+        self._check_open("turn.send()")
         self.effects.extend(effects)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
@@ -97,11 +98,15 @@ class QueueTurn(Turn):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Any]:
-        if self._stack is None:
-            raise UnderstudyError("this turn is over: turn.connection() was kept beyond the handler")
+        self._check_open("turn.connection()")
+        assert self._stack is not None
         if self._lease is None:
             self._lease = await self._stack.enter_async_context(self._store_transaction())
         yield self._lease.connection
+
+    def _check_open(self, what: str) -> None:
+        if self._stack is None:
+            raise UnderstudyError(f"this turn is over: {what} was kept beyond the handler")
 
     def end(self) -> None:
         """The handler has returned: nothing can be asked of this turn any more."""

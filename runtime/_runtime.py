@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from understudy.actors import (
     App,
     Command,
     Enqueue,
+    InvalidSetting,
     Tell,
     Tree,
     actor_name,
@@ -74,6 +76,28 @@ class _Running:
         self.asking = Asking(self.posting)
 
 
+_PROCESS = re.compile(r"[!#-\[\]-~]{1,128}")
+
+
+def check_process_name(name: str) -> str:
+    """Return a process's name if it can stand in every message that the process sends, as it is.
+
+    Raises:
+        InvalidSetting: It is empty, too long, or has a space, a quote, a backslash or a letter beyond ASCII.
+    """
+    if not _PROCESS.fullmatch(name):
+        problem = f"{name!r} is no name for a process"
+        raise InvalidSetting(
+            "process", problem, "give 1 to 128 characters of ASCII without space, quote and \\"
+        )
+    return name
+
+
+def _process_name(app: App) -> str:
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:20]
+    return f"{app.name}@{host}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
+
+
 @final
 class Runtime:
     """An app at work.
@@ -107,9 +131,7 @@ class Runtime:
         app.check()
         self.app = app
         self.settings: Settings = settings_of(app, settings or Settings(), tree)
-        self.process: str = (
-            process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
-        )
+        self.process: str = _process_name(app) if process is None else check_process_name(process)
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
