@@ -280,6 +280,8 @@ class ActorHandler:
             self._asks.append(ask)
         else:
             resident = self._residents.need(ask.key)
+            if resident.phase is Phase.BLOCKED or resident.asks:
+                resident.forget_given_up()
             if resident.phase is Phase.PARKED:
                 ask.promise.fail(self._unavailable(resident))
             elif resident.spill is not Spill.NONE:

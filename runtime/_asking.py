@@ -40,6 +40,8 @@ class Asking:
     """Asks the actors of one app."""
 
     posting: Posting
+    # A process may come back under its name: its asks are others all the same.
+    _life: str = field(factory=lambda: uuid.uuid4().hex[:12])
     _ids: count[int] = field(factory=count)
 
     async def ask(self, question: Question) -> Any:
@@ -66,7 +68,7 @@ class Asking:
     async def _ask_here(self, question: Question) -> Any:
         parts = self.posting.parts
         promise = Promise()
-        ask_id = f"{parts.process}/{next(self._ids)}"
+        ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
         after = parts.count.by_queue.get(question.actor, 0)
