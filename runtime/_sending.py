@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from understudy.actors import App, Encoded, Enqueue, PayloadTooLarge, Tell
+from understudy.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
 
 from ._headers import Trail, around
 from ._partition import partition_of
@@ -32,6 +32,7 @@ class Sender:
             ours: The runtime's own headers of a send from outside.
 
         Raises:
+            EffectError: One of them is no message.
             PayloadTooLarge: One of them is over the limit.
             Unencodable: One of them cannot be stored so that it comes back as it was.
         """
@@ -46,6 +47,8 @@ class Sender:
         return now, later
 
     def _row(self, effect: Tell | Enqueue, trail: Trail | None, ours: Mapping[str, str]) -> SendRow:
+        if type(effect) is not Tell and type(effect) is not Enqueue:
+            raise EffectError(f"{effect!r:.80} is no message; send Tell(...) or Enqueue(...)")
         name, version, payload = self.encoded(self._codec.encode_command(effect.command))
         headers: str | None
         if effect.headers or ours:
