@@ -121,15 +121,15 @@ class Recovery:
 
     def _fold(self, key: str, actor: _Rebuilding, stream: Stream) -> None:
         decode = self.codec.decode_event
-        for event in stream.events:
-            if event.seq != actor.seq + 1:
+        for seq, type_, version, payload in stream.events:
+            if seq != actor.seq + 1:
                 raise _hole(self.definition.name, key, actor.seq + 1)
             try:
-                fold(self.definition, actor.state, (decode(event.type, event.version, event.payload),))
+                fold(self.definition, actor.state, (decode(type_, version, payload),))
             except Exception as error:
-                where = f"event {event.seq} of {self.definition.name}/{key} ({event.type} v{event.version})"
+                where = f"event {seq} of {self.definition.name}/{key} ({type_} v{version})"
                 raise BrokenStream(f"{where} cannot be replayed: {type(error).__name__}: {error}") from error
-            actor.seq = event.seq
+            actor.seq = seq
 
 
 def _hole(actor: str, key: str, seq: int) -> BrokenStream:
