@@ -48,7 +48,7 @@ def check_version(version: int, what: str) -> int:
     """Return `version` if it is an int from 1 to 32,767, else raise DefinitionError."""
     if type(version) is not int or not 1 <= version <= MAX_VERSION:
         raise DefinitionError(
-            f"{what}: version {version!r} is no version; count up from 1, to {MAX_VERSION} at most"
+            f"{what}: version {version!r} is no version; count up from 1, to {MAX_VERSION:,} at most"
         )
     return version
 

@@ -309,7 +309,10 @@ def acknowledged(connection: psycopg.Connection[Any], most: int) -> tuple[Any, .
         (most,),
     ).fetchall()
     fence = Fence(QUEUE, 0, 0)
-    messages = [Message(*row, None, "t", 1, "{}", None, 0, None, fence) for row in rows]
+    messages = [
+        Message(id_, tx, queue, partition, priority, None, "t", 1, "{}", None, 0, None, fence)
+        for id_, tx, queue, partition, priority in rows
+    ]
     return batch_parameters([finished(consumed=message) for message in messages], [])
 
 
