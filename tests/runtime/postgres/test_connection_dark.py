@@ -122,7 +122,7 @@ async def test_a_cancelled_statement_on_a_dark_link(proxy: Proxy) -> None:
             await connection.execute("SELECT 1")
         assert scope.cancelled_caught
         assert connection.closed
-        assert 0.25 <= trio.current_time() - start < 2
+        assert 0.25 <= trio.current_time() - start < 10
 
 
 async def test_blocks_on_a_dark_link_end_in_bounded_time(proxy: Proxy) -> None:
@@ -137,7 +137,7 @@ async def test_blocks_on_a_dark_link_end_in_bounded_time(proxy: Proxy) -> None:
                 scope.cancel()
                 await trio.sleep_forever()
         assert connection.closed
-        assert trio.current_time() - start < 2
+        assert trio.current_time() - start < 10
 
 
 async def test_a_pipeline_on_a_dark_link_ends_in_bounded_time(proxy: Proxy) -> None:
@@ -154,7 +154,7 @@ async def test_a_pipeline_on_a_dark_link_ends_in_bounded_time(proxy: Proxy) -> N
                 scope.cancel()
                 await trio.sleep_forever()
         assert connection.closed
-        assert trio.current_time() - start < 2
+        assert trio.current_time() - start < 10
 
 
 async def test_a_stalled_link_that_recovers_cannot_hit_a_later_statement(
