@@ -32,7 +32,7 @@ from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
 
-_ONE_PLAN = """
+ONE_PLAN = """
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off
 """
@@ -75,7 +75,7 @@ class PostgresStore:
         )
         with explaining_misfits(self.settings.schema):
             async with connection:
-                await connection.execute(_ONE_PLAN, prepare=False)
+                await connection.execute(ONE_PLAN, prepare=False)
                 yield PostgresFetchSession(connection, self.statements, owner)
 
     @asynccontextmanager

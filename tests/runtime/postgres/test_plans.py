@@ -33,7 +33,7 @@ from understudy.runtime.postgres import Connection
 from understudy.runtime.postgres._batch import batch_parameters
 from understudy.runtime.postgres._fetching import PostgresFetchSession, fetch_parameters
 from understudy.runtime.postgres._statements import Statements
-from understudy.runtime.postgres._store import _ONE_PLAN
+from understudy.runtime.postgres._store import ONE_PLAN
 
 ROWS = 300_000
 LANES = [Lane(QUEUE, priority, EVERYWHERE) for priority in (1, 0, -1)]
@@ -114,7 +114,7 @@ def of_table(plan: Node, table: str) -> list[Node]:
 
 def fetch(connection: psycopg.Connection[Any], cursors: list[Cursor], room: int) -> Node:
     """The plan of a fetch, with the planner as the fetch session has it."""
-    connection.execute(_ONE_PLAN.encode())
+    connection.execute(ONE_PLAN.encode())
     statement = Statements("understudy")["fetch"].decode()
     return explain(connection, statement, *fetch_parameters(cursors, [room] * len(cursors)))
 
