@@ -42,6 +42,7 @@ def test_functions_exist() -> None:
         generators: ["connect", "cancel", "execute", "fetch", "fetch_many", "send"],
     }.items():
         assert [name for name in names if not callable(getattr(module, name, None))] == []
+    assert callable(getattr(psycopg.AsyncPipeline, "_exit", None))
     assert issubclass(psycopg.errors.__dict__["_WaitTimeout"], psycopg.OperationalError)
     assert callable(AdaptersMap)
 
