@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from understudy.actors import App, Encoded, Enqueue, PayloadTooLarge, Tell
+from understudy.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
 
 from ._headers import Trail, around
 from ._partition import partition_of
@@ -34,6 +34,7 @@ class Sender:
             ours: The runtime's own headers of a send from outside.
 
         Raises:
+            EffectError: One of them is no message.
             PayloadTooLarge: One of them is over the limit.
             Unencodable: One of them cannot be stored so that it comes back as it was.
         """
@@ -41,6 +42,8 @@ class Sender:
         later: list[Rare] = []
         usual = None if trail is None else trail.headers
         for effect in effects:
+            if type(effect) is not Tell and type(effect) is not Enqueue:
+                raise EffectError(f"{effect!r:.80} is no message; send Tell(...) or Enqueue(...)")
             name, version, write = self._codec.command_writer(type(effect.command))
             payload = write(effect.command)
             if len(payload) > self._surely_fits:

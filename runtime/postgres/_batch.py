@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -87,20 +87,13 @@ def _shared(column: tuple[_T, ...]) -> tuple[_T, ...]:
 
 
 def rare_document(parts: Sequence[Rare]) -> str | None:
-    """Return the rare parts as one JSON document, by kind; None when there are none."""
+    """Return the rare parts as one JSON document, by kind; None when there are none.
+
+    Fields that are JSON already go into it as texts.
+    """
     if not parts:
         return None
-    document: dict[str, list[Any]] = {}
+    document: dict[str, list[Mapping[str, Any]]] = {}
     for part in parts:
-        document.setdefault(part.kind, []).append(
-            {name: _embedded(name, value) for name, value in part.row.items()}
-        )
+        document.setdefault(part.kind, []).append(part.row)
     return msgspec.json.encode(document).decode()
-
-
-_JSON = frozenset({"payload", "headers", "state", "outcome"})
-"""Fields that are JSON already, and go into the document as they are."""
-
-
-def _embedded(name: str, value: Any) -> Any:
-    return msgspec.Raw(value.encode()) if name in _JSON and value is not None else value
