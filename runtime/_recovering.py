@@ -136,7 +136,7 @@ class Recovery:
             if seq != expected:
                 raise _hole(self.definition.name, key, expected)
             try:
-                event = decode(type_, version, payload)
+                event: object = decode(type_, version, payload)
                 if (applier := appliers.get(type(event))) is None:
                     fold(self.definition, state, (event,))  # which says what is missing
                 else:
