@@ -17,6 +17,7 @@ from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id
 from ._posting import Posting, UnknownQueue
 from ._replying import read_outcome
+from ._rows import SendRow
 from ._signals import LocalAsk, Look
 
 
@@ -44,11 +45,14 @@ class Asking:
 
     async def ask(self, question: Question) -> Any:
         """Ask, and wait for the reply."""
+        # Whichever way it takes: what is refused must not depend on where the actor is.
+        tell = Tell(question.actor, question.key, question.command, headers=question.headers)
+        now, _ = self.posting.sender.rows([tell], None)
         if question.actor in self.posting.parts.asks:
             # If not the owner: the turn has not begun, or was void. The mailbox knows the way.
             with suppress(NotOwner):
                 return await self._ask_here(question)
-        return await self._ask_elsewhere(question)
+        return await self._ask_elsewhere(question, now[0])
 
     async def ask_once(
         self, actor: str, key: str, command: Command[Any], headers: Mapping[str, str], idempotency_key: str
@@ -76,14 +80,13 @@ class Asking:
             parts.tools.fetcher.send_nowait(Look())
         return await promise.wait()
 
-    async def _ask_elsewhere(self, question: Question) -> Any:
+    async def _ask_elsewhere(self, question: Question, row: SendRow) -> Any:
         parts = self.posting.parts
-        if not await self.posting.is_served(question.actor):
+        if question.actor in parts.app.handlers or not await self.posting.is_served(question.actor):
             raise UnknownQueue(question.actor, tuple(parts.app.actors))
         ask_id = f"{parts.process}/{uuid.uuid4().hex}"
-        now, _ = self.posting.sender.rows([Tell(question.actor, question.key, question.command)], None)
         headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: parts.process})
-        await self.posting.commit([now[0]._replace(headers=headers)], ())
+        await self.posting.commit([row._replace(headers=headers)], ())
         while True:
             replied = parts.replied
             outcome = await parts.store.outcome(ask_id)

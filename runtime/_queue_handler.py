@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 
 from understudy.actors import (
     Dead,
+    EffectError,
     Enqueue,
     HandlerDefinition,
     Refused,
@@ -86,6 +87,7 @@ class QueueTurn(Turn):
 
     def send(self, *effects: Tell | Enqueue) -> None:
         """Send messages when this turn commits; not at all if it fails."""
+        self._check()
         self.effects.extend(effects)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
@@ -97,11 +99,17 @@ class QueueTurn(Turn):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Any]:
-        if self._stack is None:
-            raise UnderstudyError("this turn is over: turn.connection() was kept beyond the handler")
+        stack = self._check()
         if self._lease is None:
-            self._lease = await self._stack.enter_async_context(self._store_transaction())
+            self._lease = await stack.enter_async_context(self._store_transaction())
         yield self._lease.connection
+
+    def _check(self) -> AsyncExitStack:
+        if self._stack is None:
+            raise UnderstudyError(
+                "this turn is over: nothing commits with it any more once its handler returned"
+            )
+        return self._stack
 
     def end(self) -> None:
         """The handler has returned: nothing can be asked of this turn any more."""
@@ -315,6 +323,10 @@ class QueueHandler:
         """Run the handler once; None if it was committed on a connection of its own."""
         definition = self.definition
         command = self.tools.app.codec.decode_command(message.type, message.version, message.payload)
+        if not isinstance(command, definition.commands):
+            taken = ", ".join(each.__qualname__ for each in definition.commands)
+            given = type(command).__qualname__
+            raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
         if not definition.takes_turn:
             await self._run(definition.function(command))
             return Finished(self._send, message.fence, message, subject=message)

@@ -247,7 +247,7 @@ async def test_a_turn_that_takes_too_long_fails(database_url: str) -> None:
 
 
 async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> None:
-    """A turn that was kept beyond its handler gives no connection."""
+    """A turn that was kept beyond its handler gives no connection, and drops no message in silence."""
     turns: list[us.Turn] = []
     app = us.App("app")
 
@@ -261,6 +261,23 @@ async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> Non
         with pytest.raises(us.UnderstudyError, match="this turn is over"):
             async with turns[0].connection():
                 pass
+        with pytest.raises(us.UnderstudyError, match="this turn is over"):
+            turns[0].send(us.Enqueue("mail", Note(2)))
+
+
+async def test_a_command_that_a_handler_does_not_take_is_a_dead_letter(database_url: str) -> None:
+    """A message of a class that the app knows and the handler does not take never gets to it."""
+    app = us.App("app", actors=[Account])
+
+    @app.handler("mail")
+    async def mail(command: Note) -> None:
+        raise AssertionError
+
+    async with us.open_runtime(app, database=database_url) as runtime:
+        await runtime.enqueue("mail", Deposit(1))
+        await runtime.wait_idle()
+        (letter,) = await runtime.dead_letters()
+    assert letter.error.startswith("EffectError: the handler of queue 'mail' takes Note, not Deposit")
 
 
 async def test_a_refused_message_of_a_queue_is_acknowledged(database_url: str, looking: Looking) -> None:
