@@ -41,18 +41,20 @@ class Asking:
     """Asks the actors of one app."""
 
     posting: Posting
+    # A process may come back under its name: its asks are others all the same.
+    _life: str = field(factory=lambda: uuid.uuid4().hex[:12])
     _ids: count[int] = field(factory=count)
 
     async def ask(self, question: Question) -> Any:
         """Ask, and wait for the reply."""
-        # Whichever way it takes: what is refused must not depend on where the actor is.
+        # The same for both ways: what is refused does not depend on where the actor is.
         tell = Tell(question.actor, question.key, question.command, headers=question.headers)
-        now, _ = self.posting.sender.rows([tell], None)
+        ((row,), _) = self.posting.sender.rows([tell], None)
         if question.actor in self.posting.parts.asks:
             # If not the owner: the turn has not begun, or was void. The mailbox knows the way.
             with suppress(NotOwner):
-                return await self._ask_here(question)
-        return await self._ask_elsewhere(question, now[0])
+                return await self._ask_here(question, row)
+        return await self._ask_elsewhere(question, row)
 
     async def ask_once(
         self, actor: str, key: str, command: Command[Any], headers: Mapping[str, str], idempotency_key: str
@@ -67,14 +69,15 @@ class Asking:
             with suppress(Repeated):  # somebody else was first, after this looked
                 return await self.ask(Question(actor, key, command, headers, {ONCE: idempotency_key}))
 
-    async def _ask_here(self, question: Question) -> Any:
+    async def _ask_here(self, question: Question, row: SendRow) -> Any:
         parts = self.posting.parts
         promise = Promise()
-        ask_id = f"{parts.process}/{next(self._ids)}"
+        ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
         after = parts.count.before_an_ask(question.actor)
-        ask = LocalAsk(question.key, question.command, promise, ask_id, headers, after)
+        command = (row.type, row.version, row.payload)
+        ask = LocalAsk(question.key, *command, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
         if question.actor in parts.count.elsewhere:
             parts.tools.fetcher.send_nowait(Look())

@@ -29,7 +29,7 @@ from understudy.actors import (
     judge,
 )
 
-from ._failing import TurnExited, brief, cause, dead_part, retry_part
+from ._failing import TurnExited, cause, dead_part, retry_part, text_of
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
 from ._lines import Lines
@@ -87,7 +87,7 @@ class QueueTurn(Turn):
 
     def send(self, *effects: Tell | Enqueue) -> None:
         """Send messages when this turn commits; not at all if it fails."""
-        self._check()
+        self._check_open("turn.send()")
         self.effects.extend(effects)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
@@ -99,17 +99,15 @@ class QueueTurn(Turn):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Any]:
-        stack = self._check()
+        self._check_open("turn.connection()")
+        assert self._stack is not None
         if self._lease is None:
-            self._lease = await stack.enter_async_context(self._store_transaction())
+            self._lease = await self._stack.enter_async_context(self._store_transaction())
         yield self._lease.connection
 
-    def _check(self) -> AsyncExitStack:
+    def _check_open(self, what: str) -> None:
         if self._stack is None:
-            raise UnderstudyError(
-                "this turn is over: nothing commits with it any more once its handler returned"
-            )
-        return self._stack
+            raise UnderstudyError(f"this turn is over: {what} was kept beyond the handler")
 
     def end(self) -> None:
         """The handler has returned: nothing can be asked of this turn any more."""
@@ -388,13 +386,13 @@ class QueueHandler:
             self._hand_over(Finished(self._send, message.fence, message, subject=message))
             return None
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(message), brief(error), exc_info=cause(error))
+            _log.error("%s is a dead letter: %s", _name(message), text_of(error), exc_info=cause(error))
             self._note(message, dead_part(message, error))
             return None
         blocks = message.key is not None and definition.on_failure != "skip"
         delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
         until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", _name(message), until, brief(error))
+        _log.warning("%s failed, %s: %s", _name(message), until, text_of(error))
         if not blocks:
             self._note(message, retry_part("later", message, error, outcome.delay_seconds))
             return None

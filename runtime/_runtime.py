@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from understudy.actors import (
     App,
     Command,
     Enqueue,
+    InvalidSetting,
     Tell,
     Tree,
     UnderstudyError,
@@ -75,6 +77,28 @@ class _Running:
         self.asking = Asking(self.posting)
 
 
+_PROCESS = re.compile(r"[!#-\[\]-~]{1,128}")
+
+
+def check_process_name(name: str) -> str:
+    """Return a process's name if it can stand in every message that the process sends, as it is.
+
+    Raises:
+        InvalidSetting: It is empty, too long, or has a space, a quote, a backslash or a letter beyond ASCII.
+    """
+    if not _PROCESS.fullmatch(name):
+        problem = f"{name!r} is no name for a process"
+        raise InvalidSetting(
+            "process", problem, "give 1 to 128 characters of ASCII without space, quote and \\"
+        )
+    return name
+
+
+def _process_name(app: App) -> str:
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:20]
+    return f"{app.name}@{host}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
+
+
 @final
 class Runtime:
     """An app at work.
@@ -108,9 +132,7 @@ class Runtime:
         app.check()
         self.app = app
         self.settings: Settings = settings_of(app, settings or Settings(), tree)
-        self.process: str = (
-            process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
-        )
+        self.process: str = _process_name(app) if process is None else check_process_name(process)
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
@@ -283,10 +305,12 @@ class Runtime:
                 time, for as long as `Settings.idempotency_retention` says. A failure is no outcome.
 
         Returns:
-            What the decider returned.
+            What the decider returned: a value of the caller's own, as of its turn.
 
         Raises:
             Rejected: The actor refused.
+            Unencodable: The command would not come back as it was.
+            PayloadTooLarge: The command is over the app's limit.
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.

@@ -27,7 +27,7 @@ from attrs import define, field
 
 from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
 
-from ._failing import brief, cause, dead_part, park_part, retry_part
+from ._failing import cause, dead_part, park_part, retry_part, text_of
 from ._finished import Finished, NotOwner, Repeated, Settled, Verdict
 from ._headers import ONCE, asked, once_id, parse
 from ._replying import copy_part, error_part, first_error_part
@@ -181,10 +181,10 @@ class Turns:
             return
         error = outcome.error
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(work), brief(error), exc_info=cause(error))
+            _log.error("%s is a dead letter: %s", _name(work), text_of(error), exc_info=cause(error))
             part = dead_part(work, error)
         else:
-            _log.warning("%s failed, retry in %.1f s: %s", _name(work), outcome.delay_seconds, brief(error))
+            _log.warning("%s failed, retry in %.1f s: %s", _name(work), outcome.delay_seconds, text_of(error))
             part = retry_part("later", work, error, outcome.delay_seconds)
         self._finished(resident, work, (part, *once)).consumed = None  # the part names its message itself
 
@@ -192,7 +192,7 @@ class Turns:
         """The failed message keeps its place: its key waits until its time has come."""
         delay = None if self.definition.on_failure == "park" else outcome.delay_seconds
         until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", _name(work), until, brief(outcome.error))
+        _log.warning("%s failed, %s: %s", _name(work), until, text_of(outcome.error))
         part = retry_part("retries", work, outcome.error, delay)
         self._finished(resident, work, (part, *once)).consumed = None
         work.attempts += 1

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from understudy.actors import Fingerprint
 
-from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
+from .._rows import Rare, SendRow, StoredSnapshot, Stream
 from .._settings import Settings
 from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._arrays import numbers, texts
@@ -115,17 +115,15 @@ class PostgresStore:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
         rows = await self._rows("load_streams", (actor, state_version, texts(list(after)), positions, most))
+        heads = [index for index, row in enumerate(rows) if row[2] is None]
         streams: dict[str, Stream] = {}
-        events: dict[str, list[StoredEvent]] = {}
-        for key, newest, snapshot_seq, snapshot_version, state, seq, type_, version, payload in rows:
-            if key not in streams:
-                snapshot = (
-                    None if snapshot_seq is None else StoredSnapshot(snapshot_seq, snapshot_version, state)
-                )
-                events[key] = []
-                streams[key] = Stream(newest, snapshot, events[key])
-            if seq is not None:
-                events[key].append(StoredEvent(seq, type_, version, payload))
+        for head, end in zip(heads, [*heads[1:], len(rows)], strict=True):
+            newest, key, _, _ = rows[head]
+            start, snapshot = head + 1, None
+            if start < end and rows[start][1] is None:
+                seq, _, version, state = rows[start]
+                start, snapshot = start + 1, StoredSnapshot(seq, version, state)
+            streams[key] = Stream(newest, snapshot, rows[start:end])
         return streams
 
     async def keys(self, actor: str, after: str, most: int) -> list[str]:
@@ -226,7 +224,9 @@ class PostgresStore:
         with explaining_misfits(self.settings.schema), trio.fail_after(self.settings.command_deadline):
             async with self.readers.connection() as connection:
                 # Not prepared: a plan that was made for small tables would be kept when they have grown.
-                answer = await connection.execute(self.statements[statement], parameters, prepare=False)
+                answer = await connection.execute(
+                    self.statements[statement], parameters, prepare=False, binary=True
+                )
                 return await answer.fetchall()
 
 
@@ -259,7 +259,8 @@ async def open_store(
         await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
-    connect = partial(connect_session, url, role="pool", process=process)
+    # What is lent keeps the isolation that the database's owner chose for it.
+    connect = partial(connect_session, url, role="pool", process=process, isolation=None)
     read = partial(connect_session, url, role="reader", process=process)
     async with (
         open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,

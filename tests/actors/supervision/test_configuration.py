@@ -150,6 +150,10 @@ def test_every_tree_survives_the_way_through_toml(tree: Supervisor) -> None:
         ('name = "a"\nbackoff = { first = "1" }', {"backoff.first": "'1' is not a number"}),
         ('name = "a"\ntemplate = "sense"', {"template": "'sense' is not a table"}),
         ('name = "a"\nmax_restarts = "many"', {"max_restarts": "'many' is not a count"}),
+        (
+            'name = "a"\ntemplate = { name = "b", start = "sense", shutdown = "5" }',
+            {"template.shutdown": "'5' is neither seconds nor a word for them"},
+        ),
         ('name = "a"\n[runtime]\nx = 1', {"runtime.x": "unknown key"}),
         ('name = "a"\n[[children]]\nname = "b"', {"children[0].start": "it is missing"}),
         (
