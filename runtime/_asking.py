@@ -17,6 +17,7 @@ from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id
 from ._posting import Posting, UnknownQueue
 from ._replying import read_outcome
+from ._rows import SendRow
 from ._signals import LocalAsk, Look
 
 
@@ -46,11 +47,14 @@ class Asking:
 
     async def ask(self, question: Question) -> Any:
         """Ask, and wait for the reply."""
+        # The same for both ways: what is refused does not depend on where the actor is.
+        tell = Tell(question.actor, question.key, question.command, headers=question.headers)
+        ((row,), _) = self.posting.sender.rows([tell], None)
         if question.actor in self.posting.parts.asks:
             # If not the owner: the turn has not begun, or was void. The mailbox knows the way.
             with suppress(NotOwner):
-                return await self._ask_here(question)
-        return await self._ask_elsewhere(question)
+                return await self._ask_here(question, row)
+        return await self._ask_elsewhere(question, row)
 
     async def ask_once(
         self, actor: str, key: str, command: Command[Any], headers: Mapping[str, str], idempotency_key: str
@@ -65,7 +69,7 @@ class Asking:
             with suppress(Repeated):  # somebody else was first, after this looked
                 return await self.ask(Question(actor, key, command, headers, {ONCE: idempotency_key}))
 
-    async def _ask_here(self, question: Question) -> Any:
+    async def _ask_here(self, question: Question, row: SendRow) -> Any:
         parts = self.posting.parts
         promise = Promise()
         ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
@@ -74,19 +78,18 @@ class Asking:
         if parts.count.note_ended(question.actor, parts.store.has_ended):
             parts.tools.fetcher.send_nowait(Look())
         after = parts.count.by_queue.get(question.actor, 0)
-        encoded = self.posting.sender.encoded(parts.app.codec.encode_command(question.command))
-        ask = LocalAsk(question.key, *encoded, promise, ask_id, headers, after)
+        command = (row.type, row.version, row.payload)
+        ask = LocalAsk(question.key, *command, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
         return await promise.wait()
 
-    async def _ask_elsewhere(self, question: Question) -> Any:
+    async def _ask_elsewhere(self, question: Question, row: SendRow) -> Any:
         parts = self.posting.parts
-        if not await self.posting.is_served(question.actor):
+        if question.actor in parts.app.handlers or not await self.posting.is_served(question.actor):
             raise UnknownQueue(question.actor, tuple(parts.app.actors))
         ask_id = f"{parts.process}/{uuid.uuid4().hex}"
-        now, _ = self.posting.sender.rows([Tell(question.actor, question.key, question.command)], None)
         headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: parts.process})
-        await self.posting.commit([now[0]._replace(headers=headers)], ())
+        await self.posting.commit([row._replace(headers=headers)], ())
         while True:
             replied = parts.replied
             outcome = await parts.store.outcome(ask_id)

@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 
 from understudy.actors import (
     Dead,
+    EffectError,
     Enqueue,
     HandlerDefinition,
     Refused,
@@ -320,6 +321,10 @@ class QueueHandler:
         """Run the handler once; None if it was committed on a connection of its own."""
         definition = self.definition
         command = self.tools.app.codec.decode_command(message.type, message.version, message.payload)
+        if not isinstance(command, definition.commands):
+            taken = ", ".join(each.__qualname__ for each in definition.commands)
+            given = type(command).__qualname__
+            raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
         if not definition.takes_turn:
             await self._run(definition.function(command))
             return Finished(self._send, message.fence, message, subject=message)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 import trio
-from rich.console import Console
 from rich.table import Table
 
 from understudy.actors import App
 
+from ._showing import print_table
 from ._where import Where, app_option, connected, database_options, rows
 
 _WIDTH = 60
@@ -65,7 +65,7 @@ def list_(
             str(letter["attempts"]),
             error if len(error) <= _WIDTH else error[: _WIDTH - 1] + "…",
         )
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 @dead.command()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 import trio
-from rich.console import Console
 from rich.table import Table
 
 from understudy.actors import App
 
 from ._dead import read
+from ._showing import print_table
 from ._where import Where, app_option, database_options
 
 _WIDTH = 70
@@ -47,7 +47,7 @@ def list_(
         error = each["error"].strip().partition("\n")[0]
         shown = error if len(error) <= _WIDTH else error[: _WIDTH - 1] + "…"
         table.add_row(each["queue"], each["key"], str(each["attempts"]), shown)
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 @parked.command()

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 import trio
-from rich.console import Console
 from rich.table import Table
 
 from understudy.actors import App
 
+from ._showing import print_table
 from ._where import Where, app_option, connected, database_options, rows
 
 _NUMBERS = ("depth", "delayed", "oldest", "scheduled", "dead")
@@ -72,7 +72,7 @@ def _show(queues: list[dict[str, Any]]) -> None:
     for queue in queues:
         numbers = [f"{queue[name]:,}" if name != "oldest" else _ago(queue[name]) for name in _NUMBERS]
         table.add_row(queue["queue"], *numbers, _owners(queue))
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 def _owners(queue: Mapping[str, Any]) -> str:

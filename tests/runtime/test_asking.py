@@ -3,13 +3,14 @@
 import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 import understudy as us
-from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
+from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, Transfer, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
 from understudy.runtime import Runtime, UnknownQueue
@@ -102,8 +103,8 @@ async def test_an_ask_that_is_cancelled_before_its_turn_never_happens(
         with trio.move_on_after(0.1) as scope:
             await runtime.ask("diary", "a", Note(2))
         assert scope.cancelled_caught
+    await looking.do("update understudy.messages set not_before = null")
     async with us.open_runtime(us.App("app", actors=[diary()]), database=database_url) as runtime:
-        await looking.do("update understudy.messages set not_before = null")
         await runtime.wait_idle()
     assert await looking.journal("diary", "a") == [1]
 
@@ -307,6 +308,32 @@ async def test_the_error_of_an_ask_is_the_deciders(database_url: str) -> None:
     async with us.open_runtime(app, database=database_url) as runtime:
         with pytest.raises(Broken, match="note 1, attempt 1"):
             await runtime.ask("diary", "a", Note(1, failures=1))
+
+
+async def test_what_is_asked_is_held_to_its_class_wherever_the_actor_is(database_url: str) -> None:
+    """A command that could not be stored, or is too large, is refused though an ask here stores none."""
+    app = us.App("app", actors=[Account], limits=us.Limits(payload=1000))
+    wrong: Any = "10"
+    async with us.open_runtime(app, database=database_url) as runtime:
+        with pytest.raises(us.Unencodable, match="expected int, got str"):
+            await runtime.ask(Account, "a", Deposit(wrong))
+        with pytest.raises(us.PayloadTooLarge):
+            await runtime.ask(Account, "a", Transfer("b" * 1000, 1))
+        with pytest.raises(us.EffectError, match="headers are text to text"):
+            await runtime.ask(Account, "a", Deposit(1), headers={"number": wrong and 1})  # type: ignore[dict-item]
+
+
+async def test_to_ask_a_queue_is_an_error(database_url: str) -> None:
+    """A queue gives no replies: who asks one would wait for ever."""
+    app = us.App("app", actors=[Account])
+
+    @app.handler("mail")
+    async def mail(command: Deposit) -> None:  # pyright: ignore[reportUnusedFunction] - registered
+        raise AssertionError
+
+    async with us.open_runtime(app, database=database_url) as runtime:
+        with pytest.raises(UnknownQueue, match="actor 'mail'; this app has: account"):
+            await runtime.ask("mail", "a", Deposit(1))
 
 
 async def test_to_ask_whom_nobody_runs_is_an_error(database_url: str) -> None:

@@ -1,4 +1,6 @@
-"""The fetcher by itself: what it says it has delivered, it has."""
+"""The fetcher by itself, step by step: what it says it has delivered, it has."""
+
+# pyright: reportPrivateUsage=false
 
 from typing import Any
 

@@ -267,6 +267,21 @@ async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> Non
                 pass
 
 
+async def test_a_command_that_a_handler_does_not_take_is_a_dead_letter(database_url: str) -> None:
+    """A message of a class that the app knows and the handler does not take never gets to it."""
+    app = us.App("app", actors=[Account])
+
+    @app.handler("mail")
+    async def mail(command: Note) -> None:
+        raise AssertionError
+
+    async with us.open_runtime(app, database=database_url) as runtime:
+        await runtime.enqueue("mail", Deposit(1))
+        await runtime.wait_idle()
+        (letter,) = await runtime.dead_letters()
+    assert letter.error.startswith("EffectError: the handler of queue 'mail' takes Note, not Deposit")
+
+
 async def test_a_refused_message_of_a_queue_is_acknowledged(database_url: str, looking: Looking) -> None:
     """A handler that raises Rejected is done with its message, and what it sent was not sent."""
     app = us.App("app", actors=[diary()])

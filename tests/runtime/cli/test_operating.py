@@ -223,6 +223,17 @@ def test_a_parked_key_is_listed_and_goes_on(database: Database) -> None:
     assert (again.code, "is not parked" in again.err) == (1, True)
 
 
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_what_is_piped_is_not_cut(database: Database, columns: str) -> None:
+    """However narrow the terminal would be: a line for each key, with its whole name to copy."""
+    key = "a-key-that-is-long/" + "x" * 60 + "@example.com"
+    database.sell(key, 1)
+    database.ask("update understudy.messages set not_before = 'infinity', attempts = 1, last_error = 'no'")
+    environment = {"DATABASE_URL": database.url, "COLUMNS": columns}
+    listed = run(CLI, "parked", "list", env=environment)
+    assert listed.out.splitlines()[1].split() == ["shop", key, "1", "no"]
+
+
 def test_an_actor_gets_another_name(database: Database) -> None:
     """Its events and its messages go by the new name."""
     database.ask(
