@@ -56,8 +56,13 @@ def decision_of(definition: ActorDefinition, state: Any, command: object, turn: 
     return decision
 
 
-def run_decider(
-    definition: ActorDefinition, state: Any, command: object, turn: DecideTurn, decision: Decision
+def run_decider(  # noqa: PLR0917 - all positional, on the hot path
+    definition: ActorDefinition,
+    state: Any,
+    command: object,
+    turn: DecideTurn,
+    decision: Decision,
+    stored: Callable[[object], object] | None = None,
 ) -> None:
     """Let an actor decide a command, applying each event to `state` at once.
 
@@ -67,6 +72,8 @@ def run_decider(
         command: What it is told.
         turn: What it may know of its turn.
         decision: Filled in; after an exception, `decision.touched` says whether `state` is spoilt.
+        stored: Stores an event when it is yielded, and returns it as it will be read. That is what is
+            applied: a state then shares nothing with the event, and is what a replay makes of it.
 
     Raises:
         Rejected: The decider refused.
@@ -98,7 +105,7 @@ def run_decider(
         applier = appliers.get(kind)
         if applier is not None:
             events.append(item)
-            applier(state, item)
+            applier(state, item if stored is None else stored(item))
         elif kind is Tell or kind is Enqueue:
             sends.append(item)
         elif kind is Stop:

@@ -11,7 +11,7 @@ from ._actor import ROLE, SPEC, ActorSpec, OnFailure, SnapshotWhen
 from ._effects import Enqueue, Stop, Tell
 from ._errors import DefinitionError
 from ._hints import classes_of, parameters
-from ._message import Upcaster, spec_of
+from ._message import Upcaster, check_defaults, spec_of
 from ._retry import Retry
 from ._yields import yielded_classes
 
@@ -123,6 +123,7 @@ def _define(cls: type) -> ActorDefinition:
 
 
 def _check_initial(cls: type, spec: ActorSpec) -> None:
+    check_defaults(cls, f"actor {spec.name!r}")
     for field in attrs.fields(cls):
         if field.init and field.default is attrs.NOTHING:
             raise DefinitionError(
@@ -169,6 +170,10 @@ def _appliers(cls: type, spec: ActorSpec) -> dict[type, Callable[[Any, Any], obj
         if len(given) != _SELF_AND_EVENT or inspect.isgeneratorfunction(method):
             raise DefinitionError(
                 f"{what}: an applier is a plain method (self, event) -> None, without yield"
+            )
+        if inspect.signature(method).return_annotation not in (inspect.Parameter.empty, None, "None"):
+            raise DefinitionError(
+                f"{what}: what an applier returns is not looked at; change self in it, and write -> None"
             )
         for event in classes_of(method, given[1], spec.scope, what):
             _check_kind(event, "event", method.__qualname__, spec.name)

@@ -17,6 +17,9 @@ Effects: TypeAlias = Generator[object, None, R]
 
 LOW, NORMAL, HIGH = -1, 0, 1
 
+LONGEST = 100 * 366 * 86_400
+"""The longest delay, in seconds: what every store can still add to today."""
+
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -116,6 +119,8 @@ def actor_name(actor: type | str) -> str:
     """
     if isinstance(actor, str):
         return check_name(actor, "actor")
+    if not isinstance(actor, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DefinitionError(f"{actor!r:.80} is no actor; give the actor's class, or its name")
     name: str | None = getattr(actor.__dict__.get("__understudy_actor__"), "name", None)
     if name is None:
         raise DefinitionError(f"{actor.__qualname__} is no actor; write @actor(...) above its class")
@@ -126,26 +131,41 @@ def _check_send(effect: Tell | Enqueue) -> None:
     # Nearly every send is a plain one: one comparison lets it through.
     if effect.delay is not None or effect.at is not None:
         _check_due(effect)
-    if effect.priority not in (LOW, NORMAL, HIGH):
-        raise EffectError(f"priority is -1, 0 or 1, not {effect.priority!r}")
+    if effect.priority is not NORMAL:
+        _check_priority(effect.priority)
     if effect.headers is not _NO_HEADERS:
         _check_headers(effect.headers)
+
+
+def _check_priority(priority: object) -> None:
+    # True and 1.0 are equal to 1, and no number for a database.
+    if type(priority) is not int or priority not in (LOW, NORMAL, HIGH):
+        raise EffectError(f"priority is -1, 0 or 1, not {priority!r}")
 
 
 def _check_due(effect: Tell | Enqueue) -> None:
     if effect.delay is not None and effect.at is not None:
         raise EffectError("give delay= or at=, not both")
-    if effect.at is not None and effect.at.utcoffset() is None:
-        raise EffectError(f"at={effect.at!r} has no zone; say which, such as datetime.now(UTC)")
-    seconds = _seconds(effect.delay)
-    if seconds is not None and not 0 <= seconds < float("inf"):
-        raise EffectError(f"delay={effect.delay!r} is no delay; give seconds from 0 up, or a timedelta")
+    at, delay = effect.at, effect.delay
+    if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise EffectError(f"at={at!r} is no datetime with a zone; say which, such as datetime.now(UTC)")
+    if delay is None:
+        return
+    is_delay = isinstance(delay, timedelta | int | float) and not isinstance(delay, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_delay or not 0 <= (_seconds(delay) or 0) <= LONGEST:
+        raise EffectError(
+            f"delay={delay!r} is no delay; give seconds from 0 to {LONGEST:,} (a century), or a timedelta"
+        )
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if type(name) is not str or type(value) is not str:
             raise EffectError(f"headers are text to text, not {name!r}: {value!r}")
+        try:
+            (name + value).encode()
+        except UnicodeEncodeError:
+            raise EffectError(f"header {name!r}: {value!r:.60} has a lone surrogate: no Unicode") from None
 
 
 def _seconds(delay: float | timedelta | None) -> float | None:

@@ -12,6 +12,8 @@ from ._errors import DefinitionError, InvalidKey
 
 MAX_NAME_BYTES: Final = 63
 MAX_KEY_BYTES: Final = 512
+MAX_VERSION: Final = 32_767
+"""What a stored version has room for: two bytes in every message and event."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
@@ -43,9 +45,11 @@ def _is_name(name: str) -> bool:
 
 
 def check_version(version: int, what: str) -> int:
-    """Return `version` if it is a positive int, else raise DefinitionError."""
-    if type(version) is not int or version < 1:
-        raise DefinitionError(f"{what}: version {version!r} is no version; count up from 1")
+    """Return `version` if it is an int from 1 to 32,767, else raise DefinitionError."""
+    if type(version) is not int or not 1 <= version <= MAX_VERSION:
+        raise DefinitionError(
+            f"{what}: version {version!r} is no version; count up from 1, to {MAX_VERSION:,} at most"
+        )
     return version
 
 

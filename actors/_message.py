@@ -72,10 +72,9 @@ def check_aliases(aliases: Iterable[str], what: str) -> tuple[str, ...]:
 
 def check_chain(what: str, version: int, upcast: Mapping[int, Upcaster]) -> None:
     """Check that upcasters lead from the oldest version they know to today's, without a hole."""
-    oldest = min(upcast, default=version)
-    if sorted(upcast) != list(range(oldest, version)) or oldest < 1:
+    if set(upcast) != set(range(version - len(upcast), version)) or len(upcast) >= version:
         raise DefinitionError(
-            f"{what} is version {version}, but its upcasters start from {sorted(upcast)}: "
+            f"{what} is version {version}, but its upcasters start from {[*upcast]}: "
             f"give one for each version from the oldest still stored up to {version - 1}"
         )
     for number, function in upcast.items():
@@ -87,7 +86,7 @@ def attach(cls: type, spec: MessageSpec) -> None:
     """Attach `spec` to `cls`, which must be an attrs class.
 
     Raises:
-        DefinitionError: It is none, or it has a stored name already.
+        DefinitionError: It is none, it has a stored name already, or a default that all would share.
     """
     if "__attrs_attrs__" not in cls.__dict__:
         raise DefinitionError(
@@ -96,7 +95,23 @@ def attach(cls: type, spec: MessageSpec) -> None:
         )
     if (known := spec_of(cls)) is not None:
         raise DefinitionError(f"{cls.__qualname__} is {known.kind} {known.name!r} already")
+    check_defaults(cls, f"{spec.kind} {spec.name!r}")
     setattr(cls, _ATTRIBUTE, spec)
+
+
+def check_defaults(cls: type, what: str) -> None:
+    """Refuse a default that all instances would share and could change, as dataclasses do.
+
+    Raises:
+        DefinitionError: Naming the field.
+    """
+    for field in attrs.fields(cls):
+        if type(field.default).__hash__ is None:
+            kind = type(field.default).__name__
+            raise DefinitionError(
+                f"{what}: {cls.__qualname__}.{field.name} has a default that all share, "
+                f"{field.default!r:.40}; write attrs.field(factory={kind})"
+            )
 
 
 def spec_of(cls: type) -> MessageSpec | None:

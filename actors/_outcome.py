@@ -5,7 +5,15 @@ from typing import TypeAlias, final
 
 import attrs
 
-from ._errors import DecodeError, EffectError, InvalidKey, PayloadTooLarge, Rejected, Unencodable
+from ._errors import (
+    DecodeError,
+    DefinitionError,
+    EffectError,
+    InvalidKey,
+    PayloadTooLarge,
+    Rejected,
+    Unencodable,
+)
 from ._retry import Retry
 
 
@@ -56,7 +64,7 @@ class Refused:
 Outcome: TypeAlias = Done | RetryAt | Dead | Refused
 
 # The same message fails in the same way until the program changes: to retry only holds up its followers.
-_HOPELESS = (DecodeError, Unencodable, EffectError, PayloadTooLarge, InvalidKey)
+_HOPELESS = (DecodeError, Unencodable, EffectError, PayloadTooLarge, InvalidKey, DefinitionError)
 
 
 def judge(error: BaseException, attempt: int, retry: Retry, random: Random) -> RetryAt | Dead | Refused:

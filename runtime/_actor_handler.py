@@ -73,6 +73,7 @@ class ActorHandler:
     _covers: int = 0
     _knows_owner: bool = False
     _next_check: float = 0.0
+    _next_sweep: float = float("inf")
     _residents: Residents = field(init=False)
     _turns: Turns = field(init=False)
     _recovery: Recovery = field(init=False)
@@ -131,7 +132,7 @@ class ActorHandler:
     async def _round(self) -> None:
         signal: HandlerSignal | None = None
         check = self._next_check if self._residents.stuck else float("inf")
-        with trio.move_on_at(min(self._residents.next_due, check)):
+        with trio.move_on_at(min(self._residents.next_due, check, self._next_sweep)):
             signal = await self._inbox.receive()
         if signal is None and trio.current_time() >= check:
             await self._check_stuck()
@@ -172,19 +173,26 @@ class ActorHandler:
         settings = self.tools.settings
         slice_end = trio.current_time() + SLICE
         while True:
-            try:
-                self._take_in(self._inbox.receive_nowait())
-            except trio.WouldBlock:
-                if not await self._load_cold():
-                    break
+            if (signal := self._next_signal()) is not None:
+                self._take_in(signal)
+            elif not await self._load_cold():
+                break
             if len(self._turns.out) >= settings.batch // 2 or trio.current_time() > slice_end:
                 self._turns.hand_over()
                 await trio.lowlevel.checkpoint()
                 slice_end = trio.current_time() + SLICE
         self._turns.hand_over()
-        self._residents.passivate(
-            settings.residents, min(self.definition.passivate_after, settings.passivate_after)
-        )
+        idle = min(self.definition.passivate_after, settings.passivate_after)
+        self._residents.passivate(settings.residents, idle)
+        # If nothing comes any more, those that are left leave then.
+        self._next_sweep = trio.current_time() + idle if self._residents else float("inf")
+
+    def _next_signal(self) -> HandlerSignal | None:
+        """Return what is in the inbox. Nothing is computed in here: its traceback would show the `except`."""
+        try:
+            return self._inbox.receive_nowait()
+        except trio.WouldBlock:
+            return None
 
     async def _drain(self) -> None:
         """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""
@@ -193,6 +201,7 @@ class ActorHandler:
             signal = await self._inbox.receive()
             if isinstance(signal, Settled):
                 self._turns.settle(signal)
+                self._turns.hand_over()  # a repetition is acknowledged in a commit of its own
             elif isinstance(signal, LocalAsk):
                 self._asks.append(signal)
 
@@ -277,6 +286,8 @@ class ActorHandler:
             self._asks.append(ask)
         else:
             resident = self._residents.need(ask.key)
+            if resident.phase is Phase.BLOCKED or resident.asks:
+                resident.forget_given_up()
             if resident.phase is Phase.PARKED:
                 ask.promise.fail(self._unavailable(resident))
             elif resident.spill is not Spill.NONE:

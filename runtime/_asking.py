@@ -17,7 +17,7 @@ from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id
 from ._posting import Posting, UnknownQueue
 from ._replying import read_outcome
-from ._signals import LocalAsk
+from ._signals import LocalAsk, Look
 
 
 @frozen
@@ -40,6 +40,8 @@ class Asking:
     """Asks the actors of one app."""
 
     posting: Posting
+    # A process may come back under its name: its asks are others all the same.
+    _life: str = field(factory=lambda: uuid.uuid4().hex[:12])
     _ids: count[int] = field(factory=count)
 
     async def ask(self, question: Question) -> Any:
@@ -66,12 +68,15 @@ class Asking:
     async def _ask_here(self, question: Question) -> Any:
         parts = self.posting.parts
         promise = Promise()
-        ask_id = f"{parts.process}/{next(self._ids)}"
+        ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
-        after = parts.count.by_queue.get(question.actor, 0)
-        ask = LocalAsk(question.key, question.command, promise, ask_id, headers, after)
+        after = parts.count.before_an_ask(question.actor)
+        encoded = self.posting.sender.encoded(parts.app.codec.encode_command(question.command))
+        ask = LocalAsk(question.key, *encoded, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
+        if question.actor in parts.count.elsewhere:
+            parts.tools.fetcher.send_nowait(Look())
         return await promise.wait()
 
     async def _ask_elsewhere(self, question: Question) -> Any:

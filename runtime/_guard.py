@@ -5,6 +5,7 @@ If the two differ, a replay after a crash would build another state than the one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +14,9 @@ from attrs import define
 from understudy.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
 from understudy.actors.testing import PurityError as PurityError
 from understudy.actors.testing import content_of, differences
+
+from ._failing import text_of
+from ._rows import EventRow
 
 
 @define(eq=False)
@@ -33,6 +37,7 @@ class Guard:
         command: object,
         turn: DecideTurn,
         decision: Decision,
+        events: Sequence[EventRow],
         error: Exception | None,
     ) -> None:
         """Compute a turn again and compare.
@@ -43,6 +48,7 @@ class Guard:
             command: What was decided.
             turn: The turn as it was.
             decision: What was decided, or came to be decided before the error.
+            events: Its events as they are stored.
             error: What the decider raised, if it did.
 
         Raises:
@@ -57,27 +63,31 @@ class Guard:
                 "decided differently when the same turn was run again; use no clock, no dice and no outer"
                 f" state but turn.now and turn.random: {'; '.join(found)}",
             )
-        if error is None or not decision.events:
-            self._replay(before, state, decision, name)
+        if error is None or not events:
+            self._replay(before, state, events, name)
 
     def _again(self, before: Any, command: object, turn: DecideTurn) -> tuple[Decision, Exception | None]:
         again = Decision()
         same = DecideTurn(turn.queue, turn.key, turn.message_id, turn.now, turn.attempt, turn.headers)
         try:
-            run_decider(self.definition, deepcopy(before), command, same, again)
+            run_decider(self.definition, deepcopy(before), command, same, again, self._stored)
         except Exception as error:  # noqa: BLE001 - compared with the first
             return again, error
         return again, None
 
-    def _replay(self, before: Any, state: Any, decision: Decision, name: str) -> None:
+    def _stored(self, event: object) -> object:
+        return self.codec.decode_event(*self.codec.encode_event(event))
+
+    def _replay(self, before: Any, state: Any, events: Sequence[EventRow], name: str) -> None:
         """Compare with the state that the events make, as they will come back from the journal."""
         replayed = deepcopy(before)
-        for event in decision.events:
+        for row in events:
+            event = self.codec.decode_event(row.type, row.version, row.payload)
             applier = getattr(self.definition.appliers[type(event)], "__qualname__", name)
             try:
-                fold(self.definition, replayed, [self.codec.decode_event(*self.codec.encode_event(event))])
+                fold(self.definition, replayed, [event])
             except Exception as error:
-                raise PurityError(applier, f"raised in a replay: {type(error).__name__}: {error}") from error
+                raise PurityError(applier, f"raised in a replay: {text_of(error)}") from error
         if found := differences(replayed, state, self.definition.cls.__name__):
             raise PurityError(
                 name,

@@ -28,7 +28,7 @@ from understudy.actors import (
     judge,
 )
 
-from ._failing import dead_part, retry_part
+from ._failing import TurnExited, cause, dead_part, retry_part, text_of
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
 from ._lines import Lines
@@ -86,6 +86,7 @@ class QueueTurn(Turn):
 
     def send(self, *effects: Tell | Enqueue) -> None:
         """Send messages when this turn commits; not at all if it fails."""
+        self._check_open("turn.send()")
         self.effects.extend(effects)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
@@ -97,11 +98,15 @@ class QueueTurn(Turn):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Any]:
-        if self._stack is None:
-            raise UnderstudyError("this turn is over: turn.connection() was kept beyond the handler")
+        self._check_open("turn.connection()")
+        assert self._stack is not None
         if self._lease is None:
             self._lease = await self._stack.enter_async_context(self._store_transaction())
         yield self._lease.connection
+
+    def _check_open(self, what: str) -> None:
+        if self._stack is None:
+            raise UnderstudyError(f"this turn is over: {what} was kept beyond the handler")
 
     def end(self) -> None:
         """The handler has returned: nothing can be asked of this turn any more."""
@@ -349,16 +354,21 @@ class QueueHandler:
         except TurnConflict as conflict:
             _log.warning("%s was handled elsewhere: %s", _name(finished.subject), conflict)
             return Verdict.LOST
+        self.tools.totals.commits += 1
+        self.tools.totals.turns += 1
         self.tools.fetcher.send_nowait(Look())
         return Verdict.COMMITTED
 
     async def _run(self, running: Any) -> None:
         limit = self.tools.app.limits.turn_seconds
-        if limit is None:
-            await running
-            return
-        with trio.move_on_after(limit) as patience:
-            await running
+        try:
+            if limit is None:
+                await running
+                return
+            with trio.move_on_after(limit) as patience:
+                await running
+        except SystemExit as error:
+            raise TurnExited(error.code) from error
         if patience.cancelled_caught:
             raise TurnTooLong(f"the handler was cancelled after {limit:g} s, the limit of its app's turns")
 
@@ -371,13 +381,13 @@ class QueueHandler:
             self._hand_over(Finished(self._send, message.fence, message, subject=message))
             return None
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(message), error, exc_info=error)
+            _log.error("%s is a dead letter: %s", _name(message), text_of(error), exc_info=cause(error))
             self._note(message, dead_part(message, error))
             return None
         blocks = message.key is not None and definition.on_failure != "skip"
         delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
         until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", _name(message), until, error)
+        _log.warning("%s failed, %s: %s", _name(message), until, text_of(error))
         if not blocks:
             self._note(message, retry_part("later", message, error, outcome.delay_seconds))
             return None

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import frozen
 
-from understudy.actors import DefinitionError, actor_name, check_key
+from understudy.actors import DecodeError, DefinitionError, actor_name, check_key
 
 from ._headers import parse
 from ._parts import Parts
@@ -70,7 +70,10 @@ async def read_events(parts: Parts, actor: str, key: str, after: int) -> AsyncGe
     while True:
         page = await parts.store.read_events(actor, check_key(key), after, PAGE)
         for row in page:
-            event = decode(row.type, row.version, row.payload)
+            try:
+                event = decode(row.type, row.version, row.payload)
+            except DecodeError as error:
+                raise error.at(f"event {row.seq} of {actor}/{key}") from error.__cause__
             yield Recorded(row.seq, event, parse(row.metadata), row.recorded_at)
         if len(page) < PAGE:
             return

@@ -10,6 +10,7 @@ from attrs import define, frozen
 
 from understudy.actors import ActorDefinition, Codec, UnderstudyError, fold
 
+from ._failing import text_of
 from ._rows import Stream
 from ._store import Store
 
@@ -17,8 +18,8 @@ _log = logging.getLogger("understudy.recovery")
 
 KEYS = 200
 """Actors in one query."""
-PAGE = 5000
-"""Events of one actor in one query."""
+EVENTS = 10_000
+"""Events in one query at most, of all its actors together."""
 LONG = 20_000
 """Events after which a recovery says how far it is."""
 
@@ -75,7 +76,8 @@ class Recovery:
         under_way: dict[str, _Rebuilding] = {}
         after: dict[str, int | None] = dict.fromkeys(keys)
         while after:
-            streams = await self.store.load(self.definition.name, self.definition.state_version, after, PAGE)
+            most = EVENTS // len(after)
+            streams = await self.store.load(self.definition.name, self.definition.state_version, after, most)
             after = {}
             for key, stream in streams.items():
                 result = self._take(key, stream, under_way)
@@ -87,15 +89,23 @@ class Recovery:
 
     def _take(self, key: str, stream: Stream, under_way: dict[str, _Rebuilding]) -> Recovered | None:
         """Fold one page into an actor; None if more is to come."""
+        actor = under_way.get(key)
         try:
-            actor = under_way.get(key)
             if actor is None:
                 actor = under_way[key] = self._begin(key, stream)
                 if actor.seq == 0 and stream.snapshot is not None:
                     return None  # the snapshot was of no use: read from the first event
             self._fold(key, actor, stream)
         except Exception as error:  # noqa: BLE001 - appliers are user code; one bad stream parks one actor
-            return Recovered(None, 0, 0, error)
+            if actor is None or not actor.snapshot:
+                return Recovered(None, 0, 0, error)
+            name, seq = self.definition.name, actor.snapshot
+            _log.warning(
+                "snapshot of %s/%s at event %d passed over, it does not go with what follows: %s",
+                name, key, seq, text_of(error),
+            )  # fmt: skip
+            under_way[key] = _Rebuilding(self.definition.initial())
+            return None
         if actor.seq < stream.newest and stream.events:
             if actor.seq >= LONG:
                 _log.info(
@@ -120,16 +130,21 @@ class Recovery:
         return _Rebuilding(self.definition.initial())
 
     def _fold(self, key: str, actor: _Rebuilding, stream: Stream) -> None:
-        decode = self.codec.decode_event
-        for event in stream.events:
-            if event.seq != actor.seq + 1:
-                raise _hole(self.definition.name, key, actor.seq + 1)
+        # `fold` does the same; the loop is written out here because a long replay is little else.
+        decode, state, appliers = self.codec.decode_event, actor.state, dict(self.definition.appliers)
+        for expected, (seq, type_, version, payload) in enumerate(stream.events, actor.seq + 1):
+            if seq != expected:
+                raise _hole(self.definition.name, key, expected)
             try:
-                fold(self.definition, actor.state, (decode(event.type, event.version, event.payload),))
+                event = decode(type_, version, payload)
+                if (applier := appliers.get(type(event))) is None:
+                    fold(self.definition, state, (event,))  # which says what is missing
+                else:
+                    applier(state, event)
             except Exception as error:
-                where = f"event {event.seq} of {self.definition.name}/{key} ({event.type} v{event.version})"
-                raise BrokenStream(f"{where} cannot be replayed: {type(error).__name__}: {error}") from error
-            actor.seq = event.seq
+                where = f"event {seq} of {self.definition.name}/{key} ({type_} v{version})"
+                raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
+        actor.seq += len(stream.events)
 
 
 def _hole(actor: str, key: str, seq: int) -> BrokenStream:

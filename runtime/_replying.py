@@ -8,6 +8,7 @@ import msgspec
 
 from understudy.actors import Codec, Rejected, UnderstudyError
 
+from ._failing import text_of
 from ._rows import Rare
 
 RETENTION = 3600.0
@@ -28,7 +29,7 @@ def error_part(ask: str, asker: str, error: BaseException) -> Rare:
     """Return the part that stores a refusal or a failure."""
     if isinstance(error, Rejected):
         return _part(ask, asker, _object("rejected", error.reason))
-    return _part(ask, asker, _object("failed", f"{type(error).__name__}: {error}"))
+    return _part(ask, asker, _object("failed", text_of(error)))
 
 
 def first_reply_part(once: str, payload: str, retention: float) -> Rare:

@@ -97,7 +97,16 @@ class Resident:
         self.state = None
         self.lineage = Lineage()
 
+    def forget_given_up(self) -> None:
+        """Let go of asks that nobody waits for any more: a blocked actor may be asked again and again."""
+        self.waiting = deque(work for work in self.waiting if not _is_given_up(work))
+        self.asks = [ask for ask in self.asks if not _is_given_up(ask)]
+
     def put_back(self) -> None:
         """Put the work whose turns fell back to the front, in its old order."""
         self.waiting.extendleft(reversed(self.redo))
         self.redo.clear()
+
+
+def _is_given_up(work: Work) -> bool:
+    return isinstance(work, LocalAsk) and work.promise.given_up

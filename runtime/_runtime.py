@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -18,8 +19,10 @@ from understudy.actors import (
     App,
     Command,
     Enqueue,
+    InvalidSetting,
     Tell,
     Tree,
+    UnderstudyError,
     actor_name,
     check_key,
     open_supervisor,
@@ -46,7 +49,7 @@ S = TypeVar("S")
 @final
 @frozen
 class RuntimeStatistics:
-    """What the writer of a runtime has committed since it was opened.
+    """What a runtime has committed since it was opened.
 
     Attributes:
         commits: Transactions.
@@ -72,6 +75,28 @@ class _Running:
 
     def __attrs_post_init__(self) -> None:
         self.asking = Asking(self.posting)
+
+
+_PROCESS = re.compile(r"[!#-\[\]-~]{1,128}")
+
+
+def check_process_name(name: str) -> str:
+    """Return a process's name if it can stand in every message that the process sends, as it is.
+
+    Raises:
+        InvalidSetting: It is empty, too long, or has a space, a quote, a backslash or a letter beyond ASCII.
+    """
+    if not _PROCESS.fullmatch(name):
+        problem = f"{name!r} is no name for a process"
+        raise InvalidSetting(
+            "process", problem, "give 1 to 128 characters of ASCII without space, quote and \\"
+        )
+    return name
+
+
+def _process_name(app: App) -> str:
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:20]
+    return f"{app.name}@{host}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
 
 
 @final
@@ -107,12 +132,11 @@ class Runtime:
         app.check()
         self.app = app
         self.settings: Settings = settings_of(app, settings or Settings(), tree)
-        self.process: str = (
-            process or f"{app.name}@{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
-        )
+        self.process: str = _process_name(app) if process is None else check_process_name(process)
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
+        self._is_open = False
 
     async def run(self, *, task_status: trio.TaskStatus[Runtime] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled, or until its tree gives up; for `nursery.start`.
@@ -128,7 +152,27 @@ class Runtime:
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
-        """Run for the length of a block, as `open_runtime` does."""
+        """Run for the length of a block, as `open_runtime` does.
+
+        Raises:
+            UnderstudyError: It is open already.
+        """
+        with self._being_open():
+            async with self._working():
+                yield
+
+    @contextmanager
+    def _being_open(self) -> Generator[None]:
+        if self._is_open:
+            raise UnderstudyError("this runtime is open already: for a second one make another Runtime(app)")
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncGenerator[None]:
         async with open_place(self._place, self.settings, self.app.name, self.process) as store:
             await check_drift(self.app, store, self.settings.drift)
             parts = Parts(self.app, store, self.settings, self.process)
@@ -138,7 +182,7 @@ class Runtime:
                     self._running = _Running(parts, tree, Posting(parts))
                     try:
                         yield
-                    except Exception as error:
+                    except BaseException as error:
                         raised = error
                         raise
             except BaseExceptionGroup as group:
@@ -261,10 +305,12 @@ class Runtime:
                 time, for as long as `Settings.idempotency_retention` says. A failure is no outcome.
 
         Returns:
-            What the decider returned.
+            What the decider returned: a value of the caller's own, as of its turn.
 
         Raises:
             Rejected: The actor refused.
+            Unencodable: The command would not come back as it was.
+            PayloadTooLarge: The command is over the app's limit.
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
@@ -437,13 +483,13 @@ class Runtime:
 
     def statistics(self) -> RuntimeStatistics:
         """Return what has been committed since the runtime was opened."""
-        writer = self._now.parts.writer
+        totals = self._now.parts.totals
         actors = {
             name: handler.statistics()
             for name, handler in self._now.parts.handlers.items()
             if isinstance(handler, ActorHandler)
         }
-        return RuntimeStatistics(writer.commits, writer.turns, writer.events, actors)
+        return RuntimeStatistics(totals.commits, totals.turns, totals.events, actors)
 
     @property
     def store(self) -> Store:

@@ -96,13 +96,18 @@ class Page:
 class LocalAsk:
     """A command that came by call, not by mailbox: it has no row.
 
+    It is encoded all the same: what is no command of the actor's is refused as it
+    is from afar, and the actor shares nothing with who asks.
+
     Attributes:
         after: The number of this process's latest commit that sent to the queue: what was
             sent before the ask is handled before it.
     """
 
     key: str
-    command: object
+    type: str
+    version: int
+    payload: str
     promise: Promise
     id: str
     headers: str | None

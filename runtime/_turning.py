@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from understudy.actors import (
@@ -19,6 +19,7 @@ from understudy.actors import (
 from understudy.actors.codec import reply_type
 
 from ._clock import StoreClock
+from ._failing import TurnExited
 from ._guard import Guard, PurityError
 from ._headers import ONCE, asked, once_id, parse, trail
 from ._replying import first_reply_part, reply_part
@@ -67,59 +68,75 @@ class Turning:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
         decision = Decision()
         try:
-            return self._compute(resident, work, decision)
+            try:
+                return self._compute(resident, work, decision)
+            except SystemExit as error:
+                raise TurnExited(error.code) from error
         except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             spoilt = decision.touched or isinstance(error, PurityError)
             return Computed([], [], [], None, False, error, spoilt)
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:
         definition, codec = self._definition, self._codec
-        command: object
         headers = parse(work.headers)
         if isinstance(work, LocalAsk):
-            message_id, attempt, command = work.id, 1, work.command
+            message_id, attempt = work.id, 1
         else:
             message_id, attempt = str(work.id), work.attempts + 1
-            command = codec.decode_command(work.type, work.version, work.payload)
+        command = codec.decode_command(work.type, work.version, work.payload)
         turn = DecideTurn(definition.name, resident.key, message_id, self._clock.now(), attempt, headers)
-        if self._guard is None:
-            run_decider(definition, resident.state, command, turn, decision)
-        else:
-            self._guarded(self._guard, resident.state, command, turn, decision)
-
         causes = trail(message_id, headers)
         events: list[EventRow] = []
-        seq = resident.seq
-        if decision.events:
-            metadata, check = causes.metadata, self._sender.encoded
-            for event in decision.events:
-                seq += 1
-                name, version, payload = check(codec.encode_event(event))
-                events.append(EventRow(definition.name, resident.key, seq, name, version, payload, metadata))
+        seq, check = resident.seq, self._sender.encoded
+
+        def stored(event: object) -> object:
+            """Encode an event at once: what user code does later to a list in it is not part of it."""
+            nonlocal seq
+            seq += 1
+            name, version, payload = check(codec.encode_event(event))
+            events.append(
+                EventRow(definition.name, resident.key, seq, name, version, payload, causes.metadata)
+            )
+            return codec.decode_event(name, version, payload)
+
+        if self._guard is None:
+            run_decider(definition, resident.state, command, turn, decision, stored)
+        else:
+            self._guarded(self._guard, resident.state, command, turn, decision, stored, events)
+
         sends: list[SendRow] = []
         rare: list[Rare] = []
-        if decision.events and self._routes:
-            decision.sends.extend(routed(self._routes, decision.events, turn))
+        reply = decision.reply
+        if events and self._routes:
+            decided = [codec.decode_event(each.type, each.version, each.payload) for each in events]
+            decision.sends.extend(routed(self._routes, decided, turn))
         if decision.sends:
             sends, later = self._sender.rows(decision.sends, causes)
             rare.extend(later)
         if headers or isinstance(work, LocalAsk):
-            self._reply(resident, work, headers, command, decision.reply, rare)
+            reply = self._reply(resident, work, headers, command, reply, rare)
         if events and definition.snapshots:
             self._snapshot(resident, seq, decision.events[-1], rare)
         resident.seq = seq
-        return Computed(events, sends, rare, decision.reply, decision.stop, None, False)
+        return Computed(events, sends, rare, reply, decision.stop, None, False)
 
-    def _guarded(
-        self, guard: Guard, state: Any, command: object, turn: DecideTurn, decision: Decision
+    def _guarded(  # noqa: PLR0917 - the parts of one turn
+        self,
+        guard: Guard,
+        state: Any,
+        command: object,
+        turn: DecideTurn,
+        decision: Decision,
+        stored: Callable[[object], object],
+        events: Sequence[EventRow],
     ) -> None:
         before = guard.before(state)
         try:
-            run_decider(self._definition, state, command, turn, decision)
+            run_decider(self._definition, state, command, turn, decision, stored)
         except Exception as error:
-            guard.check(before, state, command, turn, decision, error)
+            guard.check(before, state, command, turn, decision, events, error)
             raise
-        guard.check(before, state, command, turn, decision, None)
+        guard.check(before, state, command, turn, decision, events, None)
 
     def _reply(  # noqa: PLR0917 - the parts of one turn, on its hot path
         self,
@@ -129,11 +146,15 @@ class Turning:
         command: object,
         reply: object,
         rare: list[Rare],
-    ) -> None:
-        """Check the reply, where somebody gets it now or later, and add the parts that store it."""
+    ) -> object:
+        """Check the reply, where somebody gets it now or later, and add the parts that store it.
+
+        Returns:
+            What a local asker gets: a value of its own, and nothing of the actor's state.
+        """
         remote, once = asked(headers), headers.get(ONCE)
         if remote is None and once is None and not isinstance(work, LocalAsk):
-            return
+            return None
         try:
             payload = self._codec.encode_reply(type(command), reply)
         except Unencodable as error:
@@ -146,6 +167,7 @@ class Turning:
         if once is not None:
             name = once_id(self._definition.name, resident.key, once)
             rare.append(first_reply_part(name, payload, self._retention))
+        return self._codec.decode_reply(type(command), payload) if isinstance(work, LocalAsk) else None
 
     def _snapshot_is_due(self, resident: Resident, seq: int, event: object) -> bool:
         definition = self._definition

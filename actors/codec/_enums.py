@@ -52,14 +52,17 @@ def _value(member: enum.Enum) -> Any:
 
 
 def _as_text(encode: Encode, decode: Decode) -> tuple[Encode, Decode]:
-    """Keys of a JSON object are text: write numbers with a mark that tells them from text."""
+    """Keys of a JSON object are text: write numbers with a mark, which a text that begins with it doubles."""
 
     def encode_key(value: Any) -> str:
         raw = encode(value)
-        return raw if type(raw) is str else f"#{raw}"
+        return raw if type(raw) is str and raw[:1] != "#" else f"#{raw}"
 
     def decode_key(raw: Any, _: object = None) -> Any:
-        return decode(int(raw[1:]) if raw[:1] == "#" and raw[1:].lstrip("-").isdecimal() else raw)
+        if raw[:1] != "#":
+            return decode(raw)
+        marked = raw[1:]
+        return decode(int(marked) if marked.lstrip("-").isdecimal() else marked)
 
     return encode_key, decode_key
 

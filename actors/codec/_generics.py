@@ -1,7 +1,9 @@
 """The types of a class's fields, with the arguments of generic classes filled in."""
 
+import inspect
 import types
 import typing
+from contextlib import suppress
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -15,10 +17,7 @@ def field_types(cls: type) -> dict[str, Any]:
     Raises:
         Mismatch: A field without a type, or one whose text cannot be resolved.
     """
-    try:
-        hints = typing.get_type_hints(cls, include_extras=True)
-    except (NameError, TypeError):
-        hints = {}
+    hints = _resolved(cls)
     found: dict[str, Any] = {}
     for each in attrs.fields(cls):
         hint = hints.get(each.name, each.type)
@@ -30,6 +29,31 @@ def field_types(cls: type) -> dict[str, Any]:
             ).inside(f".{each.name}")
         found[each.name] = hint
     return found
+
+
+def _resolved(cls: type) -> dict[str, Any]:
+    """Return the resolved annotations of a class and its bases, but for those that cannot be resolved."""
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError):
+        pass
+    # One of them cannot be resolved, and the error is to name that one.
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        for name, hint in inspect.get_annotations(base).items():
+            with suppress(NameError, TypeError):
+                found |= resolved(base.__module__, {name: hint})
+    return found
+
+
+def resolved(module: str, hints: dict[str, Any]) -> dict[str, Any]:
+    """Return annotations with the texts in them resolved in a module.
+
+    Raises:
+        NameError: A name in one of them does not exist there.
+    """
+    holder = type("Holder", (), {"__annotations__": hints, "__module__": module})
+    return typing.get_type_hints(holder, include_extras=True)
 
 
 def argument_map(hint: Any, cls: type) -> dict[Any, Any]:

@@ -1,11 +1,12 @@
 """Replies: which type a command is answered with, the `R` of its `Command[R]`, and how it is stored."""
 
+from contextlib import suppress
 from typing import Any, TypeVar, get_args, get_origin
 
 from .._command import Command
 from .._message import spec_of
 from ._compiled import Decoder, Encoder, Label, decoder, encoder
-from ._generics import argument_map, substitute
+from ._generics import argument_map, resolved, substitute
 from ._shapes import Shapes
 
 
@@ -21,6 +22,8 @@ def reply_type(command: type) -> Any:
         for base in cls.__dict__.get("__orig_bases__", ()):
             if get_origin(base) is Command:
                 found = substitute(get_args(base)[0], argument_map(command, command))
+                with suppress(NameError):  # a class that is not there is refused by its name
+                    found = resolved(cls.__module__, {"reply": found})["reply"]
                 return Any if isinstance(found, TypeVar) else found
     return Any
 

@@ -116,6 +116,13 @@ def _read_datetime(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _write_time(value: time) -> str:
+    # A zone whose offset changes in the year has none for a bare time: it would be lost without a word.
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise Mismatch(f"{value!r} has a zone without a fixed offset; store the zone's name beside the time")
+    return value.isoformat()
+
+
 def _write_decimal(value: Decimal) -> str:
     if not value.is_finite():
         raise Mismatch(f"Decimal {value} cannot be stored; use None")
@@ -167,15 +174,18 @@ def _plain(
     decode: Decode,
     native: tuple[type, ...],
     key: tuple[Encode, Decode] | None = None,
+    *,
+    direct: bool = False,
 ) -> Shape:
-    return Shape(encode, decode, constant(cls.__name__), (cls,), cls.__name__, native=native, as_key=key)
+    name = cls.__name__
+    return Shape(encode, decode, constant(name), (cls,), name, native=native, as_key=key, direct=direct)
 
 
 INT: Final = _plain(
-    int, _encode_int, _decode_int, (int,), (lambda value: str(_encode_int(value)), _parse_int)
+    int, _encode_int, _decode_int, (int,), (lambda value: str(_encode_int(value)), _parse_int), direct=True
 )
-STR: Final = _plain(str, _encode_str, _decode_str, (str,), (_encode_str, _decode_str))
-BOOL: Final = _plain(bool, _encode_bool, _decode_bool, (bool,))
+STR: Final = _plain(str, _encode_str, _decode_str, (str,), (_encode_str, _decode_str), direct=True)
+BOOL: Final = _plain(bool, _encode_bool, _decode_bool, (bool,), direct=True)
 FLOAT: Final = _plain(float, encode_float, decode_float, (float,))
 NONE: Final = Shape(_encode_none, _decode_none, constant("None"), (type(None),), "None", native=(type(None),))
 
@@ -188,7 +198,7 @@ SCALARS: Final[dict[object, Shape]] = {
     type(None): NONE,
     datetime: _text(datetime, datetime.isoformat, _read_datetime, "a datetime in ISO 8601"),
     date: _text(date, date.isoformat, date.fromisoformat, "a date in ISO 8601"),
-    time: _text(time, time.isoformat, time.fromisoformat, "a time in ISO 8601"),
+    time: _text(time, _write_time, time.fromisoformat, "a time in ISO 8601"),
     timedelta: _text(timedelta, _write_timedelta, _read_timedelta, "a duration in ISO 8601"),
     UUID: _text(UUID, str, UUID, "a UUID"),
     Decimal: _text(Decimal, _write_decimal, _read_decimal, "a decimal number as text"),

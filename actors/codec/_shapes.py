@@ -5,7 +5,7 @@ import enum
 import types
 import typing
 from collections import abc
-from typing import Annotated, Any, Literal, NewType, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, NewType, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -182,7 +182,8 @@ def _unwrap(hint: Any) -> Any:
 def _refused(hint: Any) -> Mismatch:
     if isinstance(hint, TypeVar):
         return Mismatch(f"the type variable {hint} is open; give it an argument, such as Box[int]")
-    if isinstance(hint, str):
+    if isinstance(hint, str | ForwardRef):
+        hint = hint if isinstance(hint, str) else hint.__forward_arg__
         return Mismatch(f"the annotation {hint!r} cannot be resolved; define its class at module level")
     cls = get_origin(hint) or hint
     name = getattr(hint, "__qualname__", None) or repr(hint)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
+from .._errors import UnderstudyError
 from ._cell import Cell
 from ._errors import ChildFailed, GaveUp
 from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
@@ -98,7 +99,12 @@ class Records:
         if counts and self.spec.max_restarts is not None and self.spec.on_exhausted == "escalate":
             recent = (each for each in self._failures if now - each.at <= self.spec.within)
             self._failures = [*recent, failure]
-        log.error("%s", failure.message, exc_info=error)
+        says_all = isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup)
+        if says_all and error.__cause__ is None:
+            # It says what is wrong and what to do: where it was raised is of no interest.
+            log.error("%s: %s", failure.message, error)
+        else:
+            log.error("%s", failure.message, exc_info=error)
         self.emit(ChildCrashed(cell.path, now, error, attempt))
 
     def note_parked(self, cell: Cell) -> None:

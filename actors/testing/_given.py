@@ -1,6 +1,7 @@
 """`given(...).when(...)`: one turn of an actor, with no runtime at all."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, final, overload
@@ -129,14 +130,27 @@ def _play(
     history = [codec.event(each) for each in history]
     command = codec.command(command)
     state, decision = rebuild(definition, history), Decision()
-    error = _caught(lambda: run_decider(definition, state, command, make_turn(), decision))
-    check_repeat(definition, history, command, make_turn, decision=decision, error=error)
+    decided: list[object] = []
+    unstorable: list[Exception] = []
+
+    def stored(event: object) -> object:
+        try:
+            decided.append(codec.event(event))
+        except Exception as problem:
+            unstorable.append(problem)
+            raise
+        return deepcopy(decided[-1])
+
+    error = _caught(lambda: run_decider(definition, state, command, make_turn(), decision, stored))
+    if unstorable:
+        raise unstorable[0]
+    check_repeat(definition, history, command, make_turn, decision=decision, error=error, stored=codec.event)
+    decision.events[:] = decided
     if error is None:
         error = _caught(lambda: decision.sends.extend(route_decision(app, decision, make_turn)))
     if error is None:
         check_targets(app, decision.sends)
         _check_stored(codec, command, decision)
-        decided = [codec.event(each) for each in decision.events]
         check_replay(definition, command, history, decided, state)
         codec.state(state)
     else:

@@ -4,6 +4,7 @@ If it does not, replay after a crash would build another state than the one that
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, final
 
 from .._decision import Decision, run_decider
@@ -36,7 +37,7 @@ def rebuild(definition: ActorDefinition, events: Sequence[object]) -> Any:
     _same_states(definition, "its fields' defaults", first, second)
     for event in events:
         for state in (first, second):
-            _apply(definition, state, event)
+            _apply(definition, state, deepcopy(event))  # each replay reads its own
         _same_states(definition, _applier(definition, event), first, second)
     return first
 
@@ -78,6 +79,7 @@ def check_repeat(
     *,
     decision: Decision,
     error: BaseException | None,
+    stored: Callable[[object], object] | None = None,
 ) -> None:
     """Run a turn again, and check that it decides the same.
 
@@ -88,13 +90,14 @@ def check_repeat(
         make_turn: Makes the turn's own turn again: the same message, the same moment.
         decision: What was decided the first time.
         error: What it raised the first time, if it did.
+        stored: As for `run_decider`.
 
     Raises:
         PurityError: It decided something else.
     """
     again, raised = Decision(), None
     try:
-        run_decider(definition, rebuild(definition, history), command, make_turn(), again)
+        run_decider(definition, rebuild(definition, history), command, make_turn(), again, stored)
     except Exception as caught:  # noqa: BLE001  # compared with the first
         raised = caught
     difference = report("", content_of(decision, error), content_of(again, raised), "turn")

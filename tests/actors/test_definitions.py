@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import attrs
 import pytest
 from attrs import define, field, frozen
 
@@ -343,15 +344,15 @@ def test_one_class_has_one_name() -> None:
         us.command("other")(Deposited)
 
 
-@pytest.mark.parametrize("version", [0, -1, 1.0, True, "1", None])
+@pytest.mark.parametrize("version", [0, -1, 1.0, True, "1", None, 32_768, 20260101])
 def test_bad_versions_are_refused(version: Any) -> None:
-    """Versions count up from 1."""
+    """Versions count up from 1, to what the database's column can hold."""
     with pytest.raises(us.DefinitionError, match="count up from 1"):
         us.event("thing", version=version)
 
 
-@pytest.mark.parametrize("steps", [(1,), (2, 4), (1, 3), (0, 1, 2, 3), (4,), (5,)])
-def test_chain_of_upcasters_has_no_hole(steps: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("steps", [(1,), (2, 4), (1, 3), (0, 1, 2, 3), (4,), (5,), ("3",), (None, 3)])
+def test_chain_of_upcasters_has_no_hole(steps: tuple[Any, ...]) -> None:
     """Upcasters lead from the oldest version they know to today's, one step each."""
     with pytest.raises(us.DefinitionError, match="give one for each version"):
         us.event("thing", version=4 if 4 not in steps else 3, upcast=dict.fromkeys(steps, dict))
@@ -422,3 +423,34 @@ def test_receipt_is_known_by_its_name() -> None:
 
     assert app.handlers["mail"].commands == (SendReceipt,)
     assert not app.handlers["mail"].takes_turn
+
+
+def test_a_default_that_all_would_share_is_refused() -> None:
+    """One actor's list would be every actor's, and one event's every event's; dataclasses refuse it too."""
+    shared: list[int] = []
+
+    @us.actor("sharing")
+    @define
+    class Sharing:
+        numbers: list[int] = shared
+
+    with pytest.raises(us.DefinitionError, match=r"Sharing\.numbers has a default .*factory=list"):
+        us.App("app", actors=[Sharing])
+    with pytest.raises(us.DefinitionError, match=r"event 'shared': .*\.numbers has a default that all share"):
+        us.event("shared")(attrs.make_class("Shared", {"numbers": field(type=list[int], default=shared)}))
+
+
+def test_an_applier_that_returns_a_new_state_is_refused() -> None:
+    """Its result would be thrown away, and the event have no effect."""
+
+    @us.actor("evolving")
+    @define
+    class Evolving:
+        balance: int = 0
+
+        @us.apply
+        def deposited(self, event: Deposited) -> "Evolving":
+            return attrs.evolve(self, balance=self.balance + event.amount)
+
+    with pytest.raises(us.DefinitionError, match=r"Evolving\.deposited: what an applier returns"):
+        us.App("app", actors=[Evolving])

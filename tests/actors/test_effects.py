@@ -1,6 +1,6 @@
 """Effects and keys: plain values that are checked where they are made."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +31,9 @@ def test_actor_is_named_by_class_or_by_name() -> None:
 
     with pytest.raises(us.DefinitionError, match="NoActor is no actor"):
         actor_name(NoActor)
+    wrong: Any = Account()
+    with pytest.raises(us.DefinitionError, match=r"Account\(balance=0\) is no actor; give the actor's class"):
+        actor_name(wrong)
 
 
 def test_delay_is_seconds_or_a_timedelta() -> None:
@@ -51,6 +54,17 @@ def test_delay_is_seconds_or_a_timedelta() -> None:
         {"at": datetime(2020, 1, 1, tzinfo=UTC), "delay": 1},
         {"priority": 2},
         {"priority": "high"},
+        {"priority": True},
+        {"priority": 1.0},
+        {"priority": None},
+        {"delay": "5"},
+        {"delay": True},
+        {"delay": 1e11},
+        {"delay": timedelta.max},
+        {"at": "2020-01-01T00:00:00Z"},
+        {"at": date(2020, 1, 1)},
+        {"headers": {"a": "\ud800"}},
+        {"headers": {"\ud800": "a"}},
         {"headers": {"a": 1}},
         {"headers": {1: "a"}},
     ],

@@ -17,6 +17,7 @@ HOPELESS: list[Exception] = [
     us.EffectError("yielded 7"),
     us.PayloadTooLarge("a.b", 10, 5),
     us.InvalidKey("a key is not empty"),
+    us.DefinitionError("a class has no stored name"),
 ]
 
 

@@ -11,6 +11,8 @@ import pytest
 from attrs import define, field, frozen
 
 import understudy as us
+from understudy.actors import definition_of
+from understudy.actors.testing import rebuild
 from understudy.testing import Case, PurityError, differences, given
 
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
@@ -323,3 +325,51 @@ def test_long_reports_are_cut() -> None:
 
     with pytest.raises(AssertionError, match=r"… and 10 more$"):
         given(Many).when(Look()).then()
+
+
+@us.event("basket.filled")
+@frozen
+class Filled:
+    things: list[str]
+
+
+@us.event("basket.added")
+@frozen
+class Added:
+    thing: str
+
+
+@us.command("basket.fill")
+@frozen
+class Fill(us.Command[list[str]]):
+    things: list[str]
+
+
+@us.actor("basket")
+@define
+class Basket:
+    """It keeps the list of its event, and replies with it."""
+
+    things: list[str] = field(factory=list[str])
+
+    @us.decide
+    def fill(self, command: Fill) -> us.Effects[list[str]]:
+        yield Filled(command.things)
+        yield Added("ribbon")
+        return self.things
+
+    @us.apply
+    def filled(self, event: Filled) -> None:
+        self.things = event.things
+
+    @us.apply
+    def added(self, event: Added) -> None:
+        self.things.append(event.thing)
+
+
+def test_a_state_shares_nothing_with_its_events() -> None:
+    """An applier may keep an event's list and change it: each event is as it was when it was yielded."""
+    case = given(Basket, Filled(["a"]), Added("b")).when(Fill(["c"]))
+    case.then(Filled(["c"]), Added("ribbon")).replies(["c", "ribbon"]).leaves(Basket(["c", "ribbon"]))
+    case.when(Fill([])).then(Filled([]), Added("ribbon")).leaves(Basket(["ribbon"]))
+    assert ["a", "b"] == rebuild(definition_of(Basket), [Filled(["a"]), Added("b")]).things

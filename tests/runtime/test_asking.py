@@ -1,16 +1,20 @@
 """Asks: typed replies, in order, from here and from other processes, and what a cancelled one leaves."""
 
+import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
 from understudy.runtime import Runtime, UnknownQueue
+from understudy.runtime._signals import LocalAsk
+from understudy.runtime._store import Store
 
 QUICK_SESSION = us.Settings(
     backoff=us.Backoff(first=0.01, cap=0.05), take_interval=0.05, poll_interval=0.2, health_interval=1
@@ -39,6 +43,16 @@ async def test_an_ask_comes_after_what_was_told_before_it(database_url: str, loo
             assert await runtime.ask(Account, "a", Deposit(1)) == 2 * number
         await runtime.send(*(us.Tell(Account, "b", Deposit(1)) for _ in range(3000)))
         assert await runtime.ask(Account, "b", Deposit(1)) == 3001
+
+
+async def test_an_ask_comes_after_what_was_committed_before_it(database_url: str) -> None:
+    """What was told in a transaction of the caller's goes before an ask that follows the commit."""
+    app = us.App("app", actors=[Account])
+    async with us.open_runtime(app, database=database_url) as runtime:
+        for number in range(1, 30):
+            async with runtime.connection() as connection, connection.transaction():
+                await runtime.tell(Account, "a", Deposit(1), connection=connection)
+            assert await runtime.ask(Account, "a", Deposit(1)) == 2 * number
 
 
 async def test_many_ask_at_once(database_url: str) -> None:
@@ -279,3 +293,29 @@ async def test_to_ask_whom_nobody_runs_is_an_error(database_url: str) -> None:
     async with us.open_runtime(us.App("app", actors=[Account]), database=database_url) as runtime:
         with pytest.raises(UnknownQueue, match=r"actor 'acount'; this app has: account"):
             await runtime.ask("acount", "a", Deposit(1))
+
+
+async def test_asks_of_a_process_that_came_back_are_others(store: Store) -> None:
+    """A process may have the same name in its next life; the ids of its asks are new."""
+    names: list[str] = []
+    for _ in range(2):
+        async with us.open_runtime(us.App("app", actors=[Account]), database=store, process="one") as runtime:
+            for _ in range(2):
+                await runtime.ask(Account, "a", Deposit(1))
+            names = [each.metadata["message"] async for each in runtime.events(Account, "a")]
+    assert len(set(names)) == 4
+
+
+async def test_asks_that_were_given_up_leave_nothing_at_a_blocked_actor(autojump_clock: MockClock) -> None:
+    """Somebody may ask a blocked actor every second, with a deadline: memory holds none of that."""
+    app = us.App("app", actors=[diary(on_failure="park")])
+    async with us.open_runtime(app, database="memory:") as runtime:
+        await runtime.tell("diary", "a", Note(1, failures=1))
+        for _ in range(300):
+            with trio.move_on_after(1):
+                await runtime.ask("diary", "a", Note(2))
+        gc.collect()
+        assert sum(isinstance(each, LocalAsk) for each in gc.get_objects()) < 100
+        await runtime.resume("diary", "a")
+        await runtime.wait_idle()
+        assert [each.event.number async for each in runtime.events("diary", "a")] == [1]

@@ -175,6 +175,9 @@ async def test_an_event_that_cannot_be_replayed_parks_one_actor(
         assert said in str(caught.value)
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
         assert await runtime.ask("diary", "a", Note(7)) == 1
+        if name != "diary.noted":  # that one can be read, and is not an account's
+            with pytest.raises(us.UnderstudyError, match="event 11 of account/a"):
+                [each async for each in runtime.events(Account, "a")]
 
 
 async def test_an_ask_from_elsewhere_to_a_parked_actor_is_answered(

@@ -1,5 +1,7 @@
 """Handlers of queues: concurrency, order, and turns with a transaction of their own."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -247,7 +249,7 @@ async def test_a_turn_that_takes_too_long_fails(database_url: str) -> None:
 
 
 async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> None:
-    """A turn that was kept beyond its handler gives no connection."""
+    """A turn that was kept beyond its handler gives no connection, and sends nothing, with an error."""
     turns: list[us.Turn] = []
     app = us.App("app")
 
@@ -258,6 +260,8 @@ async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> Non
     async with us.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()
+        with pytest.raises(us.UnderstudyError, match=r"this turn is over: turn\.send\(\)"):
+            turns[0].send(us.Enqueue("mail", Note(2)))
         with pytest.raises(us.UnderstudyError, match="this turn is over"):
             async with turns[0].connection():
                 pass
@@ -298,3 +302,23 @@ async def test_the_message_id_is_the_same_at_each_attempt(database_url: str, loo
         )
     assert [attempt for _, attempt in seen] == [1, 2, 3]
     assert len({message_id for message_id, _ in seen}) == 1
+
+
+async def test_what_is_no_message_is_a_dead_letter_at_once(database_url: str) -> None:
+    """A command that a handler sends without saying whom, for one; a sender outside gets the error."""
+    app = us.App("app")
+
+    @app.handler("mail")
+    async def mail(command: Note, turn: us.Turn) -> None:
+        wrong: Any = command
+        turn.send(wrong)
+
+    async with us.open_runtime(app, database=database_url) as runtime:
+        wrong: Any = Note(2)
+        with pytest.raises(us.EffectError, match=r"Note\(number=2.*\) is no message; send Tell"):
+            await runtime.send(wrong)
+        await runtime.enqueue("mail", Note(1))
+        await runtime.wait_idle()
+        (letter,) = await runtime.dead_letters()
+    assert letter.attempts == 1
+    assert "Note(number=1, failures=0, spoil=False) is no message" in letter.error

@@ -29,15 +29,18 @@ class Fill(us.Command[int]):
     stops: bool = False
 
 
-def tank(*, bad: bool = False, **options: Any) -> us.App:
-    """An app with one kind of actor, whose snapshots are as the options say; bad states cannot be stored."""
+def tank(*, bad: bool = False, parts: int = 0, **options: Any) -> us.App:
+    """An app with one kind of actor, whose snapshots are as the options say; bad states cannot be stored.
+
+    With `parts` its applier relies on that many parts, which an actor has from the beginning.
+    """
 
     @us.actor("tank", **options)
     @define
     class Tank:
         content: int = 0
         label: str = ""
-        parts: list[int] = Factory(list[int])
+        parts: list[int] = Factory(lambda: [0] * parts)
 
         @us.decide
         def fill(self, command: Fill) -> us.Effects[int]:
@@ -50,6 +53,7 @@ def tank(*, bad: bool = False, **options: Any) -> us.App:
         def filled(self, event: Filled) -> None:
             self.content += event.amount
             self.parts.append(event.amount)
+            self.parts[parts] += 0
             if bad:
                 self.label = "\ud800"  # half a character: no database takes it
 
@@ -151,3 +155,19 @@ async def test_a_wrong_snapshot_costs_a_replay(store: Store, snapshot: StoredSna
         assert await session.commit([finished(rare=[part])], []) == Committed()
     async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 6
+
+
+async def test_a_snapshot_that_todays_applier_cannot_go_on_from_costs_a_replay(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An `@apply` changed its meaning and nobody raised `state_version`: the events decide, not the cache."""
+    async with us.open_runtime(tank(snapshot_every=3), database=store, settings=SETTINGS) as runtime:
+        for _ in range(4):
+            await runtime.ask("tank", "a", Fill(1))
+    changed = tank(parts=9, snapshot_every=100)
+    with caplog.at_level(logging.WARNING, "understudy.recovery"):
+        async with us.open_runtime(changed, database=store, settings=SETTINGS) as runtime:
+            assert await runtime.ask("tank", "a", Fill(1)) == 5
+            assert (await runtime.read(changed.actors["tank"].cls, "a")).parts == [0] * 9 + [1] * 5
+    assert "snapshot of tank/a at event 3 passed over" in caplog.text
+    assert "IndexError" in caplog.text

@@ -219,7 +219,8 @@ begin
                             tell.delay, tell.due_at, tell.priority, tell.headers);
 end $$;
 
--- Send several messages inside the caller's own transaction.
+-- Send several messages inside the caller's own transaction. What all of them share of queue, priority, type and
+-- version is given once, and a column of nulls not at all: reading eight full arrays took a fifth of the time.
 create function {schema}.send(
     queue text[], partition smallint[], priority smallint[], key text[],
     type text[], version smallint[], payload json[], headers json[],
@@ -228,8 +229,11 @@ create function {schema}.send(
 begin
     if send.queue is not null then
         insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
-        select * from unnest(send.queue, send.partition, send.priority, send.key, send.type,
-                             send.version, send.payload, send.headers);
+        select coalesce(s.queue, send.queue[1]), s.partition, coalesce(s.priority, send.priority[1]), s.key,
+               coalesce(s.type, send.type[1]), coalesce(s.version, send.version[1]), s.payload, s.headers
+        from unnest(send.queue, send.partition, send.priority, send.key, send.type,
+                    send.version, send.payload, send.headers)
+             as s (queue, partition, priority, key, type, version, payload, headers);
     end if;
     if rare is not null then
         perform {schema}.commit_rare(rare);
@@ -400,7 +404,8 @@ begin
 end $$;
 
 -- The parts of a batch that most batches lack: later messages, retries, dead
--- letters, snapshots, outcomes.
+-- letters, snapshots, outcomes. What is JSON in them comes as text: a function
+-- that takes JSON apart refuses a \u0000 in it, which a column of it stores.
 create function {schema}.commit_rare(rare json) returns void language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -413,10 +418,10 @@ begin
         insert into {schema}.scheduled
             (due_at, queue, partition, priority, key, type, version, payload, headers)
         select coalesce(s.at, clock_timestamp() + s.delay * interval '1 second'),
-               s.queue, s.partition, s.priority, s.key, s.type, s.version, s.payload, s.headers
+               s.queue, s.partition, s.priority, s.key, s.type, s.version, s.payload::json, s.headers::json
         from json_to_recordset(rare -> 'scheduled') as s (
             delay double precision, at timestamptz, queue text, partition smallint, priority smallint,
-            key text, type text, version smallint, payload json, headers json);
+            key text, type text, version smallint, payload text, headers text);
         perform {schema}.ring('@');
     end if;
 
@@ -480,9 +485,9 @@ begin
 
     if rare -> 'snapshots' is not null then
         insert into {schema}.snapshots (actor, key, seq, state_version, state)
-        select s.actor, s.key, s.seq, s.state_version, s.state
+        select s.actor, s.key, s.seq, s.state_version, s.state::json
         from json_to_recordset(rare -> 'snapshots') as s (
-            actor text, key text, seq bigint, state_version integer, state json)
+            actor text, key text, seq bigint, state_version integer, state text)
         on conflict (actor, key, seq) do update
             set state_version = excluded.state_version, state = excluded.state, recorded_at = now();
         delete from {schema}.snapshots old
@@ -496,9 +501,9 @@ begin
 
     if rare -> 'outcomes' is not null then
         insert into {schema}.outcomes (id, outcome, expires_at)
-        select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
+        select o.id, o.outcome::json, clock_timestamp() + o.retention * interval '1 second'
         from json_to_recordset(rare -> 'outcomes') as o (
-            id text, outcome json, retention double precision);
+            id text, outcome text, retention double precision);
         perform {schema}.ring('!' || o.asker)
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
@@ -509,15 +514,15 @@ begin
     if rare -> 'once' is not null then
         with stored as (
             insert into {schema}.outcomes as old (id, outcome, expires_at)
-            select o.id, o.outcome, clock_timestamp() + o.retention * interval '1 second'
-            from json_to_recordset(rare -> 'once') as o (id text, outcome json, retention double precision)
+            select o.id, o.outcome::json, clock_timestamp() + o.retention * interval '1 second'
+            from json_to_recordset(rare -> 'once') as o (id text, outcome text, retention double precision)
             where o.outcome is not null
             on conflict (id) do update set outcome = excluded.outcome, expires_at = excluded.expires_at
                 where old.expires_at <= clock_timestamp()
             returning old.id
         )
         select json_agg(o.id) into failed
-        from json_to_recordset(rare -> 'once') as o (id text, outcome json)
+        from json_to_recordset(rare -> 'once') as o (id text, outcome text)
         where case when o.outcome is not null then o.id not in (select id from stored)
               else exists (select from {schema}.outcomes kept
                            where kept.id = o.id and kept.expires_at > clock_timestamp()) end;

@@ -5,9 +5,10 @@ import collections.abc
 import enum
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import define, field, frozen, make_class, validators
@@ -455,3 +456,72 @@ def test_nested_event_is_stored_whole() -> None:
     event = Shaped(Circle(Point(1, 2), 3.0))
     assert codec.encode_event(event).payload == '{"shape":{"Circle":{"centre":{"x":1,"y":2},"radius":3.0}}}'
     assert codec.decode_event(*codec.encode_event(event)) == event
+
+
+class Marked(enum.Enum):
+    TEXT = "#1"
+    NUMBER = 1
+    DOUBLE = "##1"
+    PLAIN = "1"
+
+
+def test_keys_of_a_mixed_enum_stay_apart() -> None:
+    """A text that looks like a marked number is none."""
+
+    @us.event("marked")
+    @frozen
+    class Event:
+        counts: dict[Marked, int]
+
+    event = Event({each: place for place, each in enumerate(Marked)})
+    codec = Codec(messages=[Event])
+    assert codec.decode_event(*codec.encode_event(event)) == event
+
+
+def test_a_time_whose_zone_would_be_lost_is_not_written() -> None:
+    """A bare time has no offset in a zone that changes its own; in one that does not it has."""
+
+    @us.event("timed")
+    @frozen
+    class Event:
+        at: time
+
+    codec = Codec(messages=[Event])
+    with pytest.raises(us.Unencodable, match=r"at at: .* has a zone without a fixed offset"):
+        codec.encode_event(Event(time(12, tzinfo=ZoneInfo("Europe/Berlin"))))
+    event = Event(time(12, tzinfo=UTC))
+    assert codec.decode_event(*codec.encode_event(event)) == event
+
+
+def test_the_annotation_that_cannot_be_resolved_is_named() -> None:
+    """Not its neighbours, which are text too under `from __future__ import annotations`."""
+    fields = {"count": "int", "place": "Nowhere", "name": "str"}
+    cls = frozen(type("Event", (), {"__annotations__": fields, "__module__": __name__}))
+    with pytest.raises(us.DefinitionError, match=r"Event\.place cannot be stored: the annotation 'Nowhere'"):
+        Codec(messages=[us.event("text")(cls)])
+
+
+@us.command("forward")
+@frozen
+class Forward(us.Command["list[Answer]"]):
+    pass
+
+
+@us.command("backward")
+@frozen
+class Backward(us.Command["Nowhere"]):  # type: ignore[name-defined] # pyright: ignore[reportUndefinedVariable] # the mistake
+    pass
+
+
+@frozen
+class Answer:
+    text: str
+
+
+def test_a_reply_may_be_defined_after_its_command() -> None:
+    """Its class is then named by a text, which is resolved in the command's module, or named in the error."""
+    assert reply_type(Forward) == list[Answer]
+    codec = Codec(messages=[Forward])
+    assert codec.decode_reply(Forward, codec.encode_reply(Forward, [Answer("yes")])) == [Answer("yes")]
+    with pytest.raises(us.DefinitionError, match=r"reply to Backward cannot .* annotation 'Nowhere'"):
+        Codec(messages=[Backward])

@@ -1,8 +1,10 @@
 """Whatever can be stored comes back exactly as it was."""
 
 import json
+from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -86,7 +88,8 @@ def test_generated_classes_come_back_exactly(data: st.DataObject) -> None:
     fields: dict[str, Any] = {}
     for place, kind in enumerate(kinds):
         hint, strategy = FIELDS[kind]
-        default = attrs.NOTHING if data.draw(st.booleans()) else data.draw(strategy)
+        value = data.draw(strategy)
+        default = attrs.NOTHING if data.draw(st.booleans()) else attrs.Factory(partial(deepcopy, value))
         fields[f"field_{place}"] = attrs.field(type=hint, default=default, kw_only=True)
     options: dict[str, Any] = {"frozen": data.draw(st.booleans()), "slots": data.draw(st.booleans())}
     cls: Any = attrs.make_class("Generated", fields, **options)

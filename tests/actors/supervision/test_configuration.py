@@ -215,6 +215,14 @@ def test_a_bad_file_is_refused_with_every_path(toml: str, problems: dict[str, st
         assert f"{problem.path}: {problems[problem.path]}" in str(caught.value)
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are a mistake in the file like any other, and the file is named."""
+    file = tmp_path / "tree.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidFile, match=r"tree\.toml is refused:\n.*UTF-8"):
+        load_tree(file, CALLABLES)
+
+
 def test_imports_happen_only_if_allowed() -> None:
     """And what cannot be imported is refused."""
     toml = 'name = "a"\n[[children]]\nname = "b"\nstart = "trio:sleep_forever"'

@@ -1,0 +1,36 @@
+"""The names that are settings: of the schema, and of the process."""
+
+import pytest
+
+import understudy as us
+from tests.runtime.apps import Account
+from understudy.actors import InvalidSetting
+from understudy.runtime import Settings
+
+
+@pytest.mark.parametrize("name", ["understudy", "Shop_2", "_x", "x" * 63])
+def test_a_plain_identifier_is_a_name(name: str) -> None:
+    """Letters, digits and underscores, up to 63 bytes."""
+    assert Settings(schema=name).schema == name
+
+
+@pytest.mark.parametrize("name", ["", "1st", "a b", 'a"b', "a%s", "{x}", "x" * 64, "häuser"])
+def test_anything_else_is_refused(name: str) -> None:
+    """The error names the setting, the value and the remedy."""
+    with pytest.raises(InvalidSetting, match=r"schema: .* is no name for a schema; give 1 to 63 letters"):
+        Settings(schema=name)
+
+
+@pytest.mark.parametrize("name", ["", "a b", 'a"b', "a\\b", "a\n", "ä", "x" * 129])
+def test_a_process_name_stands_in_every_message(name: str) -> None:
+    """One that could not is refused when the runtime is made."""
+    with pytest.raises(InvalidSetting, match="is no name for a process"):
+        us.Runtime(us.App("app", actors=[Account]), process=name)
+
+
+def test_a_process_has_a_name_of_its_own() -> None:
+    """Without one given it is made of the app, the host and the process."""
+    app = us.App("app", actors=[Account])
+    first, second = us.Runtime(app).process, us.Runtime(app, process="it's#1@home").process
+    assert first.startswith("app@")
+    assert second == "it's#1@home"

@@ -1,0 +1,152 @@
+"""Nothing is shared: not between a state and its events, nor between an actor and who asks it."""
+
+import pytest
+import trio
+from attrs import define, field, frozen
+
+import understudy as us
+from understudy.runtime import Settings
+from understudy.runtime._store import Store
+
+
+@us.event("basket.filled")
+@frozen
+class Filled:
+    things: list[str]
+
+
+@us.event("basket.added")
+@frozen
+class Added:
+    thing: str
+
+
+@us.command("basket.fill")
+@frozen
+class Fill(us.Command[list[str]]):
+    things: list[str]
+
+
+@us.command("basket.add")
+@frozen
+class Add(us.Command[list[str]]):
+    thing: str
+
+
+@us.command("basket.build")
+@frozen
+class Build(us.Command[None]):
+    pass
+
+
+@us.command("told")
+@frozen
+class Told(us.Command[None]):
+    things: list[str]
+
+
+@us.actor("basket")
+@define
+class Basket:
+    """It keeps the list of its event, and replies with it."""
+
+    things: list[str] = field(factory=list[str])
+
+    @us.decide
+    def fill(self, command: Fill) -> us.Effects[list[str]]:
+        yield Filled(command.things)
+        yield Added("ribbon")
+        return self.things
+
+    @us.decide
+    def add(self, command: Add) -> us.Effects[list[str]]:
+        yield Added(command.thing)
+        return self.things
+
+    @us.decide
+    def build(self, _: Build) -> us.Effects[None]:
+        things = ["a"]
+        yield Filled(things)
+        things.append("b")
+        yield Filled(things)
+
+    @us.apply
+    def filled(self, event: Filled) -> None:
+        self.things = event.things
+
+    @us.apply
+    def added(self, event: Added) -> None:
+        self.things.append(event.thing)
+
+
+APP = us.App("shop", actors=[Basket])
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
+async def test_an_event_is_stored_as_it_was_yielded(store: Store, *, guarded: bool) -> None:
+    """Neither the state nor the decider can change it later in the turn; the guard agrees."""
+    async with us.open_runtime(APP, database=store, settings=Settings(check_purity=guarded)) as runtime:
+        assert ["c", "ribbon"] == await runtime.ask(Basket, "a", Fill(["c"]))
+        assert (await runtime.read(Basket, "a")).things == ["c", "ribbon"]
+        await runtime.ask(Basket, "b", Build())
+        stored = [each.event async for each in runtime.events(Basket, "b")]
+        assert [Filled(["a"]), Filled(["a", "b"])] == stored
+
+
+async def test_a_route_gets_the_event_as_it_is_stored(store: Store) -> None:
+    """What an applier did to the event's list is not in what the route sends."""
+    told: list[list[str]] = []
+    app = us.App("shop", actors=[Basket])
+    heard = trio.Event()
+
+    @app.route
+    def tell(event: Filled) -> us.Enqueue:
+        return us.Enqueue("ears", Told(event.things))
+
+    @app.handler("ears")
+    async def ears(command: Told) -> None:
+        told.append(command.things)
+        heard.set()
+
+    async with us.open_runtime(app, database=store) as runtime:
+        await runtime.ask(Basket, "a", Fill(["c"]))
+        await heard.wait()
+    assert [["c"]] == told
+    assert tell.__name__ == "tell"
+    assert ears.__name__ == "ears"
+
+
+async def test_a_reply_is_as_of_its_turn(store: Store) -> None:
+    """Turns that are computed before it is given, on a state that is not committed yet, are not in it."""
+    replies: list[list[str]] = []
+
+    async def add(thing: str) -> None:
+        replies.append(await runtime.ask(Basket, "a", Add(thing)))
+
+    async with us.open_runtime(APP, database=store) as runtime:
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(add, str(number))
+        final = (await runtime.read(Basket, "a")).things
+    assert [final[:count] for count in range(1, 21)] == sorted(replies, key=len)
+
+
+async def test_who_asks_cannot_reach_the_state(store: Store) -> None:
+    """The command and the reply are values: what becomes of them outside is not in the actor."""
+    async with us.open_runtime(APP, database=store) as runtime:
+        mine = ["c"]
+        reply = await runtime.ask(Basket, "a", Fill(mine))
+        assert ["c"] == mine
+        mine.append("mine")
+        reply.append("reply")
+        assert ["c", "ribbon", "d"] == await runtime.ask(Basket, "a", Add("d"))
+
+
+async def test_a_local_ask_is_as_strict_as_a_message(store: Store) -> None:
+    """A command that would not come back as it was is refused before it is sent, also in one process."""
+    async with us.open_runtime(APP, database=store) as runtime:
+        with pytest.raises(us.Unencodable, match=r"command 'basket.fill' .* at things: expected list"):
+            await runtime.ask(Basket, "a", Fill(("c",)))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # the mistake
+        with pytest.raises(us.PayloadTooLarge, match=r"basket\.add"):
+            await runtime.ask(Basket, "a", Add("x" * 1024 * 1024))
+        assert [each async for each in runtime.events(Basket, "a")] == []
