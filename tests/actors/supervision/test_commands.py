@@ -150,3 +150,24 @@ async def test_a_child_can_be_stopped_and_started_while_its_group_starts(autojum
         await trio.testing.wait_all_tasks_blocked()
         assert [(5, "b starts")] == diary.lines[4:]
         tree.request_stop()
+
+
+async def test_what_joins_a_start_is_not_kept_waiting_by_what_comes_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    """A start of the group that waits for one child brings up another at once, if that comes before it."""
+    diary = Diary()
+    children = (diary.child("a"), Child("b", diary.readies("b", 10, cleanup=3)))
+    async with trio.open_nursery() as nursery:
+        tree = Tree(Supervisor("s", children, strategy="rest_for_one"))
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        nursery.start_soon(tree.stop, "b")
+        await tree.stop("a")
+        await trio.sleep(1)
+        nursery.start_soon(tree.restart, "a")
+        await trio.sleep(3)
+        assert [(1, "a ends"), (2, "a starts"), (4, "b ends"), (4, "b starts")] == diary.lines[2:]
+        with trio.fail_after(20):
+            await tree.start("b")
+        tree.request_stop()
