@@ -125,16 +125,8 @@ def settings_of(app: App, settings: Settings, arrangement: Arrangement | None) -
     if not isinstance(arrangement, Path):
         return settings
     known = startable(_unstarted(app, settings))
-    overrides = load_configuration(arrangement, known, Settings).runtime
-    unchanged = Settings()
-    return attrs.evolve(
-        settings,
-        **{
-            field.name: value
-            for field in attrs.fields(Settings)
-            if (value := getattr(overrides, field.name)) != getattr(unchanged, field.name)
-        },
-    )
+    found = load_configuration(arrangement, known, Settings)
+    return attrs.evolve(settings, **{name: getattr(found.runtime, name) for name in found.given})
 
 
 def configured_tree(

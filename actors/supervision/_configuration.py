@@ -46,10 +46,12 @@ class Configuration(Generic[R]):
     Args:
         tree: The tree, if the file has one.
         runtime: Its `[runtime]` table, structured into the class that was asked for.
+        given: The keys of that table; the other attributes of `runtime` have their defaults.
     """
 
     tree: Supervisor | None
     runtime: R
+    given: frozenset[str] = frozenset()
 
 
 @final
@@ -109,7 +111,7 @@ def load_configuration(
     found = _structure(strict_converter(), overrides, runtime, "runtime", problems)
     if problems or found is None:
         raise InvalidFile(_name_of(source), problems)
-    return Configuration(tree, found)
+    return Configuration(tree, found, frozenset(overrides))
 
 
 def dump_tree(tree: Supervisor, callables: Mapping[str, Start | Child], *, runtime: object = None) -> str:
@@ -222,7 +224,7 @@ def _raw_hook(
 
     def hook(table: Any, asked: Any) -> R:
         if not isinstance(table, dict):
-            raise InvalidSetting("", f"{table!r} is not a table", f"give the keys of a {kind.__name__}")
+            raise InvalidSetting("", f"{table!r} is not a table", f"give the keys of {kind.__name__}")
         return structure(table, asked)
 
     return hook

@@ -182,15 +182,16 @@ def failure_in(error: BaseException, path: str) -> Exception | None:
     """
     if isinstance(error, Exception):
         return error
-    stray, rest = _without_cancellation(error)
+    rest = _without_cancellation(error)
     if rest is None:
         nobody = CancelledByNobody(path)
-        nobody.__cause__ = stray
+        nobody.__cause__ = error
         return nobody
     return rest if isinstance(rest, Exception) else None
 
 
-def _without_cancellation(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+def _without_cancellation(error: BaseException) -> BaseException | None:
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)
-    return (error, None) if isinstance(error, trio.Cancelled) else (None, error)
+        group: BaseExceptionGroup[BaseException] = error  # pyright: ignore[reportUnknownVariableType]
+        return group.split(trio.Cancelled)[1]
+    return None if isinstance(error, trio.Cancelled) else error

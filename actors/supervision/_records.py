@@ -99,7 +99,8 @@ class Records:
         if counts and self.spec.max_restarts is not None and self.spec.on_exhausted == "escalate":
             recent = (each for each in self._failures if now - each.at <= self.spec.within)
             self._failures = [*recent, failure]
-        if isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup):
+        says_all = isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup)
+        if says_all and error.__cause__ is None:
             # It says what is wrong and what to do: where it was raised is of no interest.
             log.error("%s: %s", failure.message, error)
         else:

@@ -125,7 +125,7 @@ class Recovery:
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
         while (cell := self._next(supervisor)) is not None:
             if cell.is_alive:  # it joined while somebody was stopping it
-                await supervisor.wait(cell, lambda cell: not cell.is_alive or cell.recovery is not self)
+                await supervisor.stop(cell)
                 continue
             cell.restarts += self.attempt > 0 and cell.incarnation > 0
             self._started.add(cell)

@@ -149,11 +149,17 @@ def _check_kinds(spec: Supervisor) -> None:
             raise InvalidSetting(f"children[{index}]", f"{child!r} is no child", remedy)
 
 
+_PARTIAL: Any = partial  # as Any, for the type of what it returns is not known
+
+
 def _has_parameter(start: Any, name: str) -> bool:
-    if isinstance(start, partial) and name in start.keywords:
-        return False  # the caller fixed it
+    fixed: dict[str, Any] = start.keywords if isinstance(start, _PARTIAL) else {}
     try:
         found = inspect.signature(start).parameters.get(name)
     except (TypeError, ValueError):  # not a callable, or a built-in without a signature
         return False
-    return found is not None and found.kind in (found.KEYWORD_ONLY, found.POSITIONAL_OR_KEYWORD)
+    return (
+        found is not None
+        and name not in fixed
+        and found.kind in (found.KEYWORD_ONLY, found.POSITIONAL_OR_KEYWORD)
+    )

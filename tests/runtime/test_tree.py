@@ -103,6 +103,9 @@ def test_a_file_puts_its_settings_over_the_programs(tmp_path: Path) -> None:
     settings = settings_of(app, us.Settings(pool_size=2, health_interval=9.0), _file(tmp_path, TREE))
     assert (2, 2.5, 0.01) == (settings.pool_size, settings.health_interval, settings.backoff.first)
     assert {"post": 3} == dict(settings.concurrency)
+    usual = us.Settings().shutdown
+    file = _file(tmp_path, f"[runtime]\nshutdown = {usual}")
+    assert usual == settings_of(app, us.Settings(shutdown=usual + 1), file).shutdown
 
 
 async def test_a_runtime_runs_in_a_tree_from_a_file(tmp_path: Path) -> None:

@@ -439,7 +439,7 @@ class Boss:
         self._done(plan)
 
     def _up(self, plan: Plan) -> bool:
-        if plan.going is not None and plan.going.state in ALIVE and plan.going.plan is plan:
+        if plan.going is not None and plan.going.state in ALIVE:
             return False
         plan.going = None
         while plan.rising is None or self._has_risen(plan, plan.rising):

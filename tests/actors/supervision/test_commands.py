@@ -121,17 +121,24 @@ async def test_a_removal_goes_on_though_nobody_waits(autojump_clock: MockClock) 
 
 async def test_a_stop_is_over_when_the_child_has_ended(autojump_clock: MockClock) -> None:
     """Even if it is started again at that very moment."""
-    diary = Diary()
-    spec = Supervisor("s", (diary.child("a"), Child("b", diary.drains("b", 1))), strategy="one_for_all")
-    async with open_supervisor(spec) as tree:
-        for _ in range(20):  # Trio runs what is due in a random order
-            with trio.fail_after(2):
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(tree.restart, "b")
-                    await trio.testing.wait_all_tasks_blocked()
-                    nursery.start_soon(tree.stop, "b")
-                    await trio.testing.wait_all_tasks_blocked()
-                    nursery.start_soon(tree.start, "b")
+
+    async def stop(tree: Tree, diary: Diary) -> None:
+        await tree.stop("a")
+        diary.write("told")
+
+    for _ in range(20):  # Trio runs what is due in a random order
+        diary = Diary()
+        child = Child("a", diary.readies("a", 3, cleanup=1))
+        tree = Tree(Supervisor("s", (child,), strategy="one_for_all"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tree.run)
+            await trio.sleep(1)
+            nursery.start_soon(stop, tree, diary)
+            await trio.sleep(0.5)
+            await tree.start("a")
+            assert [(0, "a starts"), (2, "a ends")] == diary.lines[:2]
+            assert {(2, "a starts"), (2, "told")} == set(diary.lines[2:4])
+            tree.request_stop()
 
 
 async def test_a_child_can_be_stopped_and_started_while_its_group_starts(autojump_clock: MockClock) -> None:
@@ -149,4 +156,25 @@ async def test_a_child_can_be_stopped_and_started_while_its_group_starts(autojum
         assert [(0, "a starts"), (2, "a ends"), (2, "a starts"), (5, "a is ready")] == diary.lines[:4]
         await trio.testing.wait_all_tasks_blocked()
         assert [(5, "b starts")] == diary.lines[4:]
+        tree.request_stop()
+
+
+async def test_what_joins_a_start_is_not_kept_waiting_by_what_comes_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    """A start of the group that waits for one child brings up another at once, if that comes before it."""
+    diary = Diary()
+    children = (diary.child("a"), Child("b", diary.readies("b", 10, cleanup=3)))
+    async with trio.open_nursery() as nursery:
+        tree = Tree(Supervisor("s", children, strategy="rest_for_one"))
+        nursery.start_soon(tree.run)
+        await trio.sleep(1)
+        nursery.start_soon(tree.stop, "b")
+        await tree.stop("a")
+        await trio.sleep(1)
+        nursery.start_soon(tree.restart, "a")
+        await trio.sleep(3)
+        assert [(1, "a ends"), (2, "a starts"), (4, "b ends"), (4, "b starts")] == diary.lines[2:]
+        with trio.fail_after(20):
+            await tree.start("b")
         tree.request_stop()

@@ -280,6 +280,12 @@ def test_a_file_can_override_the_runtime() -> None:
     assert Overrides() == load_configuration("", {}, Overrides).runtime
 
 
+def test_a_runtime_that_is_no_table_is_refused() -> None:
+    """As any other value of the wrong kind."""
+    with pytest.raises(InvalidFile, match="runtime: 3 is not a table; give the keys of Overrides"):
+        load_configuration("runtime = 3", {}, Overrides)
+
+
 def test_overrides_are_written_too() -> None:
     """Beside the tree."""
     overrides = Overrides(health_interval=5.0, session=Session(2.5))
@@ -292,6 +298,7 @@ def test_overrides_are_written_too() -> None:
     ("toml", "problem"),
     [
         ("concurrency = 1.9", "runtime.concurrency: 1.9 is not a whole number"),
+        ("session = 3", "runtime.session: 3 is not a table; give the keys of Session"),
         ("concurrency = true", "runtime.concurrency: True is not a whole number"),
         ("verbose = 'false'", "runtime.verbose: 'false' is not true or false"),
         ("health_interval = '5'", "runtime.health_interval: '5' is not a number"),

@@ -85,18 +85,19 @@ async def test_too_many_restarts_in_the_window_give_up_with_the_history(autojump
 
 
 async def test_the_history_holds_what_led_to_giving_up(autojump_clock: MockClock) -> None:
-    """Each failure that was answered by a restart; not that of a temporary child in between."""
+    """Each failure in the window that counted; not that of a temporary child in between."""
     diary = Diary()
     spec = Supervisor(
         "s",
-        (diary.child("a", 1, 2), Child("b", diary.runs("b", 2), "temporary")),
+        (diary.child("a", 1, 70, 2), Child("b", diary.runs("b", 72), "temporary")),
         max_restarts=1,
         within=60,
         backoff=AT_ONCE,
     )
     with pytest.raises(GaveUp) as caught:
         await supervise(spec)
-    assert ["s/a", "s/a"] == [each.path for each in caught.value.exceptions if isinstance(each, ChildFailed)]
+    failures = [each for each in caught.value.exceptions if isinstance(each, ChildFailed)]
+    assert [("s/a", 71), ("s/a", 73)] == [(each.path, each.at - diary.began) for each in failures]
 
 
 async def test_a_count_of_restarts_has_no_bound(autojump_clock: MockClock) -> None:
