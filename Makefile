@@ -7,6 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint con
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR: # half a .venv is none
 .PHONY: help setup demo test chaos check package examples bench lock clean
 
 help: ## List the targets

@@ -1,5 +1,6 @@
 """One error for every setting that cannot work: where it is, what is wrong, what to write instead."""
 
+import math
 from typing import Any, final
 
 from ._errors import UnderstudyError
@@ -50,8 +51,15 @@ def number(path: str, value: Any, *, above: float | None = None, least: float | 
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidSetting(path, f"{value!r} is not a number", f"give a number {bound}")
     fits = value > above if above is not None else value >= (least or 0)
-    if not fits or value in (float("inf"), float("-inf")):
+    if not fits or not _is_finite(value):
         raise InvalidSetting(path, f"{value!r} is out of bounds", f"give a finite number {bound}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def choice(path: str, value: Any, choices: tuple[str, ...]) -> None:

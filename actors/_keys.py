@@ -12,7 +12,8 @@ from ._errors import DefinitionError, InvalidKey
 
 MAX_NAME_BYTES: Final = 63
 MAX_KEY_BYTES: Final = 512
-MAX_VERSION: Final = 2**15 - 1
+MAX_VERSION: Final = 32_767
+"""What a stored version has room for: two bytes in every message and event."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 

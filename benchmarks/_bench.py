@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -90,6 +91,15 @@ def percentiles(seconds: Sequence[float]) -> Figures:
         "p50": median(ordered) * 1e3,
         "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1e3,
     }
+
+
+@contextmanager
+def snapshot_held(url: str) -> Generator[None]:
+    """Keep a transaction open that sees what is there now: no vacuum may remove what dies meanwhile."""
+    with psycopg.connect(url) as connection:
+        connection.execute("set transaction isolation level repeatable read")
+        connection.execute("select pg_current_snapshot()")
+        yield
 
 
 # ---- running ----

@@ -5,13 +5,14 @@ import random
 import time
 import tracemalloc
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import trio
 from attrs import define, frozen
 
 import understudy as us
-from benchmarks._bench import Figures, Stopwatch, on_trio, percentiles
+from benchmarks._bench import Figures, Stopwatch, on_trio, percentiles, snapshot_held
 from understudy.runtime import Settings
 from understudy.runtime.postgres import Connection
 
@@ -93,8 +94,11 @@ async def _committed(runtime: us.Runtime, url: str, keys: Iterable[int]) -> Figu
 
 
 @on_trio
-async def drain(url: str, *, count: int, concurrency: int = 8) -> Figures:
-    """From the commit that sends everything to the commit that acknowledges the last."""
+async def drain(url: str, *, count: int, concurrency: int = 8, dead: int = 0) -> Figures:
+    """From the commit that sends everything to the commit that acknowledges the last.
+
+    Before it, so many messages are drained whose dead rows a long transaction keeps in the table.
+    """
     app = us.App("bench", actors=[])
 
     @app.handler("work", concurrency=concurrency)
@@ -104,9 +108,12 @@ async def drain(url: str, *, count: int, concurrency: int = 8) -> Figures:
     async with us.open_runtime(app, database=url) as runtime:
         await burst(runtime, url, [us.Enqueue("work", Noop())])
         await until_committed(runtime, 1)
-        watch = await burst(runtime, url, [us.Enqueue("work", Noop())] * count)
-        await until_committed(runtime, count + 1)
-        return watch.figures(count)
+        with snapshot_held(url) if dead else nullcontext():
+            await burst(runtime, url, [us.Enqueue("work", Noop())] * dead)
+            await until_committed(runtime, dead + 1)
+            watch = await burst(runtime, url, [us.Enqueue("work", Noop())] * count)
+            await until_committed(runtime, dead + count + 1)
+            return watch.figures(count)
 
 
 @on_trio

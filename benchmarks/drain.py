@@ -5,6 +5,8 @@
 The worker is up and idle; one transaction sends everything. Timed is from there until the last
 acknowledgement is committed. The turns of actors beside it each decide and store an event. The peers that
 are slow drain less, so that a run stays short.
+
+The second table holds a transaction open that keeps the rows of messages drained before from being removed.
 """
 
 from benchmarks._bench import Column, Contender, Report, main, parser
@@ -34,12 +36,28 @@ def contenders(count: int) -> list[Contender]:
     ]
 
 
+def beside_dead_rows(count: int, dead: int) -> list[Contender]:
+    some = dead // 10  # or it takes longer than a round may
+    pgqueuer = "benchmarks.peers.pgqueuer"
+    return [
+        Contender("Understudy, fresh", OURS, "drain", {"count": count}),
+        Contender(f"Understudy, {dead:,} dead rows", OURS, "drain", {"count": count, "dead": dead}),
+        Contender("pgqueuer, fresh", pgqueuer, "drain", {"count": some}, "pgqueuer"),
+        Contender(
+            f"pgqueuer, {some:,} dead rows", pgqueuer, "drain", {"count": some, "dead": some}, "pgqueuer"
+        ),
+    ]
+
+
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--count", type=int, default=20_000, help="messages")
+    arguments.add_argument("--dead", type=int, default=300_000, help="dead rows that cannot be removed")
     given = arguments.parse_args()
 
     def measure(report: Report) -> None:
         report.compare("drain, a handler that does nothing", contenders(given.count), COLUMNS, ratio="rate")
+        title = "drain beside dead rows that a long transaction keeps"
+        report.compare(title, beside_dead_rows(given.count, given.dead), COLUMNS, ratio="rate")
 
     main("drain", given, measure)

@@ -173,11 +173,10 @@ class ActorHandler:
         settings = self.tools.settings
         slice_end = trio.current_time() + SLICE
         while True:
-            try:
-                self._take_in(self._inbox.receive_nowait())
-            except trio.WouldBlock:
-                if not await self._load_cold():
-                    break
+            if (signal := self._next_signal()) is not None:
+                self._take_in(signal)
+            elif not await self._load_cold():
+                break
             if len(self._turns.out) >= settings.batch // 2 or trio.current_time() > slice_end:
                 self._turns.hand_over()
                 await trio.lowlevel.checkpoint()
@@ -187,6 +186,13 @@ class ActorHandler:
         self._residents.passivate(settings.residents, idle)
         # If nothing comes any more, those that are left leave then.
         self._next_sweep = trio.current_time() + idle if self._residents else float("inf")
+
+    def _next_signal(self) -> HandlerSignal | None:
+        """Return what is in the inbox. Nothing is computed in here: its traceback would show the `except`."""
+        try:
+            return self._inbox.receive_nowait()
+        except trio.WouldBlock:
+            return None
 
     async def _drain(self) -> None:
         """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""

@@ -17,7 +17,7 @@ from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id
 from ._posting import Posting, UnknownQueue
 from ._replying import read_outcome
-from ._signals import LocalAsk
+from ._signals import LocalAsk, Look
 
 
 @frozen
@@ -71,10 +71,12 @@ class Asking:
         ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
-        after = parts.count.by_queue.get(question.actor, 0)
+        after = parts.count.before_an_ask(question.actor)
         encoded = self.posting.sender.encoded(parts.app.codec.encode_command(question.command))
         ask = LocalAsk(question.key, *encoded, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
+        if question.actor in parts.count.elsewhere:
+            parts.tools.fetcher.send_nowait(Look())
         return await promise.wait()
 
     async def _ask_elsewhere(self, question: Question) -> Any:

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import Any, final
+
+from understudy.actors import UnderstudyError
 
 from ._rows import Message, Rare
 
 _LONGEST = 4000
+
+
+@final
+class TurnExited(UnderstudyError):
+    """A handler or a decider, or something it called, wanted to end the process: that fails its turn only."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return (
+            f"the turn called sys.exit({self.code!r}), which ends no process here; let it raise what is wrong"
+        )
 
 
 def retry_part(kind: str, message: Message, error: BaseException, delay: float | None) -> Rare:
@@ -43,6 +59,11 @@ def _identity(message: Message) -> dict[str, Any]:
         "id": message.id,
         "attempts": message.attempts + 1,
     }
+
+
+def cause(error: BaseException) -> BaseException | None:
+    """Return an error whose traceback is worth logging: user code's; our own errors say what to do."""
+    return None if isinstance(error, UnderstudyError) else error
 
 
 def text_of(error: BaseException) -> str:

@@ -264,13 +264,14 @@ class Fetcher:
         sent = dict(self.sent)  # as of before the read: it sees what these commits sent
         look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
         self.reads += 1
+        looked = {cursor.lane.queue for cursor, _ in plan}
         self.clock.set(look.server_time)
         self._advance(plan, look)
         for queue, mailbox in list(self._mailboxes.items()):
             mailbox.cursors = merge(mailbox.cursors)
             self._end_rereads(mailbox)
             number = sent.get(queue, 0)
-            if mailbox.caught_up and number > mailbox.covered:
+            if queue in looked and mailbox.caught_up and number > mailbox.covered:
                 mailbox.covered = number
                 self._hand_out(mailbox, Page(covers=number))
 

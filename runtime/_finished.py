@@ -83,6 +83,15 @@ class Promise:
 
 
 @define(eq=False)
+class Totals:
+    """What a runtime has committed: transactions, turns and sends in them, and events."""
+
+    commits: int = 0
+    turns: int = 0
+    events: int = 0
+
+
+@define(eq=False)
 class Finished:
     """One unit of commit.
 

@@ -14,7 +14,7 @@ from understudy.actors import App, InvalidSetting, Stopping
 from ._actor_handler import ActorHandler
 from ._clock import StoreClock
 from ._fetcher import Fetcher
-from ._finished import Finished
+from ._finished import Finished, Totals
 from ._listener import Listener
 from ._queue_handler import QueueHandler
 from ._scheduler import Scheduler
@@ -45,6 +45,7 @@ class Parts:
     clock: StoreClock = field(factory=StoreClock)
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)
+    totals: Totals = field(factory=Totals)
     owned: set[str] = field(factory=set[str])
     asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
         factory=dict[str, trio.MemorySendChannel[HandlerSignal]]
@@ -74,12 +75,21 @@ class Parts:
                 to_scheduler.send_nowait(None)
 
         store, settings = self.store, self.settings
-        self.tools = Tools(self.app, store, settings, self.clock, self.outbox, to_fetcher, self.random)
+        self.tools = Tools(
+            self.app, store, settings, self.clock, self.outbox, to_fetcher, self.random, self.totals
+        )
         self.fetcher = Fetcher(
             store, settings, self.process, self.clock, fetcher_inbox, self.owned, self.count.by_queue
         )
         self.writer = Writer(
-            store, writer_inbox, to_fetcher, self.count, self.owned, settings.batch, wake_scheduler
+            store,
+            writer_inbox,
+            to_fetcher,
+            self.count,
+            self.owned,
+            settings.batch,
+            wake_scheduler,
+            self.totals,
         )
         self.listener = Listener(
             store, settings, self.process, to_fetcher, self.wake_askers, wake_scheduler, self.look_for_resumed

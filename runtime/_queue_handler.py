@@ -28,7 +28,7 @@ from understudy.actors import (
     judge,
 )
 
-from ._failing import dead_part, retry_part, text_of
+from ._failing import TurnExited, cause, dead_part, retry_part, text_of
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
 from ._lines import Lines
@@ -354,16 +354,21 @@ class QueueHandler:
         except TurnConflict as conflict:
             _log.warning("%s was handled elsewhere: %s", _name(finished.subject), conflict)
             return Verdict.LOST
+        self.tools.totals.commits += 1
+        self.tools.totals.turns += 1
         self.tools.fetcher.send_nowait(Look())
         return Verdict.COMMITTED
 
     async def _run(self, running: Any) -> None:
         limit = self.tools.app.limits.turn_seconds
-        if limit is None:
-            await running
-            return
-        with trio.move_on_after(limit) as patience:
-            await running
+        try:
+            if limit is None:
+                await running
+                return
+            with trio.move_on_after(limit) as patience:
+                await running
+        except SystemExit as error:
+            raise TurnExited(error.code) from error
         if patience.cancelled_caught:
             raise TurnTooLong(f"the handler was cancelled after {limit:g} s, the limit of its app's turns")
 
@@ -376,7 +381,7 @@ class QueueHandler:
             self._hand_over(Finished(self._send, message.fence, message, subject=message))
             return None
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(message), text_of(error), exc_info=error)
+            _log.error("%s is a dead letter: %s", _name(message), text_of(error), exc_info=cause(error))
             self._note(message, dead_part(message, error))
             return None
         blocks = message.key is not None and definition.on_failure != "skip"

@@ -6,7 +6,7 @@ slotted classes: an attrs-frozen class costs a microsecond to make.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -80,13 +80,9 @@ class Rare(NamedTuple):
     row: Mapping[str, Any]
 
 
-class StoredEvent(NamedTuple):
-    """One event as the journal holds it."""
-
-    seq: int
-    type: str
-    version: int
-    payload: str
+StoredEvent: TypeAlias = tuple[int, str, int, str]
+"""One event as the journal holds it: sequence number, type, version, payload. A row as it was read, so that a
+replay makes nothing else of it."""
 
 
 @frozen

@@ -6,8 +6,8 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -22,6 +22,7 @@ from understudy.actors import (
     InvalidSetting,
     Tell,
     Tree,
+    UnderstudyError,
     actor_name,
     check_key,
     open_supervisor,
@@ -48,7 +49,7 @@ S = TypeVar("S")
 @final
 @frozen
 class RuntimeStatistics:
-    """What the writer of a runtime has committed since it was opened.
+    """What a runtime has committed since it was opened.
 
     Attributes:
         commits: Transactions.
@@ -135,6 +136,7 @@ class Runtime:
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
+        self._is_open = False
 
     async def run(self, *, task_status: trio.TaskStatus[Runtime] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled, or until its tree gives up; for `nursery.start`.
@@ -150,7 +152,27 @@ class Runtime:
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
-        """Run for the length of a block, as `open_runtime` does."""
+        """Run for the length of a block, as `open_runtime` does.
+
+        Raises:
+            UnderstudyError: It is open already.
+        """
+        with self._being_open():
+            async with self._working():
+                yield
+
+    @contextmanager
+    def _being_open(self) -> Generator[None]:
+        if self._is_open:
+            raise UnderstudyError("this runtime is open already: for a second one make another Runtime(app)")
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncGenerator[None]:
         async with open_place(self._place, self.settings, self.app.name, self.process) as store:
             await check_drift(self.app, store, self.settings.drift)
             parts = Parts(self.app, store, self.settings, self.process)
@@ -160,7 +182,7 @@ class Runtime:
                     self._running = _Running(parts, tree, Posting(parts))
                     try:
                         yield
-                    except Exception as error:
+                    except BaseException as error:
                         raised = error
                         raise
             except BaseExceptionGroup as group:
@@ -461,13 +483,13 @@ class Runtime:
 
     def statistics(self) -> RuntimeStatistics:
         """Return what has been committed since the runtime was opened."""
-        writer = self._now.parts.writer
+        totals = self._now.parts.totals
         actors = {
             name: handler.statistics()
             for name, handler in self._now.parts.handlers.items()
             if isinstance(handler, ActorHandler)
         }
-        return RuntimeStatistics(writer.commits, writer.turns, writer.events, actors)
+        return RuntimeStatistics(totals.commits, totals.turns, totals.events, actors)
 
     @property
     def store(self) -> Store:

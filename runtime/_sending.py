@@ -20,6 +20,8 @@ class Sender:
         self._codec = app.codec
         self._partitions = partitions
         self._limit = payload_limit
+        # A character has at most four bytes: only a text that may be too long is counted.
+        self._surely_fits = payload_limit // 4
 
     def rows(
         self, effects: Iterable[Tell | Enqueue], trail: Trail | None, ours: Mapping[str, str] = _NOTHING
@@ -38,34 +40,35 @@ class Sender:
         """
         now: list[SendRow] = []
         later: list[Rare] = []
+        usual = None if trail is None else trail.headers
         for effect in effects:
-            row = self._row(effect, trail, ours)
+            if type(effect) is not Tell and type(effect) is not Enqueue:
+                raise EffectError(f"{effect!r:.80} is no message; send Tell(...) or Enqueue(...)")
+            name, version, write = self._codec.command_writer(type(effect.command))
+            payload = write(effect.command)
+            if len(payload) > self._surely_fits:
+                self._check(name, payload)
+            key, headers = effect.key, usual
+            if effect.headers or ours:
+                headers = around(effect.headers, ours) if trail is None else trail.around(effect.headers)
+            partition = partition_of(key, self._partitions)
+            row = SendRow(effect.queue, partition, effect.priority, key, name, version, payload, headers)
             if effect.delay is None and effect.at is None:
                 now.append(row)
             else:
                 later.append(_scheduled(effect, row))
         return now, later
 
-    def _row(self, effect: Tell | Enqueue, trail: Trail | None, ours: Mapping[str, str]) -> SendRow:
-        if type(effect) is not Tell and type(effect) is not Enqueue:
-            raise EffectError(f"{effect!r:.80} is no message; send Tell(...) or Enqueue(...)")
-        name, version, payload = self.encoded(self._codec.encode_command(effect.command))
-        headers: str | None
-        if effect.headers or ours:
-            headers = around(effect.headers, ours) if trail is None else trail.around(effect.headers)
-        else:
-            headers = None if trail is None else trail.headers
-        partition = partition_of(effect.key, self._partitions)
-        return SendRow(effect.queue, partition, effect.priority, effect.key, name, version, payload, headers)
-
     def encoded(self, encoded: Encoded) -> Encoded:
         """Check the size of what was encoded."""
-        # A character has at most four bytes: only a text that may be too long is counted.
-        if len(encoded.payload) * 4 > self._limit:
-            size = len(encoded.payload.encode())
-            if size > self._limit:
-                raise PayloadTooLarge(encoded.name, size, self._limit)
+        if len(encoded.payload) > self._surely_fits:
+            self._check(encoded.name, encoded.payload)
         return encoded
+
+    def _check(self, name: str, payload: str) -> None:
+        size = len(payload.encode())
+        if size > self._limit:
+            raise PayloadTooLarge(name, size, self._limit)
 
 
 def _scheduled(effect: Tell | Enqueue, row: SendRow) -> Rare:

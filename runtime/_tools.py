@@ -11,7 +11,7 @@ from attrs import frozen
 from understudy.actors import App
 
 from ._clock import StoreClock
-from ._finished import Finished
+from ._finished import Finished, Totals
 from ._settings import Settings
 from ._signals import FetcherSignal
 from ._store import Store
@@ -25,6 +25,7 @@ class Tools:
         outbox: To the writer.
         fetcher: To the fetcher.
         random: The dice for the jitter of retries.
+        totals: What was committed, counted.
     """
 
     app: App
@@ -34,3 +35,4 @@ class Tools:
     outbox: trio.MemorySendChannel[Sequence[Finished]]
     fetcher: trio.MemorySendChannel[FetcherSignal]
     random: Random
+    totals: Totals

@@ -19,6 +19,7 @@ from understudy.actors import (
 from understudy.actors.codec import reply_type
 
 from ._clock import StoreClock
+from ._failing import TurnExited
 from ._guard import Guard, PurityError
 from ._headers import ONCE, asked, once_id, parse, trail
 from ._replying import first_reply_part, reply_part
@@ -67,7 +68,10 @@ class Turning:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
         decision = Decision()
         try:
-            return self._compute(resident, work, decision)
+            try:
+                return self._compute(resident, work, decision)
+            except SystemExit as error:
+                raise TurnExited(error.code) from error
         except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             spoilt = decision.touched or isinstance(error, PurityError)
             return Computed([], [], [], None, False, error, spoilt)

@@ -27,7 +27,7 @@ from attrs import define, field
 
 from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
 
-from ._failing import dead_part, park_part, retry_part, text_of
+from ._failing import cause, dead_part, park_part, retry_part, text_of
 from ._finished import Finished, NotOwner, Repeated, Settled, Verdict
 from ._headers import ONCE, asked, once_id, parse
 from ._replying import copy_part, error_part, first_error_part
@@ -181,7 +181,7 @@ class Turns:
             return
         error = outcome.error
         if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", _name(work), text_of(error), exc_info=_cause(error))
+            _log.error("%s is a dead letter: %s", _name(work), text_of(error), exc_info=cause(error))
             part = dead_part(work, error)
         else:
             _log.warning("%s failed, retry in %.1f s: %s", _name(work), outcome.delay_seconds, text_of(error))
@@ -365,8 +365,3 @@ def _keeps_its_row(finished: Finished) -> bool:
 def _name(message: Message) -> str:
     where = f"{message.queue}/{message.key}"
     return f"message {message.id} ({message.type} to {where}, attempt {message.attempts + 1})"
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """The traceback is worth printing when user code raised; our own errors say what to do."""
-    return None if isinstance(error, UnderstudyError) else error

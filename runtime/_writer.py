@@ -17,7 +17,7 @@ from attrs import define, field
 
 from understudy.actors import OutcomeUnknown, Stopping
 
-from ._finished import Finished, NotOwner, Settled, Verdict
+from ._finished import Finished, NotOwner, Settled, Totals, Verdict
 from ._rows import Committed, Conflict, Rare
 from ._signals import FetcherSignal, Look
 from ._store import Store, WriteSession
@@ -35,6 +35,16 @@ class SendCount:
 
     commits: int = 0
     by_queue: dict[str, int] = field(factory=dict[str, int])
+    elsewhere: set[str] = field(factory=set[str])
+    """Queues that were sent to in transactions of callers: nobody says when those commit."""
+
+    def before_an_ask(self, queue: str) -> int:
+        """Return the number of the latest commit whose messages go before an ask of now."""
+        if queue in self.elsewhere:
+            # As if something had just been sent: what is visible at the next look goes before it.
+            self.commits += 1
+            self.by_queue[queue] = self.commits
+        return self.by_queue.get(queue, 0)
 
 
 @define(eq=False)
@@ -56,9 +66,7 @@ class Writer:
     owned: set[str]
     batch: int
     on_schedule: Callable[[], None]
-    commits: int = 0
-    turns: int = 0
-    events: int = 0
+    totals: Totals
     committed: trio.Event = field(factory=trio.Event)
 
     async def run(
@@ -150,9 +158,9 @@ class Writer:
 
     def _tell_of(self, turns: Sequence[Finished]) -> None:
         """Say what committed: first where messages went, then the verdicts."""
-        self.commits += 1
-        self.turns += len(turns)
-        self.events += sum(len(turn.events) for turn in turns)
+        self.totals.commits += 1
+        self.totals.turns += len(turns)
+        self.totals.events += sum(len(turn.events) for turn in turns)
         queues = {send.queue for turn in turns for send in turn.sends}
         if queues:
             self.count.commits += 1

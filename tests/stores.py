@@ -226,10 +226,12 @@ def retry_part(kind: str, message: Message, **more: Any) -> Rare:
     return Rare(kind, {**identity, **more})
 
 
-def snapshot_part(seq: int, *, keep: int = 1, version: int = 1, key: str = "a") -> Rare:
+def snapshot_part(
+    seq: int, *, keep: int = 1, version: int = 1, key: str = "a", state: str | None = None
+) -> Rare:
     """A snapshot of the actor of `event_row`."""
     row = {"actor": "account", "key": key, "seq": seq, "state_version": version}
-    return Rare("snapshots", {**row, "state": f'{{"seq":{seq}}}', "keep": keep})
+    return Rare("snapshots", {**row, "state": state or f'{{"seq":{seq}}}', "keep": keep})
 
 
 def numbers(rows: Iterable[Row]) -> list[int]:

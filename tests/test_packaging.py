@@ -81,6 +81,24 @@ def test_make_lists_its_targets() -> None:
         assert f"make {target}" in done.stdout
 
 
+def test_a_half_made_environment_is_made_anew(tmp_path: Path) -> None:
+    """When making it fails half-way, the next `make` does not take what is there for one."""
+    (tmp_path / "tools").mkdir()
+    for name in ("Makefile", "tools/find-python", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\n"{sys.executable}" "$@" $([ "$1 $2" = "-m venv" ] && echo --without-pip) || exit\n'
+        '[ "$1 $2" != "-m venv" ]\n'
+    )
+    python.chmod(0o755)
+    command = ["make", ".venv/bin/python", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert f"Setting up .venv with {python}" in done.stdout
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv/bin/python").exists()
+
+
 def _find_python(folder: Path, version: str, *, venv: bool = True) -> subprocess.CompletedProcess[str]:
     """Look for an interpreter where `python3` is one that says it has this version."""
     major, minor, patch = version.split(".")

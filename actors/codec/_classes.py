@@ -15,6 +15,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from .._message import spec_of
+from ._direct import is_direct
 from ._mismatch import Mismatch, at_step, expected
 from ._shape import Decode, Describe, Encode, Shape
 
@@ -61,6 +62,10 @@ def class_shape(hint: Any, fields: list[Field], mode: Mode, *, located: bool) ->
         runtime=(cls,),
         tag=spec.name if spec else cls.__name__,
         also=spec.aliases if spec else (),
+        direct=mode == "tolerant"
+        and hint is cls
+        and _is_frozen(cls)
+        and is_direct(cls, [each.shape for each in fields]),
     )
 
 

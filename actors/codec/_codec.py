@@ -13,7 +13,7 @@ from ._compiled import Decoder, Encoder
 from ._fingerprint import Fingerprint
 from ._replies import Replies
 from ._states import States
-from ._table import Table, path
+from ._table import Table, Writer, path
 
 
 @final
@@ -143,6 +143,14 @@ class Codec:
         """
         events = self._events
         return (events.readers.get((name, version)) or events.reader(name, version, payload))(payload)
+
+    def command_writer(self, cls: type) -> Writer:
+        """Return the name and version of a class of commands, and the function that writes them, for batches.
+
+        Raises:
+            DefinitionError: It has no `@command`.
+        """
+        return self._commands.writers.get(cls) or self._commands.writer(cls)
 
     def event_encoder(self, cls: type) -> Encoder:
         """Return the function that writes events of one class, for batches."""

@@ -10,7 +10,7 @@ import attrs
 
 from .._errors import Kind, Undecodable, Unencodable
 from .._message import Upcaster
-from ._json import NoJson, dumps, loads
+from ._json import NoJson, dumps, loads, reader_of
 from ._mismatch import Mismatch
 from ._shape import Shape
 
@@ -86,7 +86,19 @@ def decoder(
                 label, payload, _explain(located, lambda found: found.decode(upcast(payload)), error)
             )
 
-    return read_old if upcasters or unwrap else read
+    if upcasters or unwrap:
+        return read_old
+    return _direct(reader_of(shape.runtime[0]), read) if shape.direct else read
+
+
+def _direct(quick: Decoder, thorough: Decoder) -> Decoder:
+    def read(payload: str) -> Any:
+        try:
+            return quick(payload)
+        except Exception:  # noqa: BLE001  # the other way decides, and says what is wrong
+            return thorough(payload)
+
+    return read
 
 
 def _explain(located: Located, attempt: Callable[[Shape], object], error: Exception) -> Exception:

@@ -32,7 +32,7 @@ def list_shape(item: Shape, *, located: bool) -> Shape:
             expected("a list", raw)
         return convert(read, raw)
 
-    return Shape(encode, decode, _around("list", item), (list,), "list")
+    return Shape(encode, decode, _around("list", item), (list,), "list", direct=item.direct)
 
 
 def tuple_shape(item: Shape, *, located: bool) -> Shape:
@@ -50,7 +50,7 @@ def tuple_shape(item: Shape, *, located: bool) -> Shape:
             expected("a list", raw)
         return tuple(convert(read, raw))
 
-    return Shape(encode, decode, _around("tuple", item), (tuple,), "tuple")
+    return Shape(encode, decode, _around("tuple", item), (tuple,), "tuple", direct=item.direct)
 
 
 def fixed_tuple_shape(items: tuple[Shape, ...]) -> Shape:

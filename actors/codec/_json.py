@@ -4,6 +4,7 @@ msgspec, because it is the only fast one that is exact: orjson refuses an int be
 reads one as a float without a word. `benchmarks/codec.py` compares them.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,15 @@ NoJson: Final = msgspec.DecodeError
 def dumps(raw: Any) -> str:
     """Write JSON text. A lone surrogate is an error: no encoding has room for it."""
     return _encode(raw).decode()
+
+
+def reader_of(cls: type) -> Callable[[str], Any]:
+    """Return the function that makes an object of a class from JSON text. It calls no `__init__`.
+
+    Raises:
+        Exception: It cannot read that class.
+    """
+    return msgspec.json.Decoder(cls).decode
 
 
 def loads(text: str) -> Any:

@@ -174,15 +174,18 @@ def _plain(
     decode: Decode,
     native: tuple[type, ...],
     key: tuple[Encode, Decode] | None = None,
+    *,
+    direct: bool = False,
 ) -> Shape:
-    return Shape(encode, decode, constant(cls.__name__), (cls,), cls.__name__, native=native, as_key=key)
+    name = cls.__name__
+    return Shape(encode, decode, constant(name), (cls,), name, native=native, as_key=key, direct=direct)
 
 
 INT: Final = _plain(
-    int, _encode_int, _decode_int, (int,), (lambda value: str(_encode_int(value)), _parse_int)
+    int, _encode_int, _decode_int, (int,), (lambda value: str(_encode_int(value)), _parse_int), direct=True
 )
-STR: Final = _plain(str, _encode_str, _decode_str, (str,), (_encode_str, _decode_str))
-BOOL: Final = _plain(bool, _encode_bool, _decode_bool, (bool,))
+STR: Final = _plain(str, _encode_str, _decode_str, (str,), (_encode_str, _decode_str), direct=True)
+BOOL: Final = _plain(bool, _encode_bool, _decode_bool, (bool,), direct=True)
 FLOAT: Final = _plain(float, encode_float, decode_float, (float,))
 NONE: Final = Shape(_encode_none, _decode_none, constant("None"), (type(None),), "None", native=(type(None),))
 

@@ -28,6 +28,7 @@ class Shape:
         tag: Its name as a member of a union.
         as_key: How it is written and read as a key of a JSON object, if it can be one.
         also: Other tags that are read.
+        direct: Whether msgspec alone reads it, exactly as `decode` does.
     """
 
     encode: Encode
@@ -38,6 +39,7 @@ class Shape:
     native: tuple[type, ...] = ()
     as_key: tuple[Encode, Decode] | None = None
     also: tuple[str, ...] = ()
+    direct: bool = False
 
 
 def constant(text: str) -> Describe:

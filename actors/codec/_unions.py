@@ -67,6 +67,7 @@ def _optional(inner: Shape) -> Shape:
         (*inner.runtime, _NONE),
         inner.tag,
         native=(*inner.native, _NONE) if inner.native else (),
+        direct=inner.direct,
     )
 
 

@@ -11,6 +11,7 @@ from ._configuration import load_configuration as load_configuration
 from ._configuration import load_tree as load_tree
 from ._configuration_errors import InvalidFile as InvalidFile
 from ._drawing import draw as draw
+from ._errors import CancelledByNobody as CancelledByNobody
 from ._errors import ChildDown as ChildDown
 from ._errors import ChildFailed as ChildFailed
 from ._errors import EndedUnexpectedly as EndedUnexpectedly

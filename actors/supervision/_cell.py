@@ -13,6 +13,7 @@
 | parked        | stays down until it is resumed                             | no    |
 """
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -70,6 +71,7 @@ class Cell:
     inner: "RunningSupervisor | None" = None
     report_at: float = float("inf")
     reported: bool = False
+    is_leaving: bool = False
     # While it is to be started:
     recovery: "Recovery | None" = None
     _changed: trio.Event | None = None
@@ -189,4 +191,7 @@ class Cell:
             given["task_status"] = task_status
         if self.spec.takes_stopping:
             given["stopping"] = self.stopping
-        await self.spec.start(*self.args, **given)
+        begun: object = self.spec.start(*self.args, **given)
+        if not inspect.isawaitable(begun):
+            raise TypeError(f"the start function of {self.path!r} is not async: it returned {begun!r}")
+        await begun

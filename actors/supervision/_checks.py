@@ -85,7 +85,9 @@ def check_names(children: "tuple[Spec, ...]") -> None:
 
 def _check_shutdown(shutdown: Any) -> None:
     if isinstance(shutdown, str):
-        choice("shutdown", shutdown, ("forever", "brutal"))
+        if shutdown not in ("forever", "brutal"):
+            remedy = 'give a number of seconds above 0, "forever" or "brutal"'
+            raise InvalidSetting("shutdown", f"{shutdown!r} is neither seconds nor a word for them", remedy)
     elif shutdown in (0, 0.0) and shutdown is not False:
         raise InvalidSetting("shutdown", "0 seconds is no time at all", 'give seconds above 0, or "brutal"')
     else:
@@ -144,7 +146,11 @@ def _check_intensity(spec: "Supervisor") -> None:
 def _limit(given: Any) -> int | None:
     if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 0):
         return given
-    raise InvalidSetting("max_restarts", f"{given!r} is not a count", "give 0 or more, or None for no limit")
+    raise InvalidSetting(
+        "max_restarts",
+        f"{given!r} is not a count",
+        'give 0 or more, or None (in a file "unlimited") for no limit',
+    )
 
 
 def most_failures(spec: "Supervisor") -> int | None:

@@ -12,18 +12,14 @@ def begin_restart(supervisor: RunningSupervisor, cell: Cell) -> list[Cell]:
     names = affected_by(cell.name, supervisor.spec)
     others = supervisor.startable(names)
     cells = [each for each in map(supervisor.cells.__getitem__, names) if each is cell or each in others]
-    supervisor.recover(Recovery(cells, forced={cell}))
+    _recover(supervisor, cells, cell)
     return cells
 
 
 def begin_start(supervisor: RunningSupervisor, cell: Cell) -> None:
-    """Start a child that is down; if its group is on the way up, with the group."""
-    if cell.is_alive or cell.is_pending:
-        return
-    if supervisor.latest is not None and supervisor.latest.can_be_joined:
-        supervisor.latest.join(cell)
-    else:
-        supervisor.recover(Recovery([cell], forced={cell}))
+    """Start a child that is down, or is being stopped for good."""
+    if _is_going(cell) or not (cell.is_alive or cell.is_pending):
+        _recover(supervisor, [cell], cell)
 
 
 def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> list[Cell]:
@@ -31,8 +27,23 @@ def begin_resume(supervisor: RunningSupervisor, cell: Cell) -> list[Cell]:
     alone = supervisor.spec.strategy == "one_for_one"
     cells = [cell] if alone else [each for each in supervisor.cells.values() if each.state == "parked"]
     supervisor.records.forget(cells)
-    supervisor.recover(Recovery(cells, forced={cell}))
+    _recover(supervisor, cells, cell)
     return cells
+
+
+def _recover(supervisor: RunningSupervisor, cells: list[Cell], cell: Cell) -> None:
+    """Bring these up; if all are down and their group is on the way up, with it, each in its place."""
+    latest = supervisor.latest
+    are_down = all(_is_going(each) or not (each.is_alive or each.is_pending) for each in cells)
+    if latest is not None and latest.can_be_joined and are_down:
+        for each in cells:
+            latest.join(each)
+    else:
+        supervisor.recover(Recovery(cells, forced={cell}))
+
+
+def _is_going(cell: Cell) -> bool:
+    return cell.state == "stopping" and cell.recovery is None
 
 
 def begin_add(supervisor: RunningSupervisor, name: str, args: tuple[object, ...]) -> Cell:
@@ -53,8 +64,15 @@ async def stop_child(supervisor: RunningSupervisor, cell: Cell) -> None:
         cell.recovery.release(cell)
     if cell.is_alive:
         await supervisor.stop(cell)
-    elif cell.is_pending or cell.state == "parked":
-        cell.become("stopped")
+    elif cell.state != "failed":
+        cell.become("stopped")  # one that had finished too: else it came back with its group
+
+
+async def remove_child(supervisor: RunningSupervisor, cell: Cell) -> None:
+    """Stop a child of a dynamic supervisor, which is then forgotten, unless somebody starts it again."""
+    cell.is_leaving = True
+    await stop_child(supervisor, cell)
+    supervisor.forget_if_leaving(cell)
 
 
 async def wait_ready(cell: Cell, *others: Cell) -> None:

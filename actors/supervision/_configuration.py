@@ -134,11 +134,10 @@ def _name_of(source: str | Path) -> str:
 
 
 def _parse(source: str | Path) -> dict[str, Any]:
-    text = source.read_text("utf-8") if isinstance(source, Path) else source
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        problem = InvalidSetting("toml", str(error), "correct the syntax")
+        return tomllib.loads(source.read_text("utf-8") if isinstance(source, Path) else source)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = InvalidSetting("toml", str(error), "correct the syntax; TOML is text in UTF-8")
         raise InvalidFile(_name_of(source), [problem]) from None
 
 

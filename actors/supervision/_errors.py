@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, final
 
+import trio
+
 from .._errors import UnderstudyError
 
 
@@ -91,6 +93,25 @@ class EndedUnexpectedly(SupervisionError):
 
 
 @final
+class CancelledByNobody(SupervisionError):
+    """A child raised `trio.Cancelled`, and it had not been cancelled: it was one that somebody had kept.
+
+    Args:
+        path: The child.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"child {self.path!r} raised trio.Cancelled although nobody had cancelled it; "
+            "never keep a trio.Cancelled to raise it elsewhere"
+        )
+
+
+@final
 class ChildFailed(SupervisionError, ExceptionGroup[Exception]):
     """One failure of one child: a group of one, that names child, attempt and time.
 
@@ -150,3 +171,26 @@ class GaveUp(SupervisionError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (GaveUp, (self.path, self.reason, self.exceptions))
+
+
+def failure_in(error: BaseException, path: str) -> Exception | None:
+    """Return what a child failed with; None if it is more than the failure of one child.
+
+    Args:
+        error: What came out of the child, which is not its own cancellation.
+        path: The child.
+    """
+    if isinstance(error, Exception):
+        return error
+    stray, rest = _without_cancellation(error)
+    if rest is None:
+        nobody = CancelledByNobody(path)
+        nobody.__cause__ = stray
+        return nobody
+    return rest if isinstance(rest, Exception) else None
+
+
+def _without_cancellation(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)
+    return (error, None) if isinstance(error, trio.Cancelled) else (None, error)

@@ -1,13 +1,13 @@
 """What a supervisor remembers and tells: failures, windows, attempts, events and log lines."""
 
 import logging
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import attrs
 import trio
 
+from .._errors import UnderstudyError
 from ._cell import Cell
 from ._errors import ChildFailed, GaveUp
 from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
@@ -16,8 +16,6 @@ from ._spec import Supervisor
 from ._stack import stack_of
 
 log = logging.getLogger("understudy.supervision")
-
-_REMEMBERED = 16  # failures that are kept when restarts are not limited
 
 
 @attrs.define(eq=False)
@@ -31,13 +29,9 @@ class Records:
     path: str
     hub: EventHub
     whole_since: float | None = attrs.field(default=None, init=False)
-    _failures: deque[ChildFailed] = attrs.field(init=False)
+    _failures: list[ChildFailed] = attrs.field(factory=list[ChildFailed], init=False)
     _window: tuple[float, ...] = attrs.field(default=(), init=False)
     _attempts: int = attrs.field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        limit = self.spec.max_restarts
-        self._failures = deque(maxlen=_REMEMBERED if limit is None else limit + 1)
 
     # History, for decisions
 
@@ -91,13 +85,25 @@ class Records:
         """Tell everybody who listens."""
         self.hub.emit(event)
 
-    def note_failure(self, cell: Cell, error: Exception, attempt: int) -> None:
-        """Keep and tell a failure; `attempt` is 0 for an error during the stop, which counts for nothing."""
+    def note_failure(self, cell: Cell, error: Exception, attempt: int, *, counts: bool = False) -> None:
+        """Keep and tell a failure.
+
+        Args:
+            cell: The child.
+            error: Its error.
+            attempt: Failures in a row, this one included; 0 for an error during the stop.
+            counts: Whether the child is to be restarted, so that the failure may lead to giving up.
+        """
         now = trio.current_time()
         failure = cell.failure = ChildFailed(cell.path, attempt, now, datetime.now(UTC), [error])
-        if attempt > 0:
-            self._failures.append(failure)
-        log.error("%s", failure.message, exc_info=error)
+        if counts and self.spec.max_restarts is not None and self.spec.on_exhausted == "escalate":
+            recent = (each for each in self._failures if now - each.at <= self.spec.within)
+            self._failures = [*recent, failure]
+        if isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup):
+            # It says what is wrong and what to do: where it was raised is of no interest.
+            log.error("%s: %s", failure.message, error)
+        else:
+            log.error("%s", failure.message, exc_info=error)
         self.emit(ChildCrashed(cell.path, now, error, attempt))
 
     def note_parked(self, cell: Cell) -> None:

@@ -55,6 +55,8 @@ class Recovery:
             self.cells = [cell for cell in everybody if cell.name in mine or id(cell.recovery) in olds]
         for old in olds.values():
             self.is_first = self.is_first or old.is_first
+            # Somebody waits for these, and nothing else would start them.
+            self.forced |= {cell for cell in old.forced if cell.recovery is old}
             old.scope.cancel()
         for cell in self.cells:
             cell.recovery = self
@@ -68,7 +70,7 @@ class Recovery:
         """Let one more cell come up with these, in its place."""
         self.forced.add(cell)
         cell.recovery = self
-        cell.become("waiting")
+        cell.become(cell.state if cell.is_alive else "waiting")
 
     def has_started(self, cell: Cell) -> bool:
         """Whether it has begun to bring this cell up, and does not have to take it down first."""
@@ -122,11 +124,29 @@ class Recovery:
 
     async def _bring_up(self, supervisor: "RunningSupervisor") -> None:
         while (cell := self._next(supervisor)) is not None:
+            if cell.is_alive:  # it joined while somebody was stopping it
+                await supervisor.wait(cell, lambda cell: not cell.is_alive or cell.recovery is not self)
+                continue
             cell.restarts += self.attempt > 0 and cell.incarnation > 0
             self._started.add(cell)
-            await supervisor.start(cell)
+            await self._start(supervisor, cell)
         self.is_done = True
+
+    async def _start(self, supervisor: "RunningSupervisor", cell: Cell) -> None:
+        """Start a child, and return when it is ready, or down for good, or to be started here once more."""
+        before = cell.times_ready
+        supervisor.spawn(cell)
+        # A child that fails as soon as it is ready was ready, and one that was stopped may have joined again:
+        # else nobody would ever stop waiting for it.
+        await supervisor.wait(
+            cell,
+            lambda cell: (
+                cell.is_settled
+                or cell.times_ready > before
+                or (cell.recovery is self and cell.state != "starting")
+            ),
+        )
 
     def _next(self, supervisor: "RunningSupervisor") -> Cell | None:
         cells = supervisor.cells.values() if supervisor.spec.children else self.cells
-        return next((cell for cell in cells if cell.recovery is self and not cell.is_alive), None)
+        return next((cell for cell in cells if cell.recovery is self), None)

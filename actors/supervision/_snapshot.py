@@ -116,6 +116,10 @@ def _mailbox(cell: Cell) -> MailboxStatistics | None:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error in one line."""
+    """Return an error in one line; of a nursery's group of one, the error in it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        if type(error) not in (ExceptionGroup, BaseExceptionGroup):
+            break  # one with a name of its own
+        error = error.exceptions[0]
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,6 +6,7 @@ A tree that could be built never fails at run time for a reason of configuration
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal, TypeAlias, final
 
 import attrs
@@ -149,6 +150,8 @@ def _check_kinds(spec: Supervisor) -> None:
 
 
 def _has_parameter(start: Any, name: str) -> bool:
+    if isinstance(start, partial) and name in start.keywords:
+        return False  # the caller fixed it
     try:
         found = inspect.signature(start).parameters.get(name)
     except (TypeError, ValueError):  # not a callable, or a built-in without a signature

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from ._cell import Cell, State
-from ._errors import EndedUnexpectedly, StartTimedOut
+from ._errors import EndedUnexpectedly, StartTimedOut, failure_in
 from ._events import ChildFinished, ChildRestarted, ChildStarted, ChildStopped, EventHub
 from ._policy import Action, Escalate, Exit, LeaveDown, Park, Restart, ShutDown, decide
 from ._records import Records
@@ -74,7 +74,7 @@ class RunningSupervisor:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it was ever run."""
+        """Whether it has begun to start its children."""
         return self.began_at is not None
 
     @property
@@ -104,27 +104,30 @@ class RunningSupervisor:
             GaveUp: The restarts were used up.
             BaseExceptionGroup: With what no child may fail with: KeyboardInterrupt, SystemExit.
         """
-        self.began_at = trio.current_time()
         try:
             async with trio.open_nursery() as watchers:
                 watchers.start_soon(self._watch_for_cancellation)
                 if stopping is not None:
                     watchers.start_soon(self._watch_for_request, stopping)
-                with trio.CancelScope(shield=True):
-                    await self._serve(task_status)
-                watchers.cancel_scope.cancel()
+                # In a task of its own: Trio raises KeyboardInterrupt in its main task, which may be this one.
+                # It only waits, so that an interrupt becomes a cancellation, and the stop keeps its order.
+                watchers.start_soon(self._serve, task_status, watchers.cancel_scope)
         finally:
             self.ended.set()
             self._raise_verdict()
 
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        async with trio.open_nursery() as self._nursery:
-            self.recover(Recovery(list(self.cells.values()), is_first=True))
-            await self._ready.wait()
-            if self.verdict is None:
-                task_status.started()
-            await self._over.wait()
-            await self._stop_all()
+    async def _serve(self, task_status: trio.TaskStatus[None], watchers: trio.CancelScope) -> None:
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as self._nursery:
+                self.began_at = trio.current_time()
+                if not self.is_over:  # it may have been told to stop before it began
+                    self.recover(Recovery(list(self.cells.values()), is_first=True))
+                await self._ready.wait()
+                if self.verdict is None:
+                    task_status.started()
+                await self._over.wait()
+                await self._stop_all()
+        watchers.cancel()
 
     async def _watch_for_cancellation(self) -> None:
         try:
@@ -188,14 +191,14 @@ class RunningSupervisor:
         try:
             with cell.scope:
                 await self._call(cell, _Readiness(self, cell, cell.incarnation))
-        except Exception as caught:  # noqa: BLE001  # whatever it is, it is the child's
-            error = caught
-        except trio.Cancelled:
-            raise
-        except BaseException as fatal:  # noqa: BLE001  # KeyboardInterrupt, SystemExit: raised after the stop
-            self._fatal.append(fatal)
-            self.finish("fatal")
-            self.hurry()
+        except BaseException as caught:
+            if self._nursery.cancel_scope.cancel_called:  # the supervisor itself is broken
+                raise
+            error = failure_in(caught, cell.path)
+            if error is None:  # KeyboardInterrupt, SystemExit: raised after the stop
+                self._fatal.append(caught)
+                self.finish("fatal")
+                self.hurry()
         self._note_exit(cell, error)
 
     async def _call(self, cell: Cell, readiness: _Readiness) -> None:
@@ -233,6 +236,7 @@ class RunningSupervisor:
             if error is not None:
                 self.records.note_failure(cell, error, 0)
             cell.become("stopped")
+            self.forget_if_leaving(cell)
             self.records.emit(ChildStopped(cell.path, now))
             return
         healthy_for = self.records.healthy_for(ready_at, now)
@@ -246,7 +250,7 @@ class RunningSupervisor:
         if isinstance(action, LeaveDown | ShutDown):
             self._leave_down(cell, error, action)
             return
-        self.records.note_failure(cell, error or EndedUnexpectedly(cell.path), action.attempt)
+        self.records.note_failure(cell, error or EndedUnexpectedly(cell.path), action.attempt, counts=True)
         match action:
             case Restart():
                 self._restart(cell, action)
@@ -295,10 +299,17 @@ class RunningSupervisor:
         cells = (self.cells[name] for name in names)
         return [cell for cell in cells if not cell.is_left_out]
 
+    def forget_if_leaving(self, cell: Cell) -> None:
+        """Forget a dynamic child that was removed; its name may be another's by now."""
+        if cell.is_leaving and self.cells.get(cell.name) is cell:
+            del self.cells[cell.name]
+
     # Recovery
 
     def recover(self, recovery: Recovery) -> None:
         """Begin a recovery."""
+        for cell in recovery.forced:
+            cell.is_leaving = False
         recovery.take_over(list(self.cells.values()) if self.spec.children else recovery.cells)
         if self.spec.strategy != "one_for_one":
             self.records.whole_since = None
@@ -319,23 +330,18 @@ class RunningSupervisor:
         if recovery.is_first:
             self._ready.set()
 
-    async def start(self, cell: Cell) -> None:
-        """Start a child, and return when it is ready, or down for good."""
-        before = cell.times_ready
-        self.spawn(cell)
-        # A child that fails as soon as it is ready was ready: else nobody would ever stop waiting for it.
-        await self._wait(cell, lambda cell: cell.is_settled or cell.times_ready > before)
-
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:
             cell.ask_to_stop(politely=not self._hurry)
 
     async def stop(self, cell: Cell) -> None:
-        """Stop a child, and return when it has ended."""
+        """Stop a child, and return when it has ended, though it may have been started again since."""
         self._ask_to_stop(cell)
-        await self._wait(cell, lambda cell: not cell.is_alive)
+        incarnation = cell.incarnation
+        await self.wait(cell, lambda cell: not cell.is_alive or cell.incarnation != incarnation)
 
-    async def _wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
+    async def wait(self, cell: Cell, condition: Callable[[Cell], bool]) -> None:
+        """Wait until the condition holds; report the child if it was cancelled and does not end in time."""
         if await cell.wait_overdue(condition):
             self.records.note_stuck(cell)
             await cell.wait(condition)

@@ -9,7 +9,15 @@ import attrs
 import trio
 
 from ._cell import Cell
-from ._commands import begin_add, begin_restart, begin_resume, begin_start, stop_child, wait_ready
+from ._commands import (
+    begin_add,
+    begin_restart,
+    begin_resume,
+    begin_start,
+    remove_child,
+    stop_child,
+    wait_ready,
+)
 from ._errors import NotSupervising, UnknownChild
 from ._events import EventHub, EventStream
 from ._snapshot import Snapshot, root_snapshot
@@ -33,6 +41,7 @@ class Tree:
     _random: Random = attrs.field(factory=Random, kw_only=True, alias="random")
     _hub: EventHub = attrs.field(factory=EventHub, init=False)
     _root: RunningSupervisor = attrs.field(init=False)
+    _was_run: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._root = RunningSupervisor(self.spec, self.spec.name, self._hub, self._random)
@@ -50,8 +59,9 @@ class Tree:
             BaseExceptionGroup: With a KeyboardInterrupt or SystemExit out of a child.
             RuntimeError: It was run before.
         """
-        if self._root.has_begun:
+        if self._was_run:
             raise RuntimeError(f"the tree {self.spec.name!r} was run before; make a new one")
+        self._was_run = True
         handing = _Handing(task_status, self)
         try:
             await self._root.run(handing, stopping)
@@ -60,7 +70,10 @@ class Tree:
         handing.started()  # it may have stopped in peace before it was ready
 
     def snapshot(self) -> Snapshot:
-        """Return the tree as it is now: names, states, incarnations, restarts, errors, uptimes, mailboxes."""
+        """Return the tree as it is now: names, states, incarnations, restarts, errors, uptimes, mailboxes.
+
+        To be called in Trio's thread; from another, `trio.from_thread.run_sync(tree.snapshot)`.
+        """
         return root_snapshot(self._root)
 
     def events(self, capacity: int = 1000) -> EventStream:
@@ -95,8 +108,10 @@ class Tree:
         await trio.lowlevel.checkpoint()
 
     async def start(self, path: str) -> None:
-        """Start a child that is down; wait for one that is on its way up. Returns when it is ready.
+        """Start a child that is down, or is being stopped; wait for one that is on its way up.
 
+        Returns when it is ready.
+        If its group is on the way up, it comes up with it, in its place.
         A child that was ready for a moment and has ended since did start.
 
         Raises:
@@ -145,12 +160,19 @@ class Tree:
         self._add(path, name, args)
 
     async def remove(self, path: str) -> None:
-        """Stop a child of a dynamic supervisor and forget it. Returns when it has ended."""
+        """Stop a child of a dynamic supervisor and forget it. Returns when it has ended.
+
+        A child that somebody starts again meanwhile stays.
+
+        Raises:
+            UnknownChild: There is no such child.
+            NotSupervising: Its supervisor is on its way down.
+            ValueError: The supervisor is not dynamic.
+        """
         supervisor, cell = self._find(path)
         if supervisor.spec.template is None:
             raise ValueError(f"{supervisor.path!r} is not dynamic; use stop")
-        await stop_child(supervisor, cell)
-        supervisor.cells.pop(cell.name, None)
+        await remove_child(supervisor, cell)
         await trio.lowlevel.checkpoint()
 
     def request_stop(self) -> None:

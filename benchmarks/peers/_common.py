@@ -29,6 +29,11 @@ class Counting:
         self.enough = asyncio.Event()
         self.called = asyncio.Event()
 
+    def expect(self, count: int) -> None:
+        """Begin anew, with so many calls to come."""
+        self.left = count
+        self.enough.clear()
+
     def call(self) -> None:
         """Note a call."""
         self.at = time.perf_counter()

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import asyncpg
 from pgqueuer import AsyncpgDriver, Queries, QueueManager
 
-from benchmarks._bench import Figures, Stopwatch
+from benchmarks._bench import Figures, Stopwatch, snapshot_held
 from benchmarks.peers._common import (
     Counting,
     alive,
@@ -49,18 +49,26 @@ async def _worker(url: str, counting: Counting, batch: int) -> AsyncIterator["as
 
 
 @on_asyncio
-async def drain(url: str, *, count: int, batch: int = 500) -> Figures:
+async def drain(url: str, *, count: int, batch: int = 500, dead: int = 0) -> Figures:
     counting = Counting(count)
     async with _worker(url, counting, batch) as worker:
         connection, queries = await _sender(url)
         await asyncio.sleep(0.3)
         await warm(counting, worker, lambda: _send(queries, 1))
-        async with connection.transaction():
-            await _send(queries, count)
-        watch = Stopwatch()
-        await alive(counting.enough, worker)
-        await until_empty(lambda: connection.fetchval("select not exists (select from pgqueuer)"))
-        return watch.figures(count)
+
+        async def drained(messages: int) -> Figures:
+            counting.expect(messages)
+            async with connection.transaction():
+                await _send(queries, messages)
+            watch = Stopwatch()
+            await alive(counting.enough, worker)
+            await until_empty(lambda: connection.fetchval("select not exists (select from pgqueuer)"))
+            return watch.figures(messages)
+
+        with snapshot_held(url) if dead else nullcontext():
+            if dead:
+                await drained(dead)
+            return await drained(count)
 
 
 @on_asyncio

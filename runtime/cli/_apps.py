@@ -35,7 +35,8 @@ def load_app(text: str) -> App:
             itself raises is let through: it is the module's.
     """
     module_name, colon, name = text.partition(":")
-    if not (module_name and colon and name):
+    is_module = all(part.isidentifier() for part in module_name.split("."))
+    if not (is_module and colon and name):
         raise UsageError(f"{text!r} names no app: write MODULE:APP, such as shop.actors:app")
     found = _import(module_name)
     for part in name.split("."):

@@ -50,7 +50,8 @@ def check(
         click.echo(explain(app, drift))
     for row in strangers:
         click.echo(
-            f"{_describe(row)}: this app has no such actor or queue; if no other app has it, see rename_actor"
+            f"{_describe(row)}: this app has no such actor or queue; if no other app has it, see"
+            " `understudy rename-actor`"
         )
     for row in unread:
         click.echo(f"{_describe(row)}: cannot be read; {_remedy(row)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from .._rows import EventRow, StoredEvent, StoredSnapshot, Stream
+from .._rows import EventRow, StoredSnapshot, Stream
 from .._store import RecordedEvent
 
 Name = tuple[str, str]
@@ -87,10 +87,7 @@ class Journal:
     def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
         snapshot = None if after is not None else _usable(entry, state_version)
         start = after if after is not None else 0 if snapshot is None else snapshot.seq
-        events = [
-            StoredEvent(event.seq, event.type, event.version, event.payload)
-            for event in entry.after(start, most)
-        ]
+        events = [(event.seq, event.type, event.version, event.payload) for event in entry.after(start, most)]
         return Stream(entry.newest, snapshot, events)
 
     def _find(self, actor: str, key: str) -> _Entry:

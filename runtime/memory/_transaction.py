@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from typing import Any, final
 
 import msgspec
 from attrs import define, field
@@ -57,13 +57,8 @@ class MemoryTransaction:
         """
         if self._over:
             raise TransactionOver("this transaction has ended: send inside its block")
-        for send in sends:
-            _check_text(send.queue, send.key, send.type)
-            _check_json(send.payload, send.headers)
-            if not -1 <= send.priority <= 1:
-                raise Unstorable(f"priority {send.priority} of a {send.type} is none of -1, 0 and 1")
-        for part in rare:
-            _check_json(*(part.row.get(name) for name in ("payload", "headers", "state", "outcome")))
+        for row in (*(send._asdict() for send in sends), *(part.row for part in rare)):
+            _check_row(row)
         if self._tx is None:
             self._tx = self._tables.begin()
         now = self._tables.time.now()
@@ -161,6 +156,13 @@ class MemoryTransaction:
             tables.mailbox.add(message)
         for part in self._rare:
             EFFECTS[part.kind](tables, part)
+
+
+def _check_row(row: Mapping[str, Any]) -> None:
+    _check_text(*(row.get(name) for name in ("queue", "key", "type", "error")))
+    _check_json(*(row.get(name) for name in ("payload", "headers", "state", "outcome")))
+    if not -1 <= (priority := row.get("priority", 0)) <= 1:
+        raise Unstorable(f"priority {priority} of {row.get('type')} is none of -1, 0 and 1")
 
 
 def _check_text(*texts: str | None) -> None:

@@ -29,7 +29,7 @@ async def connection_attempts(params: ConnDict, *, lookup_seconds: float) -> lis
     for attempt in split_attempts(params):
         try:
             attempts += await _resolve(attempt, lookup_seconds)
-        except (OSError, trio.TooSlowError) as error:
+        except (OSError, UnicodeError, trio.TooSlowError) as error:
             reason = str(error) or f"no answer within {lookup_seconds:g} s"
             failure = psycopg.OperationalError(f"failed to resolve host {attempt.get('host')!r}: {reason}")
     if not attempts and failure is not None:

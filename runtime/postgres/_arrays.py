@@ -22,8 +22,10 @@ def texts(values: Sequence[str]) -> str:
     return '{"' + quoted + '"}'
 
 
-def nullable_texts(values: Iterable[str | None]) -> str:
-    """Return the literal of an array of texts or nulls."""
+def nullable_texts(values: Sequence[str | None]) -> str:
+    """The literal of an array of texts or nulls; an empty one, for `unnest` to fill, if all are null."""
+    if values.count(None) == len(values):
+        return "{}"
     return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
 
 

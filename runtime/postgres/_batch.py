@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from .._rows import EventRow, Rare, SendRow
 from ._arrays import nullable_texts, numbers, texts
 
 Parameters = tuple[Any, ...]
+_T = TypeVar("_T")
 
 
 def batch_parameters(turns: Sequence[Finished], rings: Sequence[str]) -> Parameters:
@@ -69,23 +70,30 @@ def send_columns(sends: Sequence[SendRow]) -> Parameters:
         return (None,) * 8
     queues, partitions, priorities, keys, types, versions, payloads, headers = zip(*sends, strict=True)
     return (
-        texts(queues),
+        texts(_shared(queues)),
         numbers(partitions),
-        numbers(priorities),
+        numbers(_shared(priorities)),
         nullable_texts(keys),
-        texts(types),
-        numbers(versions),
+        texts(_shared(types)),
+        numbers(_shared(versions)),
         texts(payloads),
         nullable_texts(headers),
     )
 
 
+def _shared(column: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Return a column, or its first value if all rows share it: the server reads a long array slowly."""
+    return column[:1] if column.count(column[0]) == len(column) else column
+
+
 def rare_document(parts: Sequence[Rare]) -> str | None:
-    """Return the rare parts as one JSON document, by kind; None when there are none."""
+    """Return the rare parts as one JSON document, by kind; None when there are none.
+
+    Fields that are JSON already go into it as texts.
+    """
     if not parts:
         return None
-    # JSON inside, such as a payload, stays text: as a part of the document it could not hold a \u0000.
-    document: dict[str, list[Any]] = {}
+    document: dict[str, list[Mapping[str, Any]]] = {}
     for part in parts:
         document.setdefault(part.kind, []).append(part.row)
     return msgspec.json.encode(document).decode()

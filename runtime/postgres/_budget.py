@@ -28,9 +28,12 @@ async def check_budget(connection: Connection, pool_size: int) -> None:
     """
     answer = await connection.execute(
         "select current_setting('max_connections')::int,"
-        " current_setting('superuser_reserved_connections')::int,"
-        " (select count(*) from pg_stat_activity"
-        "  where backend_type = 'client backend' and pid <> pg_backend_pid())"
+        " current_setting('superuser_reserved_connections')::int"
+        " + coalesce(current_setting('reserved_connections', true)::int, 0),"
+        # Of other roles' sessions an ordinary role sees that they are there, and not what they are.
+        " (select count(*) from pg_stat_activity where pid <> pg_backend_pid()"
+        "  and coalesce(backend_type, 'client backend') = 'client backend'"
+        "  and usesysid is not null and datid is not null)"
     )
     row = await answer.fetchone()
     assert row is not None

@@ -109,6 +109,6 @@ def _configured(url: str, source: str) -> DatabaseChoice:
         raise DatabaseUrlError(f"The database URL in {source} is empty: {remedy}")
     try:
         conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         raise DatabaseUrlError(f"The database URL in {source} cannot be read: {remedy}") from None
     return DatabaseChoice(url, source)

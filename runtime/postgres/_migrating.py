@@ -16,6 +16,8 @@ from ._connection import Connection
 
 OLDEST_SERVER: Final = 140000
 _LOCK: Final = 7_411_000_001
+_ENCODINGS: Final = frozenset({"UTF8", "SQL_ASCII"})
+"""SQL_ASCII holds the bytes of any text."""
 
 
 @final
@@ -59,10 +61,11 @@ async def migrate(connection: Connection[Any], *, schema: str, partitions: int) 
         partitions: How many partitions each queue gets, if the database is new.
 
     Raises:
-        SchemaError: If the server is too old, the role may not create the schema, the
-            schema is newer than this version, or a recorded migration was changed.
+        SchemaError: If the server is too old, the database is not in UTF-8, the role may not create the
+            schema, the schema is newer than this version, or a recorded migration was changed.
     """
     check_server(connection.info.server_version)
+    _check_encoding(connection)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -88,6 +91,7 @@ async def check_schema(connection: Connection[Any], *, schema: str) -> None:
         SchemaError: Naming the difference and the remedy.
     """
     check_server(connection.info.server_version)
+    _check_encoding(connection)
     missing = _unapplied(await _applied(connection, schema), schema)
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
@@ -110,15 +114,29 @@ def check_server(version: int) -> None:
         )
 
 
+def _check_encoding(connection: Connection[Any]) -> None:
+    """Keys and texts may have any character: a database must be able to hold each, or fail at the start."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in _ENCODINGS:
+        raise SchemaError(
+            f"database {connection.info.dbname!r} has the encoding {encoding}, which lacks most characters."
+            " Create another with: createdb --encoding UTF8 --template template0 NAME"
+        )
+
+
 async def _applied(connection: Connection[Any], schema: str) -> dict[int, tuple[str, str]]:
-    exists = await connection.execute(
-        "select to_regclass(%s) is not null", (f"{_quoted(schema)}.migrations",)
-    )
-    if await exists.fetchone() != (True,):
-        return {}
-    rows = await connection.execute(
-        sql.SQL("select version, name, checksum from {}.migrations").format(sql.Identifier(schema))
-    )
+    try:
+        if not await _exists(connection, "to_regclass", f"{_quoted(schema)}.migrations"):
+            return {}
+        rows = await connection.execute(
+            sql.SQL("select version, name, checksum from {}.migrations").format(sql.Identifier(schema))
+        )
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaError(
+            f"role {connection.info.user!r} may not use schema {schema!r} in database"
+            f" {connection.info.dbname!r} ({str(error).strip()}). Connect as the schema's owner, or let it"
+            " grant usage on the schema and all on its tables, sequences and functions."
+        ) from error
     return {version: (name, checksum) for version, name, checksum in await rows.fetchall()}
 
 
@@ -142,7 +160,9 @@ def _unapplied(applied: dict[int, tuple[str, str]], schema: str) -> list[Migrati
 async def _apply(connection: Connection[Any], migration: Migration, schema: str, partitions: int) -> None:
     name = sql.Identifier(schema)
     if migration.version == 1:
-        await connection.execute(sql.SQL("create schema if not exists {}").format(name))
+        # "if not exists" would ask for the right to create one, of a role that was given a schema of its own.
+        if not await _exists(connection, "to_regnamespace", _quoted(schema)):
+            await connection.execute(sql.SQL("create schema {}").format(name))
         await connection.execute(
             sql.SQL(
                 "create table {}.migrations (version integer primary key, name text not null,"
@@ -158,6 +178,11 @@ async def _apply(connection: Connection[Any], migration: Migration, schema: str,
         sql.SQL("insert into {}.migrations (version, name, checksum) values (%s, %s, %s)").format(name),
         (migration.version, migration.name, migration.checksum),
     )
+
+
+async def _exists(connection: Connection[Any], look_up: str, name: str) -> bool:
+    query = sql.SQL("select {}(%s) is not null").format(sql.Identifier(look_up))
+    return await (await connection.execute(query, (name,))).fetchone() == (True,)
 
 
 async def _check_cluster(connection: Connection[Any], schema: str) -> None:

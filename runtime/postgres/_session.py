@@ -38,14 +38,15 @@ async def connect_session(
     process: str,
     idle_session_timeout: float | None = None,
     statement_timeout: float | None = None,
+    isolation: str | None = "read committed",
     prepare_threshold: int | None = 5,
 ) -> Connection[TupleRow]:
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
 
-    It has UTC, an empty search_path, keepalives and time limits for a dead link, and
-    `understudy <process> <role>` as its application_name. Connection parameters and `options` of the URL are
-    kept, and beat the defaults; the arguments of this function beat the URL. A pooler that refuses `options`
-    gets the settings in statements after the connection is made.
+    It has UTC, UTF-8 whatever the encoding of the database, an empty search_path, keepalives and time limits
+    for a dead link, and `understudy <process> <role>` as its application_name. Other connection parameters
+    and `options` of the URL are kept, and beat the defaults; the arguments of this function beat the URL. A
+    pooler that refuses `options` gets the settings in statements after the connection is made.
 
     Cancelled at any point, it leaves no connection behind.
 
@@ -55,6 +56,7 @@ async def connect_session(
         process: the name of the process or app.
         idle_session_timeout: seconds after which the server ends the session if nothing comes.
         statement_timeout: seconds after which the server cancels a statement.
+        isolation: of its transactions, whatever the database's default is; None leaves it at that.
         prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
 
     Raises:
@@ -65,12 +67,19 @@ async def connect_session(
     link = {
         name: value for name, value in _LINK.items() if get_param({}, name) is None
     }  # PGCONNECT_TIMEOUT wins
-    params: ConnDict = {**link, **_parse(url), "application_name": application_name(process, role)}
+    params: ConnDict = {
+        **link,
+        **_parse(url),
+        "application_name": application_name(process, role),
+        "client_encoding": "UTF8",  # psycopg knows only it for sure: SQL_ASCII gives bytes, LATIN1 no euro
+    }
     limits: dict[str, str] = {}
     if idle_session_timeout is not None:
         limits["idle_session_timeout"] = _milliseconds(idle_session_timeout)
     if statement_timeout is not None:
         limits["statement_timeout"] = _milliseconds(statement_timeout)
+    if isolation is not None:
+        limits["default_transaction_isolation"] = isolation
     try:
         return await _connect(params, limits, prepare_threshold)
     except psycopg.Error as error:
@@ -90,7 +99,7 @@ def application_name(process: str, role: str) -> str:
 def _parse(url: str) -> ConnDict:
     try:
         return conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Not chained: the message of libpq repeats the string, and with it the password.
         remedy = "write it as postgresql://user:password@host:port/database; escape special characters as %XX"
         raise InvalidDatabaseUrl(None, "libpq cannot read it", remedy) from None
@@ -123,7 +132,8 @@ async def _connect(
 
 
 def _flags(settings: Mapping[str, str]) -> str:
-    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+    escaped = {name: value.replace("\\", r"\\").replace(" ", r"\ ") for name, value in settings.items()}
+    return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
 def _refuses_options(message: str, limits: Mapping[str, str]) -> bool:

@@ -7,13 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Literal, final
 
+import psycopg
 import trio
 from attrs import define, field
 from psycopg import sql
 
 from understudy.actors import Fingerprint
 
-from .._rows import Rare, SendRow, StoredEvent, StoredSnapshot, Stream
+from .._rows import Rare, SendRow, StoredSnapshot, Stream
 from .._settings import Settings
 from .._store import DeadLetter, Parked, Promoted, RecordedEvent
 from ._arrays import numbers, texts
@@ -23,6 +24,7 @@ from ._connection import Connection
 from ._fetching import PostgresFetchSession
 from ._listening import PostgresEar
 from ._migrating import check_schema, migrate
+from ._misfit import explaining_misfits
 from ._outcome import Markers
 from ._pool import Pool, open_pool
 from ._session import connect_session
@@ -71,9 +73,10 @@ class PostgresStore:
             idle_session_timeout=self.settings.idle_session_timeout,
             prepare_threshold=0,
         )
-        async with connection:
-            await connection.execute(_ONE_PLAN, prepare=False)
-            yield PostgresFetchSession(connection, self.statements, owner)
+        with explaining_misfits(self.settings.schema):
+            async with connection:
+                await connection.execute(_ONE_PLAN, prepare=False)
+                yield PostgresFetchSession(connection, self.statements, owner)
 
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
@@ -83,7 +86,8 @@ class PostgresStore:
             connect, self.statements, self.settings.command_deadline, self.settings.backoff
         )
         try:
-            yield session
+            with explaining_misfits(self.settings.schema):
+                yield session
         finally:
             await session.close()
 
@@ -111,17 +115,15 @@ class PostgresStore:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
         rows = await self._rows("load_streams", (actor, state_version, texts(list(after)), positions, most))
+        heads = [index for index, row in enumerate(rows) if row[2] is None]
         streams: dict[str, Stream] = {}
-        events: dict[str, list[StoredEvent]] = {}
-        for key, newest, snapshot_seq, snapshot_version, state, seq, type_, version, payload in rows:
-            if key not in streams:
-                snapshot = (
-                    None if snapshot_seq is None else StoredSnapshot(snapshot_seq, snapshot_version, state)
-                )
-                events[key] = []
-                streams[key] = Stream(newest, snapshot, events[key])
-            if seq is not None:
-                events[key].append(StoredEvent(seq, type_, version, payload))
+        for head, end in zip(heads, [*heads[1:], len(rows)], strict=True):
+            newest, key, _, _ = rows[head]
+            start, snapshot = head + 1, None
+            if start < end and rows[start][1] is None:
+                seq, _, version, state = rows[start]
+                start, snapshot = start + 1, StoredSnapshot(seq, version, state)
+            streams[key] = Stream(newest, snapshot, rows[start:end])
         return streams
 
     async def keys(self, actor: str, after: str, most: int) -> list[str]:
@@ -207,16 +209,24 @@ class PostgresStore:
         self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
     ) -> None:
         """Send messages inside the caller's own transaction."""
+        if not isinstance(connection, psycopg.AsyncConnection):
+            kind = type(connection).__name__
+            raise TypeError(
+                f"connection= takes a psycopg connection on Trio, such as `runtime.connection()` lends, not"
+                f" {kind}; where there is another, send by SQL: select {self.settings.schema}.tell(...)"
+            )
         await connection.execute(
             self.statements["send"],
             (*send_columns(sends), rare_document(rare), texts(rings) if rings else None),
         )
 
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with trio.fail_after(self.settings.command_deadline):
+        with explaining_misfits(self.settings.schema), trio.fail_after(self.settings.command_deadline):
             async with self.readers.connection() as connection:
                 # Not prepared: a plan that was made for small tables would be kept when they have grown.
-                answer = await connection.execute(self.statements[statement], parameters, prepare=False)
+                answer = await connection.execute(
+                    self.statements[statement], parameters, prepare=False, binary=True
+                )
                 return await answer.fetchall()
 
 
@@ -249,7 +259,8 @@ async def open_store(
         await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
-    connect = partial(connect_session, url, role="pool", process=process)
+    # What is lent keeps the isolation that the database's owner chose for it.
+    connect = partial(connect_session, url, role="pool", process=process, isolation=None)
     read = partial(connect_session, url, role="reader", process=process)
     async with (
         open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,

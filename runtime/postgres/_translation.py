@@ -23,8 +23,8 @@ _REFUSALS = {
     "too many": "use fewer connections, or raise max_connections (or the limit of the role or database)",
     "connection slots": "raise the server's max_connections, or use fewer connections",
     "permission denied": "grant the user CONNECT on the database",
-    "role": "create the role, or correct the user in the URL",
-    "database": "create the database with createdb, or correct its name in the URL",
+    'role "': "create the role, or correct the user in the URL",
+    'database "': "create the database with createdb, or correct its name in the URL",
 }
 _UNKNOWN_REFUSAL = "see the reason, and the server's log"
 _UNREACHABLE = "start the server, or correct host and port in the URL; check firewalls in between"

@@ -34,15 +34,12 @@ class PostgresWriteSession:
 
     async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
         """Commit some turns in one transaction, or none of them; the result is certain."""
-        tail = batch_parameters(turns, rings)
         while True:
             marker = self._markers.new()
             try:
+                parameters = (*marker.parameters, *batch_parameters(turns, rings))
                 async with self._connected() as connection:
-                    await connection.execute(
-                        self.statements["commit_batch"],
-                        (*marker.parameters, *tail),
-                    )
+                    await connection.execute(self.statements["commit_batch"], parameters)
             except FAILURES as error:
                 refusal = read_refusal(error)
                 if refusal is not None:

@@ -2,12 +2,17 @@
 
 The function that commits is fetched from the test's database, one check is cut out of its text, and it is
 put back. A text that is no longer there is an error: a control that weakens nothing proves nothing.
+What no statement checks is taken out of the program itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import pytest
+
 from tests.runtime.looking import Looking
+from understudy.runtime._resident import Resident, Work
+from understudy.runtime._turns import Turns
 
 _MARKER = 'insert into "understudy".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
 CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -57,3 +62,12 @@ async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
         assert text.count(old) == 1, f"commit_batch no longer says {old!r}"
         text = text.replace(old, new)
     await looking.connection.execute(text.encode())
+
+
+def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what waits behind a blocked actor take up room in memory like anything else."""
+
+    def make_no_room(turns: Turns, resident: Resident, newly: Sequence[Work]) -> None:
+        """It stays, and counts."""
+
+    monkeypatch.setattr(Turns, "_make_room", make_no_room)

@@ -132,7 +132,18 @@ def _bad_turns() -> dict[str, Finished]:
         "a key with half a character": finished(sends=[send_row(1, None)._replace(key="\ud800")]),
         "an event's key with NUL": finished(events=[event_row(1, "a\0b")]),
         "one outcome twice": finished(rare=[Rare("outcomes", outcome), Rare("outcomes", outcome)]),
+        "an outcome that is not JSON": finished(rare=[Rare("outcomes", {**outcome, "outcome": "'"})]),
+        "a snapshot that is not JSON": finished(rare=[snapshot_part(1, state="}")]),
+        "a later payload that is not JSON": finished(rare=[_later(payload="{")]),
+        "a later key with NUL": finished(rare=[_later(key="a\0b")]),
+        "a later key with half a character": finished(rare=[_later(key="\ud800")]),
+        "a later priority out of range": finished(rare=[_later(priority=-2)]),
     }
+
+
+def _later(**changes: Any) -> Rare:
+    """A message for later."""
+    return Rare("scheduled", {**send_row(1)._asdict(), "delay": 0.0, "at": None, **changes})
 
 
 @pytest.mark.parametrize("what", _bad_turns())
@@ -168,6 +179,31 @@ async def test_any_text_comes_back_as_it_was(bench: Bench) -> None:
             )
             (recorded,) = await bench.store.read_events("account", text, 0, 10)
             assert (json, json) == (recorded.payload, recorded.metadata)
+
+
+async def test_any_json_comes_back_as_it_was(bench: Bench) -> None:
+    """A document with every awkward character, NUL too, survives wherever JSON is stored, in its spelling."""
+    json = '{"nul": "\\u0000", "same": 1, "same": 1.0, "": " \\"\\\\\\"\\n\\ud83d\\udd11🔑%s$1\'"}'
+    async with open_process(bench.store) as one:
+        outcome = {"asker": None, "outcome": json, "retention": 60.0}
+        row = send_row(1)._replace(payload=json, headers=json)
+        event = event_row(1)._replace(payload=json, metadata=json)
+        rare = [
+            _later(payload=json, headers=json),
+            snapshot_part(1, state=json),
+            Rare("outcomes", {**outcome, "id": "ask"}),
+            Rare("once", {**outcome, "id": "once"}),
+        ]
+        assert Committed() == await one.commit(finished(sends=[row], events=[event], rare=rare))
+        await bench.store.promote_due(10)
+        stored = [(message.payload, message.headers) for message in await one.messages()]
+        assert stored == [(json, json)] * 2
+        (recorded,) = await bench.store.read_events("account", "a", 0, 10)
+        assert (recorded.payload, recorded.metadata) == (json, json)
+        stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
+        assert stream.snapshot is not None
+        assert stream.snapshot.state == json
+        assert [await bench.store.outcome(name) for name in ("ask", "once")] == [json, json]
 
 
 async def test_several_queues_and_priorities_are_acknowledged_in_one_batch(bench: Bench) -> None:

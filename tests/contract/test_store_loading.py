@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from tests.stores import Bench, event_row, finished, open_process, snapshot_part
-from understudy.runtime._rows import StoredEvent, StoredSnapshot, Stream
+from understudy.runtime._rows import StoredSnapshot, Stream
 
 
 async def test_an_actor_without_events_is_empty(bench: Bench) -> None:
@@ -20,7 +20,7 @@ async def test_many_actors_are_loaded_at_once(bench: Bench) -> None:
         await one.commit(finished(events=events), finished(events=[event_row(1, "k1", actor="other")]))
         streams = await bench.store.load("account", 1, dict.fromkeys([*keys, "none"]), 10)
         assert {*keys, "none"} == set(streams)
-        two = [StoredEvent(seq, "happened", 1, f'{{"seq":{seq}}}') for seq in (1, 2)]
+        two = [(seq, "happened", 1, f'{{"seq":{seq}}}') for seq in (1, 2)]
         assert all(Stream(2, None, two) == streams[key] for key in keys)
         assert streams["none"].newest == 0
 
@@ -34,7 +34,7 @@ async def test_a_long_stream_comes_in_pages(bench: Bench) -> None:
         while after != 7:
             stream = (await bench.store.load("account", 1, {"a": after}, 3))["a"]
             assert stream.newest == 7
-            pages.append([event.seq for event in stream.events])
+            pages.append([seq for seq, *_ in stream.events])
             after = pages[-1][-1]
         assert pages == [[1, 2, 3], [4, 5, 6], [7]]
 
@@ -47,7 +47,7 @@ async def test_a_snapshot_stands_for_what_came_before_it(bench: Bench) -> None:
         )
         stream = (await bench.store.load("account", 2, {"a": None}, 10))["a"]
         assert StoredSnapshot(3, 2, '{"seq":3}') == stream.snapshot
-        assert [event.seq for event in stream.events] == [4, 5]
+        assert [seq for seq, *_ in stream.events] == [4, 5]
 
 
 async def test_a_snapshot_of_the_last_event_leaves_none_to_read(bench: Bench) -> None:
@@ -68,7 +68,7 @@ async def test_a_snapshot_of_the_future_is_passed_over(bench: Bench) -> None:
         )
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert StoredSnapshot(2, 1, '{"seq":2}') == stream.snapshot
-        assert [event.seq for event in stream.events] == [3, 4]
+        assert [seq for seq, *_ in stream.events] == [3, 4]
 
 
 async def test_a_snapshot_beyond_the_journal_is_passed_over(bench: Bench) -> None:
@@ -77,7 +77,7 @@ async def test_a_snapshot_beyond_the_journal_is_passed_over(bench: Bench) -> Non
         await one.commit(finished(events=[event_row(1)], rare=[snapshot_part(5)]))
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert stream.snapshot is None
-        assert [event.seq for event in stream.events] == [1]
+        assert [seq for seq, *_ in stream.events] == [1]
 
 
 async def test_after_a_number_there_is_no_snapshot(bench: Bench) -> None:
@@ -86,7 +86,7 @@ async def test_after_a_number_there_is_no_snapshot(bench: Bench) -> None:
         await one.commit(finished(events=[event_row(1), event_row(2)], rare=[snapshot_part(2)]))
         stream = (await bench.store.load("account", 1, {"a": 0}, 10))["a"]
         assert stream.snapshot is None
-        assert [event.seq for event in stream.events] == [1, 2]
+        assert [seq for seq, *_ in stream.events] == [1, 2]
 
 
 async def test_recorded_events_tell_everything(bench: Bench) -> None:

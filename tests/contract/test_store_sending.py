@@ -3,6 +3,7 @@
 import pytest
 
 from tests.stores import (
+    EVERYWHERE,
     QUEUE,
     Bench,
     Reader,
@@ -12,7 +13,8 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.runtime._rows import Rare
+from understudy.runtime._cursor import Lane
+from understudy.runtime._rows import Rare, SendRow
 from understudy.runtime._store import TurnConflict
 
 
@@ -38,6 +40,29 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
         assert await one.messages() == []
         assert not (await bench.store.promote_due(10)).queues
         assert not await bench.store.pending([QUEUE])
+
+
+ALIKE = [SendRow(QUEUE, 0, 0, None, "one", 1, str(number), None) for number in range(3)]
+UNLIKE = [
+    SendRow(QUEUE, 0, 0, None, "one", 1, "0", None),
+    SendRow(QUEUE, 1, 1, "k", "two", 2, "1", '{"a":"b"}'),
+    SendRow("other", 0, 0, "", "one", 3, "2", None),
+    SendRow(QUEUE, 3, -1, "k", "two", 2, "3", "{}"),
+]
+
+
+@pytest.mark.parametrize("sends", [ALIKE, UNLIKE, UNLIKE[1:2], UNLIKE[1::2], [*ALIKE, UNLIKE[1]]])
+async def test_each_message_keeps_what_is_its_own(bench: Bench, sends: list[SendRow]) -> None:
+    """Whatever the messages of one send have in common, no column of one gets into another."""
+    async with open_process(bench.store) as one:
+        client = await bench.begin()
+        await bench.store.send(client.connection, sends, [], [])
+        await client.commit()
+        lanes = [Lane(queue, priority, EVERYWHERE) for queue in (QUEUE, "other") for priority in (-1, 0, 1)]
+        found: list[SendRow] = []
+        for lane, rows in zip(lanes, await Reader(one.session, *lanes).read_lanes(), strict=True):
+            found += [SendRow(lane.queue, row[2], lane.priority, *row[3:8]) for row in rows]
+        assert sorted(sends, key=repr) == sorted(found, key=repr)
 
 
 async def test_a_message_for_later_can_be_sent_in_a_transaction(bench: Bench) -> None:

@@ -5,6 +5,9 @@ from typing import Any
 from attrs import Factory, define, frozen
 
 import understudy as us
+from tests.actors.bank import Deposit as Deposit
+from tests.actors.bank import Deposited as Deposited
+from tests.actors.bank import Withdrawn as Withdrawn
 
 QUICK = us.Retry(attempts=3, backoff=us.Backoff(first=0.01, cap=0.02))
 """Three attempts, with next to no wait in between."""
@@ -15,24 +18,6 @@ SLOW = us.Retry(attempts=3, backoff=us.Backoff(first=600, cap=600, jitter=0))
 
 class Broken(Exception):
     """What the deciders and handlers of these tests raise."""
-
-
-@us.event("account.deposited")
-@frozen
-class Deposited:
-    amount: int
-
-
-@us.event("account.withdrawn")
-@frozen
-class Withdrawn:
-    amount: int
-
-
-@us.command("account.deposit")
-@frozen
-class Deposit(us.Command[int]):
-    amount: int
 
 
 @us.command("account.transfer")

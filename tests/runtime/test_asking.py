@@ -45,6 +45,16 @@ async def test_an_ask_comes_after_what_was_told_before_it(database_url: str, loo
         assert await runtime.ask(Account, "b", Deposit(1)) == 3001
 
 
+async def test_an_ask_comes_after_what_was_committed_before_it(database_url: str) -> None:
+    """What was told in a transaction of the caller's goes before an ask that follows the commit."""
+    app = us.App("app", actors=[Account])
+    async with us.open_runtime(app, database=database_url) as runtime:
+        for number in range(1, 30):
+            async with runtime.connection() as connection, connection.transaction():
+                await runtime.tell(Account, "a", Deposit(1), connection=connection)
+            assert await runtime.ask(Account, "a", Deposit(1)) == 2 * number
+
+
 async def test_many_ask_at_once(database_url: str) -> None:
     """Concurrent asks to one actor are handled one at a time, and each gets its own reply."""
     replies: list[int] = []

@@ -1,8 +1,9 @@
 """Databases that cannot be used: each is one clear error, at the start, that names it and the remedy."""
 
+import re
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -18,7 +19,9 @@ from understudy.runtime.postgres import (
     DatabaseUnreachable,
     DatabaseUrlError,
     SchemaError,
+    connect_session,
 )
+from understudy.runtime.postgres._budget import check_budget
 
 APP = us.App("app", actors=[Account])
 
@@ -88,6 +91,23 @@ async def test_too_few_connections(database_url: str) -> None:
     """A server without room for this process is refused with the arithmetic."""
     with pytest.raises(BudgetExceeded, match=r"needs 1005 connections.*a pool of 1000.*max_connections"):
         await open_it(database_url, us.Settings(pool_size=1000))
+
+
+async def test_an_ordinary_role_counts_the_connections_of_others(database_url: str, looking: Looking) -> None:
+    """Whoever may not see what other roles' sessions are counts them all the same."""
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            session = await connect_session(database_url, role="other", process="other")
+            await stack.enter_async_context(session)
+        url = make_conninfo(
+            database_url, user=await stack.enter_async_context(role(looking)), password="secret"
+        )
+        async with await connect_session(url, role="setup", process="p") as connection:
+            with pytest.raises(BudgetExceeded) as caught:
+                await check_budget(connection, 1000)
+    used = re.search(r"(\d+) in use", str(caught.value))
+    assert used is not None
+    assert int(used[1]) >= 4  # the three, and the one that looks
 
 
 async def test_a_schema_of_a_newer_version(database_url: str, looking: Looking) -> None:

@@ -7,7 +7,8 @@ import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
-from understudy.runtime import NotRunning, Runtime
+from understudy.actors import UnderstudyError
+from understudy.runtime import MemoryStore, NotRunning, Runtime
 
 
 async def test_an_orderly_end_leaves_nothing_behind(database_url: str, looking: Looking) -> None:
@@ -142,6 +143,19 @@ async def test_an_error_in_the_block_ends_the_runtime(database_url: str, looking
     await looking.nothing_left()
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=["exit", "ctrl-c"])
+def test_the_end_of_the_program_in_the_block_is_just_that(error: BaseException) -> None:
+    """`sys.exit`, or Ctrl-C, in the block ends the runtime and then the program: in no group of errors."""
+
+    async def main() -> None:
+        async with us.open_runtime(us.App("app", actors=[Account]), database="memory:"):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        trio.run(main)
+    assert caught.value is error
+
+
 async def test_two_processes_hand_over(database_url: str, looking: Looking) -> None:
     """When the owner ends in order, the other takes its partitions at once, and order is kept."""
     settings = us.Settings(take_interval=0.05)
@@ -155,6 +169,18 @@ async def test_two_processes_hand_over(database_url: str, looking: Looking) -> N
         await second.wait_idle()
     assert await looking.journal("diary", "a") == list(range(52))
     await looking.nothing_left()
+
+
+async def test_a_runtime_is_open_once_at_a_time() -> None:
+    """To open it a second time is an error, and harms nothing; it may be opened again when it has ended."""
+    runtime = us.Runtime(us.App("app", actors=[Account]), database=MemoryStore())
+    async with runtime.opened():
+        with pytest.raises(UnderstudyError, match="open already"):
+            async with runtime.opened():
+                pass
+        assert await runtime.ask(Account, "a", Deposit(1)) == 1
+    async with runtime.opened():
+        assert await runtime.ask(Account, "a", Deposit(1)) == 2
 
 
 async def test_a_runtime_that_was_never_opened_says_so() -> None:

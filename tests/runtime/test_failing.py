@@ -1,10 +1,16 @@
 """What becomes of a message whose turn fails, and of those behind it."""
 
+import sys
+from typing import Any
+
+import pytest
 import trio
+from attrs import define
 
 import understudy as us
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
+from understudy.actors import UnderstudyError
 
 
 async def test_a_failing_turn_is_tried_again(database_url: str, looking: Looking) -> None:
@@ -38,6 +44,40 @@ async def test_after_the_last_attempt_a_message_is_a_dead_letter(database_url: s
     assert letter.error.startswith("Broken: note 7, attempt 3")
     assert "apps.py" in letter.error
     assert await looking.journal("diary", "a") == []
+
+
+async def test_a_turn_that_exits_fails_and_ends_nothing_else(database_url: str, looking: Looking) -> None:
+    """`sys.exit` in a decider or a handler is a failure of its turn: the runtime works on."""
+    app = us.App("app", actors=[exiting()])
+
+    @app.handler("mail", retry=QUICK)
+    async def mail(command: Note) -> None:  # pyright: ignore[reportUnusedFunction] - registered
+        sys.exit(3)
+
+    async with us.open_runtime(app, database=database_url) as runtime:
+        await runtime.tell("exiting", "a", Note(1, failures=1))
+        await runtime.enqueue("mail", Note(1))
+        await looking.until("select count(*) = 2 from understudy.dead_letters")
+        letters = await runtime.dead_letters()
+        with pytest.raises(UnderstudyError, match=r"sys\.exit\(3\)"):
+            await runtime.ask("exiting", "a", Note(1, failures=1))
+        assert await runtime.ask("exiting", "b", Note(1)) == 1
+    assert all(letter.error.startswith("TurnExited: ") for letter in letters)
+
+
+def exiting() -> type[Any]:
+    """Make a kind of actor that ends the process if it is told to."""
+
+    @us.actor("exiting", retry=QUICK)
+    @define
+    class Exiting:
+        @us.decide
+        def note(self, command: Note) -> int:
+            if command.failures:
+                sys.exit(3)
+            return command.number
+
+    return Exiting
 
 
 async def test_attempts_and_the_last_error_are_stored(database_url: str, looking: Looking) -> None:

@@ -7,6 +7,7 @@ import trio
 import understudy as us
 from examples.bank import Account
 from tests.runtime.cli.shop import Sell, Shop, Wrap, app
+from tests.waiting import eventually
 
 
 async def test_read_many_gives_the_states_in_the_order_of_the_keys(database_url: str) -> None:
@@ -65,6 +66,22 @@ async def test_statistics_count_what_was_committed(database_url: str) -> None:
         done = runtime.statistics()
     assert (done.events, done.turns) == (2, 3)  # two turns, and the sending itself
     assert 2 <= done.commits <= 3
+
+
+async def test_statistics_count_turns_with_a_transaction_of_their_own(database_url: str) -> None:
+    """A handler's turn counts once, on whichever connection it was committed."""
+    own = us.App("own")
+
+    @own.handler("wrapping")
+    async def wrap(command: Wrap, turn: us.Turn) -> None:  # pyright: ignore[reportUnusedFunction] - registered
+        async with turn.connection() as connection:
+            await connection.execute("select 1")
+
+    async with us.open_runtime(own, database=database_url) as runtime:
+        await runtime.enqueue("wrapping", Wrap(1))
+        await runtime.wait_idle()
+        await eventually(lambda: runtime.statistics().turns == 2)
+        assert runtime.statistics().commits == 2
 
 
 async def test_depths_counts_what_waits_in_each_queue(database_url: str) -> None:

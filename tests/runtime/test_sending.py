@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 import trio
 
@@ -69,6 +70,18 @@ async def test_a_send_in_the_callers_transaction_falls_with_it(database_url: str
             await connection.rollback()
         assert await runtime.ask(Account, "a", Deposit(1)) == 1
         assert await looking.mailbox("account") == 0
+
+
+async def test_a_connection_that_cannot_be_awaited_is_refused(database_url: str, looking: Looking) -> None:
+    """A synchronous connection is an error that says what else there is, before anything is sent on it."""
+    app = us.App("app", actors=[Account])
+    async with us.open_runtime(app, database=database_url) as runtime:
+        with psycopg.connect(database_url) as connection:
+            with pytest.raises(TypeError, match=r"not Connection; .*select understudy\.tell"):
+                await runtime.tell(Account, "a", Deposit(1), connection=connection)
+            connection.commit()
+        assert await looking.mailbox("account") == 0
+        assert await runtime.ask(Account, "a", Deposit(1)) == 1
 
 
 async def test_delay_and_at(database_url: str, looking: Looking) -> None:

@@ -39,9 +39,11 @@ class Account:
             raise PermissionError(f"{folder} belongs to user id {owner}, not {self.uid}")
 
     def run(
-        self, command: Sequence[str | Path], *, cwd: Path, pass_fds: Sequence[int] = ()
+        self, command: Sequence[str | Path], *, cwd: Path, stdin: int = subprocess.DEVNULL
     ) -> subprocess.CompletedProcess[str]:
         """Run a program as this account and return what it said, whatever its exit code.
+
+        Its standard input may be an open file lock, which it then holds together with us.
 
         It gets a session of its own, so a Ctrl-C at the terminal does not hit a server that is just starting,
         and none of the PG… variables, which would redirect it.
@@ -52,14 +54,13 @@ class Account:
             command,
             cwd=cwd,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             check=False,
             start_new_session=True,
-            pass_fds=pass_fds,
             user=self.uid if self.switch else None,
             group=self.gid if self.switch else None,
             extra_groups=[] if self.switch else None,

@@ -48,7 +48,7 @@ class Cluster:
         if not self.layout.data.exists():
             self._initialise(programs, start_lock)
         check()
-        self._launch(programs)
+        self._launch(programs, start_lock)
 
     def _join(self, check: Callable[[], object]) -> bool:
         """Whether a server of this folder runs and is ready; waits for one that is starting or stopping."""
@@ -72,30 +72,24 @@ class Cluster:
         here = self.layout.server
         self.account.run(["/bin/rm", "-rf", _STAGING], cwd=here)
         command: list[str | Path] = [programs.folder / "initdb", "-D", _STAGING, *_INITDB_OPTIONS]
-        done = self.account.run(command, cwd=here, pass_fds=[start_lock.descriptor])
+        done = self.account.run(command, cwd=here, stdin=start_lock.descriptor)
         if done.returncode != 0:
             raise EmbeddedError(f"initdb failed in {here}:\n{done.stdout.strip()}")
         (here / _STAGING).rename(self.layout.data)
 
-    def _launch(self, programs: Binaries) -> None:
+    def _launch(self, programs: Binaries, start_lock: FileLock) -> None:
         """Start the server and wait until it is ready.
 
         The paths are relative: pg_ctl writes them into a shell command without quoting what is in them.
+        The start lock is lent to a shell that waits for pg_ctl, so if we are killed nobody starts or stops
+        a server that is on its way. The server itself must not get it: it would have it for life.
         """
         log = self.layout.log
         log.unlink(missing_ok=True)
-        command: list[str | Path] = [programs.folder / "pg_ctl", "start", "-w", "-s"]
-        command += [
-            "-t",
-            str(START_SECONDS),
-            "-D",
-            self.layout.data.name,
-            "-l",
-            log.name,
-            "-o",
-            self._options(),
-        ]
-        done = self.account.run(command, cwd=self.layout.server)
+        command: list[str | Path] = ["/bin/sh", "-c", '"$@" < /dev/null; exit $?', "sh"]
+        command += [programs.folder / "pg_ctl", "start", "-w", "-s", "-t", str(START_SECONDS)]
+        command += ["-D", self.layout.data.name, "-l", log.name, "-o", self._options()]
+        done = self.account.run(command, cwd=self.layout.server, stdin=start_lock.descriptor)
         if done.returncode != 0:
             raise EmbeddedError(
                 f"The embedded PostgreSQL {programs.version} in {self.layout.data} did not start: "

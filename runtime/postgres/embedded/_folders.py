@@ -90,8 +90,12 @@ class Layout:
 
     @property
     def socket(self) -> Path:
-        """The folder of the server's socket: its own, or one below /tmp if that path would be too long."""
-        if len(os.fsencode(self.server / SOCKET_NAME)) <= _SOCKET_LIMIT:
+        """The folder of the server's socket: its own, or one below /tmp if no client could name that.
+
+        A path may be too long for a socket, and a comma separates hosts wherever one is named.
+        """
+        path = os.fsencode(self.server / SOCKET_NAME)
+        if len(path) <= _SOCKET_LIMIT and b"," not in path:
             return self.server
         digest = hashlib.sha256(os.fsencode(self.server.resolve())).hexdigest()[:16]
         return Path("/tmp") / f"understudy-{digest}"  # noqa: S108 -- 0700 and its owner is checked

@@ -107,8 +107,9 @@ class PostgresServer:
         with _locked(layout, check) as start_lock:
             account = server_account(layout.server)
             layout.make_server_folders(account)
-            newcomer = self._take_lease()
+            newcomer = self._lease is None
             try:
+                self._take_lease()
                 # The reaper comes first: if we are killed in the middle of a start, it is there to tidy up.
                 start_reaper(
                     lease=layout.lease,
@@ -169,13 +170,11 @@ class PostgresServer:
     def _layout(self) -> Layout:
         return Layout(self.folder / str(self.binaries.major))
 
-    def _take_lease(self) -> bool:
-        """Become one of the server's users; False if we were one already."""
-        if self._lease is not None:
-            return False
-        self._lease = FileLock(self._layout.lease)
-        self._lease.share()
-        return True
+    def _take_lease(self) -> None:
+        """Become one of the server's users, unless we are one already."""
+        if self._lease is None:
+            self._lease = FileLock(self._layout.lease)
+            self._lease.share()
 
 
 def stop_embedded(folder: Path | None = None) -> list[Path]:

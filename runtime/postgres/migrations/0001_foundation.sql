@@ -219,7 +219,8 @@ begin
                             tell.delay, tell.due_at, tell.priority, tell.headers);
 end $$;
 
--- Send several messages inside the caller's own transaction.
+-- Send several messages inside the caller's own transaction. What all of them share of queue, priority, type and
+-- version is given once, and a column of nulls not at all: reading eight full arrays took a fifth of the time.
 create function {schema}.send(
     queue text[], partition smallint[], priority smallint[], key text[],
     type text[], version smallint[], payload json[], headers json[],
@@ -228,8 +229,11 @@ create function {schema}.send(
 begin
     if send.queue is not null then
         insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
-        select * from unnest(send.queue, send.partition, send.priority, send.key, send.type,
-                             send.version, send.payload, send.headers);
+        select coalesce(s.queue, send.queue[1]), s.partition, coalesce(s.priority, send.priority[1]), s.key,
+               coalesce(s.type, send.type[1]), coalesce(s.version, send.version[1]), s.payload, s.headers
+        from unnest(send.queue, send.partition, send.priority, send.key, send.type,
+                    send.version, send.payload, send.headers)
+             as s (queue, partition, priority, key, type, version, payload, headers);
     end if;
     if rare is not null then
         perform {schema}.commit_rare(rare);
@@ -400,7 +404,8 @@ begin
 end $$;
 
 -- The parts of a batch that most batches lack: later messages, retries, dead
--- letters, snapshots, outcomes. JSON in it is text: a document with a \u0000 in it cannot be taken apart.
+-- letters, snapshots, outcomes. What is JSON in them comes as text: a function
+-- that takes JSON apart refuses a \u0000 in it, which a column of it stores.
 create function {schema}.commit_rare(rare json) returns void language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off

@@ -1,8 +1,10 @@
 -- load_streams: of each actor its newest sequence number, its newest usable snapshot, and the events after it.
--- Each stream's events come in order, as the index gives them; whoever folds them checks it.
+-- For each stream first a row (newest number, key, null, null), then, if there is a snapshot, a row (its number,
+-- null, its version, the state), then the events (number, type, version, payload). No column is repeated: a
+-- journal is read at the speed of its rows' conversion, and that is paid by the column.
+-- The streams, and the rows of each, come in order, as nested loops give them; whoever folds the events checks it.
 -- params: actor text, state_version int, key text[], after bigint[] (null: start at the snapshot), most int
-select wanted.key, coalesce(newest.seq, 0), snapshot.seq, snapshot.state_version, snapshot.state::text,
-       e.seq, e.type, e.version, e.payload::text
+select e.seq, e.type, e.version, e.payload
 from (select %s::text as actor, %s::int as state_version) as given
 cross join unnest(%s::text[], %s::bigint[]) as wanted (key, after)
 left join lateral (
@@ -15,9 +17,13 @@ left join lateral (
       and s.state_version <= given.state_version and s.seq <= newest.seq
     order by s.seq desc limit 1
 ) as snapshot on true
-left join lateral (
-    select seq, type, version, payload from {schema}.events v
-    where v.actor = given.actor and v.key = wanted.key
-      and v.seq > coalesce(wanted.after, snapshot.seq, 0)
-    order by v.seq limit %s
-) as e on true
+cross join lateral (
+    select coalesce(newest.seq, 0) as seq, wanted.key as type, null::int as version, null::text as payload
+    union all
+    select snapshot.seq, null, snapshot.state_version, snapshot.state::text where snapshot.seq is not null
+    union all
+    (select v.seq, v.type, v.version, v.payload::text from {schema}.events v
+     where v.actor = given.actor and v.key = wanted.key
+       and v.seq > coalesce(wanted.after, snapshot.seq, 0)
+     order by v.seq limit %s)
+) as e

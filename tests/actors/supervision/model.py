@@ -12,9 +12,12 @@ from typing import Literal
 
 import attrs
 
-from .schedules import Command, GridRandom, Group, Leaf, Life, Schedule
+from .schedules import GridRandom, Group, Leaf, Life
 
 Line = tuple[float, str, str, int]
+Look = tuple[tuple[str, str, int], ...]
+Answer = tuple[int, float, str]
+ANY = "any"
 ALIVE = ("starting", "running", "stopping")
 PENDING = ("waiting", "starting", "stopping", "backing_off")
 
@@ -28,6 +31,9 @@ class World:
     dirty: bool = True
     numbers: dict[str, int] = attrs.field(factory=dict[str, int])
     trace: list[Line] = attrs.field(factory=list[Line])
+    looks: list[Look] = attrs.field(factory=list[Look])
+    waits: "list[Wait]" = attrs.field(factory=list["Wait"])
+    answers: list[Answer] = attrs.field(factory=list[Answer])
     _timers: list[tuple[float, int, Callable[[], None]]] = attrs.field(
         factory=list[tuple[float, int, Callable[[], None]]]
     )
@@ -48,6 +54,55 @@ class World:
     def write(self, path: str, what: str, number: int) -> None:
         self.trace.append((self.now, path, what, number))
 
+    def answer(self) -> None:
+        """Tell those whose wait is over."""
+        for wait in list(self.waits):
+            if (answer := wait.answer()) is not None:
+                self.waits.remove(wait)
+                # While all goes down at one instant, what is seen depends on who looks first.
+                is_late = wait.members[0].above.verdict
+                self.answers.append((wait.number, self.now, ANY if is_late else answer))
+
+
+@attrs.define(eq=False)
+class Wait:
+    """Somebody who waits for members to come up, the one that was named last."""
+
+    number: int
+    members: "list[Member]"
+    before: "dict[Member, int]" = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.before = {member: member.times_ready for member in self.members}
+
+    def answer(self) -> str | None:
+        while self._is_over(self.members[0]):
+            if len(self.members) == 1:
+                up = self.members[0].state == "running" or self._came_up(self.members[0])
+                return "done" if up else "down"
+            del self.members[0]
+        return None
+
+    def _is_over(self, member: "Member") -> bool:
+        return self._came_up(member) or (member.plan is None and member.state not in PENDING)
+
+    def _came_up(self, member: "Member") -> bool:
+        return member.times_ready > self.before[member]
+
+
+@attrs.define(eq=False)
+class WaitForEnd(Wait):
+    """Somebody who waits for the end of a member's present incarnation."""
+
+    incarnation: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.incarnation = self.members[0].number
+
+    def answer(self) -> str | None:
+        member = self.members[0]
+        return "done" if member.state not in ALIVE or member.number != self.incarnation else None
+
 
 @attrs.define(eq=False)
 class Plan:
@@ -59,8 +114,10 @@ class Plan:
     forced: "set[Member]" = attrs.field(factory=set["Member"])
     parks: bool = False
     first: bool = False
+    to_take_down: "list[Member]" = attrs.field(factory=list["Member"])
     phase: Literal["down", "wait", "up"] = "down"
     rising: "Member | None" = None
+    going: "Member | None" = None
 
 
 @attrs.define(eq=False)
@@ -73,6 +130,8 @@ class Member:
     path: str
     _state: str = "waiting"
     number: int = 0
+    times_ready: int = 0
+    leaving: bool = False
     life_number: int = 0
     attempts: int = 0
     window: list[float] = attrs.field(factory=list[float])
@@ -81,6 +140,10 @@ class Member:
     asked: bool = False
     cancelled: bool = False
     boss: "Boss | None" = None
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
 
     @property
     def state(self) -> str:
@@ -113,6 +176,7 @@ class Member:
         self.state, self.asked, self.cancelled, self.ready_at = "starting", False, False, None
         if isinstance(self.spec, Group):
             self.boss = Boss(self.world, self.spec, self.path, self)
+            self.later(self.spec.start_timeout, self._start_timeout)
             return
         self.life_number = self.world.numbers[self.path] = self.world.numbers.get(self.path, 0) + 1
         self.world.write(self.path, "start", self.life_number)
@@ -150,6 +214,7 @@ class Member:
     def ready(self) -> None:
         if self.state == "starting" and not self.cancelled:
             self.state, self.ready_at = "running", self.world.now
+            self.times_ready += 1
             if self.plan is not None and self.plan.rising is self:  # else it is still to be taken down
                 self.plan = None
 
@@ -188,6 +253,7 @@ class Member:
         was, self.boss = self.state, None
         if was == "stopping" or self.above.verdict:
             self.state = "stopped"
+            self.above.forget_if_leaving(self)
             return
         self.state = "ended"
         self.above.note_end(self, failed=failed or (was == "starting" and self.cancelled))
@@ -276,12 +342,19 @@ class Boss:
 
     def _leave_down(self, member: Member, state: str) -> None:
         member.state, member.plan = state, None
+        if self.spec.template is not None:
+            self.members.remove(member)
         if not member.spec.significant:
             return
         down = ("finished", "failed", "stopped", "parked")
         left = [each for each in self.members if each.spec.significant and each.state not in down]
         if self.spec.auto_shutdown == "any_significant" or not left:
             self.finish("shut down")
+
+    def forget_if_leaving(self, member: Member) -> None:
+        if member.leaving:
+            self.members.remove(member)
+            member.leaving = False
 
     def finish(self, verdict: str) -> None:
         if self.verdict:
@@ -303,14 +376,18 @@ class Boss:
     # What it does about it
 
     def begin(self, plan: Plan) -> None:
+        for member in plan.forced:
+            member.leaving = False
         olds = [member.plan for member in plan.members if member.plan is not None]
         plan.members = [each for each in self.members if each in plan.members or each.plan in olds]
         for old in olds:
             plan.first = plan.first or old.first
+            plan.forced |= {member for member in old.forced if member.plan is old}
             if old in self.plans:
                 self.plans.remove(old)
         for member in plan.members:
             member.plan = plan
+        plan.to_take_down = list(plan.members)
         self.plans.append(plan)
         self.newest, self.whole_since = plan, None
         self.world.dirty = True
@@ -341,12 +418,14 @@ class Boss:
             plan.phase = "up"
 
     def _down(self, plan: Plan) -> bool:
-        for member in reversed(plan.members):
-            if member.plan is not plan and member.state != "stopping":
-                continue
-            if member.state in ALIVE:
+        while plan.to_take_down:
+            member = plan.to_take_down[-1]
+            if member.state in ALIVE and (member.plan is plan or member.state == "stopping"):
                 member.ask(politely=not self.hurried)
                 return False
+            plan.to_take_down.pop()
+            if member.plan is not plan:
+                continue
             if member.spec.restart == "temporary" and member.number > 0 and member not in plan.forced:
                 member.plan = None
             elif member.number > 0:
@@ -360,13 +439,23 @@ class Boss:
         self._done(plan)
 
     def _up(self, plan: Plan) -> bool:
-        while plan.rising is None or (plan.rising.state not in PENDING and plan.rising.plan is None):
+        if plan.going is not None and plan.going.state in ALIVE and plan.going.plan is plan:
+            return False
+        plan.going = None
+        while plan.rising is None or self._has_risen(plan, plan.rising):
             mine = [member for member in self.members if member.plan is plan]
             if not mine:
                 return True
+            if mine[0].state in ALIVE:  # somebody is stopping it
+                plan.going = mine[0]
+                return False
             plan.rising = mine[0]
             mine[0].spawn()
         return False
+
+    def _has_risen(self, plan: Plan, member: Member) -> bool:
+        was_stopped = member.plan is plan and member.state != "starting"
+        return was_stopped or (member.plan is None and member.state not in PENDING)
 
     def _done(self, plan: Plan) -> None:
         self.plans.remove(plan)
@@ -379,6 +468,10 @@ class Boss:
                 self.member.ready()
 
     def _go_down(self) -> None:
+        if self.spec.template is not None:
+            for member in self.members:
+                if member.state in ALIVE:
+                    member.ask(politely=not self.hurried)
         for member in reversed(self.members):
             if member.state in ALIVE:
                 member.ask(politely=not self.hurried)
@@ -386,87 +479,3 @@ class Boss:
         self.ended = self.world.dirty = True
         if self.member is not None:
             self.member.end(failed=self.verdict == "gave up")
-
-
-@attrs.frozen
-class Result:
-    """What came of a schedule."""
-
-    trace: tuple[Line, ...]
-    ended_at: float
-    verdict: str
-
-
-def simulate(schedule: Schedule) -> Result:
-    """Return what a correct supervisor makes of a schedule."""
-    world = World(GridRandom(schedule.seed))
-    root = Boss(world, schedule.tree, "root", None)
-    for command in schedule.commands:
-        world.at(command.at, lambda command=command: _obey(root, command))  # type: ignore[misc]
-    world.at(schedule.stop_at, lambda: _stop(root, cancelled=schedule.cancelled))
-    while not root.ended:
-        while world.dirty and not root.ended:
-            world.dirty = False
-            root.advance()
-        if not root.ended and not world.step():
-            raise AssertionError("the model is stuck")
-    return Result(
-        tuple(sorted(world.trace)), world.now, "gave up" if root.verdict == "gave up" else "stopped"
-    )
-
-
-def _stop(root: Boss, *, cancelled: bool) -> None:
-    root.finish("stopped")
-    if cancelled:
-        root.hurry()
-
-
-def _obey(root: Boss, command: Command) -> None:
-    boss = root
-    *above, name = command.path.split("/")
-    for each in above:
-        inner = next(member for member in boss.members if member.spec.name == each).boss
-        if inner is None:
-            return
-        boss = inner
-    if boss.verdict:
-        return
-    member = next(member for member in boss.members if member.spec.name == name)
-    {"stop": _stop_member, "start": _start, "restart": _restart, "resume": _resume}[command.operation](
-        boss, member
-    )
-
-
-def _stop_member(boss: Boss, member: Member) -> None:
-    member.plan = None
-    if member.state in ALIVE:
-        member.ask(politely=True)
-    elif member.state in ("waiting", "backing_off", "parked"):
-        member.state = "stopped"
-
-
-def _start(boss: Boss, member: Member) -> None:
-    if member.state in ALIVE or member.state in PENDING:
-        return
-    if not boss.alone and boss.newest in boss.plans and not boss.newest.parks:
-        member.plan, member.state = boss.newest, "waiting"
-        boss.newest.forced.add(member)
-    else:
-        boss.begin(Plan([member], forced={member}))
-
-
-def _restart(boss: Boss, member: Member) -> None:
-    others = boss.startable(member)
-    members = [each for each in boss.together_with(member) if each is member or each in others]
-    boss.begin(Plan(members, forced={member}))
-
-
-def _resume(boss: Boss, member: Member) -> None:
-    if member.state != "parked":
-        return
-    parked = [member] if boss.alone else [each for each in boss.members if each.state == "parked"]
-    for each in parked:
-        each.attempts, each.window = 0, []
-    if not boss.alone:
-        boss.attempts, boss.window = 0, []
-    boss.begin(Plan(parked, forced={member}))

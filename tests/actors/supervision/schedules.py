@@ -12,19 +12,27 @@ import attrs
 
 from understudy.actors import Backoff
 
-GRID = 2**36
+LONG_AFTER = 10_000.0
 
 Outcome = Literal["run", "crash", "return", "fail_to_start"]
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-Operation = Literal["restart", "stop", "start", "resume"]
+Operation = Literal["restart", "stop", "start", "resume", "add", "remove"]
 
 
 class GridRandom(Random):
     """Draws on the grid."""
 
+    grid = 2**36
+
     def uniform(self, a: float, b: float) -> float:
-        return math.floor((a + (b - a) * self.random()) * GRID) / GRID
+        return math.ceil((a + (b - a) * self.random()) * self.grid) / self.grid
+
+
+class CrowdedRandom(GridRandom):
+    """Draws whole seconds, so that much happens at the same instant."""
+
+    grid = 1
 
 
 @attrs.frozen
@@ -62,7 +70,7 @@ class Leaf:
 
 @attrs.frozen
 class Group:
-    """A supervisor."""
+    """A supervisor; with a template it is dynamic, and has no members."""
 
     name: str
     members: "tuple[Leaf | Group, ...]"
@@ -73,8 +81,10 @@ class Group:
     parks: bool
     auto_shutdown: Literal["never", "any_significant", "all_significant"]
     restart: Restart
-    shutdown: float | Literal["forever"]
+    shutdown: float | Literal["forever", "brutal"]
+    start_timeout: float
     significant: bool = False
+    template: Leaf | None = None
 
 
 @attrs.frozen
@@ -99,25 +109,38 @@ class Schedule:
 
 def draw(seed: int) -> Schedule:
     """Return the schedule of that seed."""
-    random = GridRandom(seed)
+    return _schedule(GridRandom(seed), seed)
+
+
+def draw_crowded(seed: int) -> Schedule:
+    """Return a schedule in which much happens at once, and which is stopped long after the last of it."""
+    schedule = _schedule(CrowdedRandom(seed), seed)
+    return attrs.evolve(schedule, stop_at=LONG_AFTER)
+
+
+def _schedule(random: GridRandom, seed: int) -> Schedule:
     tree = _group(random, "root", depth=2)
     stop_at = random.uniform(0.0, 40.0)
     paths = list(_paths(tree))
     commands = tuple(
-        Command(
-            random.uniform(0.0, stop_at),
-            random.choice(("restart", "stop", "start", "resume")),
-            random.choice(paths),
-        )
-        for _ in range(random.choice((0, 0, 1, 3, 6)))
+        _command(random, random.uniform(0.0, stop_at), paths)
+        for _ in range(random.choice((0, 0, 1, 3, 6, 20)))
     )
     return Schedule(
         seed, tree, tuple(sorted(commands, key=lambda each: each.at)), stop_at, random.random() < 0.3
     )
 
 
+def _command(random: GridRandom, at: float, paths: "list[str]") -> Command:
+    operations: tuple[Operation, ...] = ("restart", "stop", "start", "resume")
+    path = random.choice(paths)
+    if path.rpartition("/")[2].startswith("t"):
+        operations += ("add", "add", "add", "remove")
+    return Command(at, random.choice(operations), path)
+
+
 def _paths(group: Group, above: str = "") -> "list[str]":
-    found: list[str] = []
+    found = [f"{above}t{index}" for index in range(3)] if group.template is not None else []
     for member in group.members:
         found.append(above + member.name)
         if isinstance(member, Group):
@@ -126,6 +149,8 @@ def _paths(group: Group, above: str = "") -> "list[str]":
 
 
 def _group(random: GridRandom, name: str, depth: int, *, significant: bool = False) -> Group:
+    if random.random() < 0.15:
+        return _dynamic(random, name, significant=significant)
     auto: Literal["never", "any_significant", "all_significant"] = random.choice(
         ("never", "never", "never", "any_significant", "all_significant")
     )
@@ -146,10 +171,44 @@ def _group(random: GridRandom, name: str, depth: int, *, significant: bool = Fal
         _backoff(random),
         parks,
         auto,
-        random.choice(("transient", "temporary") if significant else ("permanent", "permanent", "transient")),
-        random.choice(("forever", "forever", random.uniform(0.1, 3.0))),
+        _restart_of_group(random, significant=significant),
+        _shutdown_of_group(random),
+        _start_timeout_of_group(random),
         significant,
     )
+
+
+def _dynamic(random: GridRandom, name: str, *, significant: bool) -> Group:
+    parks = random.random() < 0.3
+    return Group(
+        name,
+        (),
+        "one_for_one",
+        random.choice((0, 1, 2, 3) if parks else (None, 0, 1, 2, 3, 5)),
+        random.uniform(1.0, 20.0),
+        _backoff(random),
+        parks,
+        "never",
+        _restart_of_group(random, significant=significant),
+        _shutdown_of_group(random),
+        _start_timeout_of_group(random),
+        significant,
+        _leaf(random, "t", significant=False),
+    )
+
+
+def _restart_of_group(random: GridRandom, *, significant: bool) -> Restart:
+    return random.choice(
+        ("transient", "temporary") if significant else ("permanent", "permanent", "transient", "temporary")
+    )
+
+
+def _shutdown_of_group(random: GridRandom) -> float | Literal["forever", "brutal"]:
+    return random.choice(("forever", "forever", "brutal", random.uniform(0.1, 3.0)))
+
+
+def _start_timeout_of_group(random: GridRandom) -> float:
+    return random.choice((math.inf, math.inf, random.uniform(0.5, 4.0)))
 
 
 def _backoff(random: GridRandom) -> Backoff:
@@ -165,6 +224,10 @@ def _backoff(random: GridRandom) -> Backoff:
 def _member(random: GridRandom, name: str, depth: int, *, significant: bool) -> Leaf | Group:
     if depth > 0 and random.random() < 0.3:
         return _group(random, name[::-1], depth - 1, significant=significant)
+    return _leaf(random, name, significant=significant)
+
+
+def _leaf(random: GridRandom, name: str, *, significant: bool) -> Leaf:
     reports = random.random() < 0.6
     lives = tuple(_life(random, reports=reports) for _ in range(random.randint(0, 5)))
     return Leaf(

@@ -48,7 +48,9 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("shutdown", lambda: child(shutdown=True)),
     ("shutdown", lambda: child(shutdown="soon")),
     ("shutdown", lambda: child(shutdown=float("inf"))),
+    ("shutdown", lambda: child(shutdown=10**400)),
     ("start_timeout", lambda: child(start_timeout=0)),
+    ("start_timeout", lambda: child(start_timeout=10**400)),
     ("start_timeout", lambda: child(start_timeout="unlimited")),
     ("significant", lambda: child(significant=True)),
     ("significant", lambda: child(significant=1)),
@@ -114,6 +116,8 @@ def test_what_a_start_function_takes_is_read_from_its_parameters() -> None:
 
     assert (True, True) == (Child("a", both).reports_ready, Child("a", both).takes_stopping)
     assert (False, False) == (Child("a", anything).reports_ready, Child("a", anything).takes_stopping)
+    fixed = Child("a", partial(both, stopping=Stopping()))
+    assert (True, False) == (fixed.reports_ready, fixed.takes_stopping)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,10 @@ def test_every_tree_survives_the_way_through_toml(tree: Supervisor) -> None:
         ('name = "a"\nbackoff = { first = "1" }', {"backoff.first": "'1' is not a number"}),
         ('name = "a"\ntemplate = "sense"', {"template": "'sense' is not a table"}),
         ('name = "a"\nmax_restarts = "many"', {"max_restarts": "'many' is not a count"}),
+        (
+            'name = "a"\ntemplate = { name = "b", start = "sense", shutdown = "5" }',
+            {"template.shutdown": "'5' is neither seconds nor a word for them"},
+        ),
         ('name = "a"\n[runtime]\nx = 1', {"runtime.x": "unknown key"}),
         ('name = "a"\n[[children]]\nname = "b"', {"children[0].start": "it is missing"}),
         (
@@ -209,6 +213,14 @@ def test_a_bad_file_is_refused_with_every_path(toml: str, problems: dict[str, st
     assert list(problems) == [problem.path for problem in caught.value.problems]
     for problem in caught.value.problems:
         assert f"{problem.path}: {problems[problem.path]}" in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are a mistake in the file like any other, and the file is named."""
+    file = tmp_path / "tree.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidFile, match=r"tree\.toml is refused:\n.*UTF-8"):
+        load_tree(file, CALLABLES)
 
 
 def test_imports_happen_only_if_allowed() -> None:

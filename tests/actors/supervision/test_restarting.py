@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from understudy.actors import Backoff, Child, GaveUp, Supervisor, open_supervisor, supervise
 from understudy.actors.supervision import ChildFailed
 
-from .cast import Boom, Diary, raises, returns
+from .cast import AT_ONCE, Boom, Diary, raises, returns
 
 STEADY = Backoff(first=1, factor=2, cap=8, healthy_after=10, jitter=0)
 
@@ -82,6 +82,58 @@ async def test_too_many_restarts_in_the_window_give_up_with_the_history(autojump
     assert matched is not None
     assert rest is None
     assert isinstance(matched, GaveUp)
+
+
+async def test_the_history_holds_what_led_to_giving_up(autojump_clock: MockClock) -> None:
+    """Each failure that was answered by a restart; not that of a temporary child in between."""
+    diary = Diary()
+    spec = Supervisor(
+        "s",
+        (diary.child("a", 1, 2), Child("b", diary.runs("b", 2), "temporary")),
+        max_restarts=1,
+        within=60,
+        backoff=AT_ONCE,
+    )
+    with pytest.raises(GaveUp) as caught:
+        await supervise(spec)
+    assert ["s/a", "s/a"] == [each.path for each in caught.value.exceptions if isinstance(each, ChildFailed)]
+
+
+async def test_a_count_of_restarts_has_no_bound(autojump_clock: MockClock) -> None:
+    """However many are allowed."""
+    diary = Diary()
+    async with open_supervisor(Supervisor("s", (diary.child("a", 1),), max_restarts=10**30)) as tree:
+        await trio.sleep(5)
+        assert 2 == tree.snapshot()["a"].incarnation
+
+
+async def test_a_cancellation_that_somebody_had_kept_is_a_failure(autojump_clock: MockClock) -> None:
+    """Alone or in a group, it is not taken for a cancellation: only that child is restarted."""
+    kept: list[trio.Cancelled] = []
+    with trio.move_on_after(0):
+        try:
+            await trio.sleep(1)
+        except trio.Cancelled as cancelled:
+            kept.append(cancelled)
+            raise
+    diary = Diary()
+    spec = Supervisor(
+        "s",
+        (
+            diary.child("a"),
+            Child("b", raises(kept[0]), "temporary"),
+            Child("c", raises(BaseExceptionGroup("", [kept[0]])), "temporary"),
+            Child("d", raises(BaseExceptionGroup("", [kept[0], Boom("d")])), "temporary"),
+        ),
+    )
+    async with open_supervisor(spec) as tree:
+        await trio.sleep(1)
+        a, b, c, d = tree.snapshot().children
+        assert ("running", 1) == (a.state, a.incarnation)
+        assert ["failed"] * 3 == [each.state for each in (b, c, d)]
+        for each in (b, c):
+            assert (each.last_error or "").startswith(f"CancelledByNobody: child {each.path!r} raised")
+        assert "Boom: d" == d.last_error
 
 
 async def test_restarts_further_apart_than_the_window_never_give_up(autojump_clock: MockClock) -> None:

@@ -95,7 +95,9 @@ async def test_a_permanent_child_must_not_return(autojump_clock: MockClock) -> N
 async def test_what_is_not_awaitable_is_a_failure(autojump_clock: MockClock) -> None:
     """A start function that is not async fails as any other."""
     start = lambda: 3  # noqa: E731
-    with pytest.raises(GaveUp):
+    with pytest.RaisesGroup(
+        pytest.RaisesGroup(pytest.RaisesExc(TypeError, match="'s/a' is not async: it returned 3"))
+    ):
         await supervise(Supervisor("s", (Child("a", start),), max_restarts=0))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 

@@ -1,10 +1,12 @@
 """Children stop in the reverse order: asked, then cancelled, then reported."""
 
+import signal
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Backoff, Child, GaveUp, Stopping, Supervisor, open_supervisor, supervise
+from understudy.actors import Backoff, Child, GaveUp, Stopping, Supervisor, Tree, open_supervisor, supervise
 from understudy.actors.supervision import ChildCrashed, ChildStuck
 
 from .cast import Boom, Diary, forever, raises
@@ -118,6 +120,51 @@ async def test_an_interrupt_is_not_a_failure(
     assert rest is None
 
 
+def test_an_interrupt_of_the_main_task_keeps_the_order() -> None:
+    """Ctrl-C while `tree.run` is all that the main task awaits: Trio raises it there, and there only."""
+    ended: list[str] = []
+
+    def child(name: str) -> Child:
+        async def run(task_status: "trio.TaskStatus[None]") -> None:
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(1)
+                ended.append(name)
+
+        return Child(name, run)
+
+    async def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    last = Child("last", interrupt, "temporary")
+    tree = Tree(Supervisor("s", (child("a"), Supervisor("inner", (child("b"), child("c"))), last)))
+    with pytest.raises(BaseExceptionGroup) as caught:
+        trio.run(
+            tree.run,
+            clock=MockClock(autojump_threshold=0),
+            restrict_keyboard_interrupt_to_checkpoints=True,
+        )
+    assert caught.value.split(KeyboardInterrupt)[1] is None
+    assert ["c", "b", "a"] == ended
+    assert "stopped" == tree.snapshot()["inner/b"].state
+
+
+async def test_a_tree_may_be_asked_to_stop_before_it_runs(autojump_clock: MockClock) -> None:
+    """Then it starts nothing, and ends at once."""
+    diary = Diary()
+    for _ in range(20):  # Trio runs what is due in a random order
+        tree = Tree(Supervisor("s", (diary.child("a"), Supervisor("inner", (diary.child("b"),)))))
+        tree.request_stop()
+        await tree.run()
+        assert "stopped" == tree.snapshot().state
+        with trio.move_on_after(0):
+            await supervise(tree.spec)
+    assert [] == diary.lines
+
+
 async def test_the_backoff_ends_at_once_when_the_tree_stops(autojump_clock: MockClock) -> None:
     """Nothing is restarted once the stop has begun."""
     diary = Diary()
@@ -216,8 +263,6 @@ async def _run_and_collect(
     seen: list[ChildStuck],
     task_status: "trio.TaskStatus[trio.CancelScope]" = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    from understudy.actors import Tree
-
     tree = Tree(spec)
     events = tree.events()
     with trio.CancelScope() as scope:

@@ -50,7 +50,9 @@ def test_the_line_names_the_database_but_no_password(url: str, line: str) -> Non
     assert line == str(choose_database(url))
 
 
-@pytest.mark.parametrize("url", ["postgresql://ann:secret@[oops/books", "nonsense", " ", ""])
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:secret@[oops/books", "postgresql://ann:secret%ff@h/b", "nonsense", " ", ""]
+)
 def test_an_unreadable_url_is_an_error(url: str) -> None:
     """A URL that cannot be read names its source and the remedy, and not the password."""
     with pytest.raises(DatabaseUrlError, match=r"--database-url.*write it like") as caught:

@@ -3,7 +3,7 @@
 # ruff: noqa: PT012 - blocks that raise at their end are the subject
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import count
 from typing import cast
 
@@ -116,13 +116,22 @@ async def test_a_pipeline_with_more_data_than_the_buffers_hold(database_url: str
         assert [await cursor.fetchone() for cursor in cursors] == [(payload,)] * 100
 
 
-async def test_an_error_aborts_the_rest_of_a_pipeline(database_url: str) -> None:
-    """After an error the statements up to the next sync are refused; then the pipeline goes on."""
+@pytest.mark.parametrize("arrived", [False, True])
+async def test_an_error_aborts_the_rest_of_a_pipeline(database_url: str, arrived: bool) -> None:
+    """After an error the statements up to the next sync are refused; then the pipeline goes on.
+
+    The error is raised by whatever first sees it: the sync, or a statement sent after it has arrived.
+    """
     async with connected(database_url) as connection:
+        late = connection.cursor()
         async with connection.pipeline() as pipeline:
-            await connection.execute("SELECT 1/0")
-            late = await connection.execute("SELECT 1")
             with pytest.raises(psycopg.errors.DivisionByZero):
+                await connection.execute("SELECT 1/0")
+                if arrived:
+                    await trio.lowlevel.wait_readable(connection.fileno())
+                await late.execute("SELECT 1")
+                await pipeline.sync()
+            with suppress(psycopg.errors.PipelineAborted):  # unless the first sync came so far
                 await pipeline.sync()
             with pytest.raises(psycopg.ProgrammingError, match="no result"):
                 await late.fetchone()

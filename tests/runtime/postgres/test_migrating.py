@@ -11,7 +11,7 @@ import trio
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.databases import TestServer
+from tests.databases import TestServer, drop_database
 from tests.stores import execute
 from understudy.runtime.postgres import Connection, SchemaError, connect_session, migrate
 from understudy.runtime.postgres._migrating import check_schema, check_server, migrations
@@ -53,9 +53,13 @@ async def test_a_second_time_changes_nothing(database_url: str) -> None:
         assert await execute(connection, "select partitions from understudy.meta") == [(8,)]
 
 
-async def test_processes_that_start_together_migrate_once(database_url: str) -> None:
-    """One of them applies, the others wait and find it done."""
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+async def test_processes_that_start_together_migrate_once(database_url: str, isolation: str) -> None:
+    """One of them applies, the others wait and find it done, whatever the database's default isolation."""
     applied: list[int] = []
+    async with connected(database_url) as connection:
+        alter = sql.SQL("alter database {} set default_transaction_isolation = {}")
+        await connection.execute(alter.format(sql.Identifier(connection.info.dbname), isolation))
 
     async def start() -> None:
         async with connected(database_url) as connection:
@@ -160,6 +164,40 @@ async def test_a_granted_role_can_migrate(database_url: str, limited_role: str) 
         await check_schema(connection, schema="understudy")
     async with connected(database_url) as admin:
         await admin.execute("drop owned by limited")
+
+
+async def test_a_role_with_a_schema_of_its_own_can_migrate(database_url: str, limited_role: str) -> None:
+    """Where the schema was made for the role, it needs no rights on the database."""
+    async with connected(database_url) as admin:
+        await admin.execute(
+            sql.SQL("create schema understudy authorization {}").format(sql.Identifier(limited_role))
+        )
+    try:
+        async with connected(as_role(database_url, limited_role)) as connection:
+            assert await migrate(connection, schema="understudy", partitions=4) == migrations()
+    finally:
+        async with connected(database_url) as admin:
+            await admin.execute("drop owned by limited cascade")
+
+
+async def test_a_role_that_may_not_look_is_told(database_url: str, limited_role: str) -> None:
+    """A role that may not even use the schema hears that, not that the schema is missing."""
+    async with connected(database_url) as connection:
+        await migrate(connection, schema="understudy", partitions=4)
+    async with connected(as_role(database_url, limited_role)) as connection:
+        await assert_refused(connection, r"role 'limited' may not use schema 'understudy'.*grant usage")
+
+
+async def test_a_database_in_a_narrow_encoding_is_refused(postgres: TestServer) -> None:
+    """A database that cannot hold every text is refused at the start, not at the first such text."""
+    url = make_conninfo(postgres.url, dbname="narrow")
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute("create database narrow encoding 'LATIN1' template template0 locale 'C'")
+    try:
+        async with connected(url) as connection:
+            await assert_refused(connection, r"'narrow' has the encoding LATIN1.*--encoding UTF8")
+    finally:
+        drop_database(postgres.url, url)
 
 
 async def test_a_dump_of_another_cluster_is_refused(database_url: str) -> None:

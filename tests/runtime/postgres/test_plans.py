@@ -28,15 +28,15 @@ from tests.stores import (
     send_row,
 )
 from understudy.runtime._cursor import Cursor, Lane, Snapshot
-from understudy.runtime._rows import Committed
+from understudy.runtime._rows import Committed, Fence, Message
 from understudy.runtime.postgres import Connection
+from understudy.runtime.postgres._batch import batch_parameters
 from understudy.runtime.postgres._fetching import PostgresFetchSession, fetch_parameters
 from understudy.runtime.postgres._statements import Statements
+from understudy.runtime.postgres._store import _ONE_PLAN
 
 ROWS = 300_000
 LANES = [Lane(QUEUE, priority, EVERYWHERE) for priority in (1, 0, -1)]
-SETTINGS = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
-
 Node = Mapping[str, Any]
 
 
@@ -114,8 +114,7 @@ def of_table(plan: Node, table: str) -> list[Node]:
 
 def fetch(connection: psycopg.Connection[Any], cursors: list[Cursor], room: int) -> Node:
     """The plan of a fetch, with the planner as the fetch session has it."""
-    for setting in SETTINGS:
-        connection.execute(sql.SQL("set local {} = off").format(sql.Identifier(setting)))
+    connection.execute(_ONE_PLAN.encode())
     statement = Statements("understudy")["fetch"].decode()
     return explain(connection, statement, *fetch_parameters(cursors, [room] * len(cursors)))
 
@@ -232,6 +231,15 @@ def inner(start: str) -> str:
     return re.split(r"\n        \)|;", found)[0].replace("{schema}", "understudy")
 
 
+def plan_as_inside(connection: psycopg.Connection[Any]) -> None:
+    """Give the transaction the settings that `commit_batch` has for its statements."""
+    settings = connection.execute(
+        "select set_config(split_part(setting, '=', 1), split_part(setting, '=', 2), true)"
+        " from pg_proc, unnest(proconfig) as setting where proname = 'commit_batch'"
+    ).fetchall()
+    assert settings
+
+
 DELETE = inner("delete from {schema}.messages m\n            using unnest(gone_queue")
 FENCES = inner("from unnest(fence_queue, fence_partition, fence_epoch)")
 
@@ -243,8 +251,7 @@ def test_the_commit_deletes_by_index(big: psycopg.Connection[Any]) -> None:
         " from (select * from understudy.messages order by tx desc, id desc limit 500) as newest"
     ).fetchone()
     assert columns is not None
-    for setting in SETTINGS:
-        big.execute(sql.SQL("set local {} = off").format(sql.Identifier(setting)))
+    plan_as_inside(big)
     types = {
         "gone_queue": "text[]",
         "gone_priority": "smallint[]",
@@ -262,12 +269,51 @@ def test_the_commit_deletes_by_index(big: psycopg.Connection[Any]) -> None:
 
 def test_fences_are_checked_by_index(big: psycopg.Connection[Any]) -> None:
     """Each fence is one look-up in the primary key of the partitions, also while that table is small."""
-    for setting in SETTINGS:
-        big.execute(sql.SQL("set local {} = off").format(sql.Identifier(setting)))
+    plan_as_inside(big)
     types = {"fence_queue": "text[]", "fence_partition": "smallint[]", "fence_epoch": "bigint[]"}
     plan = explain(big, f"select 1 {with_parameters(FENCES, types)}", "{a,b}", "{0,1}", "{1,1}")
     (scan,) = of_table(plan, "partitions")
     assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "partitions_pkey")
+
+
+def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str) -> None:
+    """A writer that began on a few messages acknowledges in a full mailbox by index: 600 pages, not 3,600."""
+    commit = Statements("understudy")["commit_batch"]
+    with psycopg.connect(migrated_database, autocommit=True, prepare_threshold=0) as connection:
+        fill(connection, 10)
+        connection.execute("vacuum analyze understudy.messages")
+        for batch in range(8):
+            connection.execute(commit, (*marker(batch), *acknowledged(connection, 1)))
+        fill(connection, ROWS)
+        row = connection.execute(
+            b"explain (analyze, buffers, timing off, format json) " + commit,
+            (*marker(8), *acknowledged(connection, 100)),
+            prepare=False,
+        ).fetchone()
+        assert row is not None
+        assert pages(row[0][0]["Plan"]) < 100 * 12
+        count = connection.execute("select count(*) from understudy.messages").fetchone()
+        assert count == (10 - 8 + ROWS - 100,)
+
+
+def marker(batch: int) -> tuple[str, int, None]:
+    """Writer, batch, and nothing to forget."""
+    return "00000000-0000-0000-0000-000000000000", batch, None
+
+
+def acknowledged(connection: psycopg.Connection[Any], most: int) -> tuple[Any, ...]:
+    """The rest of the parameters of a commit that acknowledges the newest messages."""
+    rows = connection.execute(
+        "select id, tx::text::bigint, queue, partition, priority from understudy.messages"
+        " order by tx desc, id desc limit %s",
+        (most,),
+    ).fetchall()
+    fence = Fence(QUEUE, 0, 0)
+    messages = [
+        Message(id_, tx, queue, partition, priority, None, "t", 1, "{}", None, 0, None, fence)
+        for id_, tx, queue, partition, priority in rows
+    ]
+    return batch_parameters([finished(consumed=message) for message in messages], [])
 
 
 def with_parameters(text: str, types: Mapping[str, str]) -> str:

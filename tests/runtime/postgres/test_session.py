@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
+from tests.databases import TestServer, drop_database
 from tests.proxy import Proxy
 from understudy.runtime.postgres import (
     Connection,
@@ -77,6 +79,39 @@ async def test_the_urls_own_settings_are_kept(database_url: str) -> None:
         assert connection.info.get_parameters()["keepalives_idle"] == "10"
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "UTF8"])
+async def test_text_is_text_whatever_the_encoding(
+    postgres: TestServer, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the database's encoding nor PGCLIENTENCODING decides what Python gets."""
+    name = f"in_{encoding.lower()}"
+    url = make_conninfo(postgres.url, dbname=name)
+    create = sql.SQL("create database {} encoding {} template template0 locale 'C'")
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(create.format(sql.Identifier(name), encoding))
+    try:
+        monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+        async with await connect_session(url, role="r", process="p") as connection:
+            assert await settings(connection, "client_encoding") == {"client_encoding": "UTF8"}
+            assert await value(connection, "SELECT %s::text", "Ä") == "Ä"
+    finally:
+        monkeypatch.undo()
+        drop_database(postgres.url, url)
+
+
+async def test_the_isolation_of_a_session(database_url: str) -> None:
+    """The runtime's own sessions are read committed; one that is lent is as the database has it."""
+    async with await connect_session(database_url, role="r", process="p") as connection:
+        name = sql.Identifier(connection.info.dbname)
+        alter = sql.SQL("alter database {} set default_transaction_isolation = 'serializable'")
+        await connection.execute(alter.format(name))
+    for isolation, expected in (("read committed", "read committed"), (None, "serializable")):
+        async with await connect_session(
+            database_url, role="r", process="p", isolation=isolation
+        ) as connection:
+            assert await settings(connection, "transaction_isolation") == {"transaction_isolation": expected}
+
+
 async def test_a_pooler_that_refuses_options(proxy: Proxy) -> None:
     """Where startup options are refused, the same settings are made by statements."""
     refusal = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
@@ -95,6 +130,9 @@ async def test_a_pooler_that_refuses_options(proxy: Proxy) -> None:
             "TimeZone": "UTC",
             "search_path": "",
             "idle_session_timeout": "5s",
+        }
+        assert await settings(connection, "default_transaction_isolation") == {
+            "default_transaction_isolation": "read committed"
         }
         assert await settings(connection, "client_connection_check_interval") == {
             "client_connection_check_interval": "10s"
@@ -136,13 +174,13 @@ async def test_an_unknown_host() -> None:
 
 
 async def test_a_missing_database(database_url: str) -> None:
-    """A database that does not exist is refused by name, with the remedy."""
+    """A database that does not exist is refused by name, with the remedy for that."""
     with pytest.raises(DatabaseRefused) as caught:
-        await connect_session(make_conninfo(database_url, dbname="no_such_db"), role="r", process="p")
-    assert "'no_such_db'" in str(caught.value)
+        await connect_session(make_conninfo(database_url, dbname="no_such_role"), role="r", process="p")
+    assert "'no_such_role'" in str(caught.value)
     assert "createdb" in caught.value.remedy
     assert caught.value.address is not None
-    assert caught.value.address.database == "no_such_db"
+    assert caught.value.address.database == "no_such_role"
 
 
 async def test_an_error_survives_pickling(database_url: str) -> None:
@@ -153,10 +191,11 @@ async def test_an_error_survives_pickling(database_url: str) -> None:
     assert str(again) == str(caught.value)
 
 
-async def test_a_url_that_is_wrong() -> None:
+@pytest.mark.parametrize("url", ["postgresql://user:hush@[half", "postgresql://user:hush%E9@host/db"])
+async def test_a_url_that_is_wrong(url: str) -> None:
     """A URL that cannot be read is an error that does not repeat it: it may hold a password."""
     with pytest.raises(InvalidDatabaseUrl) as caught:
-        await connect_session("postgresql://user:hush@[half", role="r", process="p")
+        await connect_session(url, role="r", process="p")
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

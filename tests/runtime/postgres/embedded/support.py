@@ -1,6 +1,8 @@
 """What the tests of the embedded server share: real processes, and a look at what they left."""
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +76,30 @@ def user_of(folder: Path) -> Generator[User]:
 def server_in(folder: Path, **settings: str) -> PostgresServer:
     """A server object for a folder; not started."""
     return PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")), settings)
+
+
+def copied_programs(folder: Path) -> Path:
+    """A copy of the server's programs below a folder, with what they need; returns where they are."""
+    install = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")).folder.parent
+    package = folder / install.parent.name
+    for part in ("bin", "lib", "share"):
+        if (install / part).exists():
+            shutil.copytree(install / part, package / install.name / part, symlinks=True)
+    libraries = install.parent.with_name(f"{install.parent.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return package / install.name / "bin"
+
+
+def held_programs(folder: Path) -> Path:
+    """Programs whose server says that it is `waiting`, in the folder it is started in, until it may `go`."""
+    real, held = copied_programs(folder / "real"), copied_programs(folder / "held")
+    (held / "postgres").write_text(
+        "#!/bin/sh\n"
+        'case "$1" in --version|-V) ;; *) : > waiting; until [ -e go ]; do sleep 0.02; done ;; esac\n'
+        f'exec {shlex.quote(os.fspath(real))}/postgres "$@"\n'
+    )
+    return held
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.databases import private_server, temporary_folder
 from understudy.runtime.postgres.embedded import EmbeddedError, PostgresServer, find_binaries, stop_embedded
 
-from .support import alive, cluster_state, reapers_of, server_in, wait_for
+from .support import alive, cluster_state, copied_programs, reapers_of, server_in, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,17 @@ def test_a_long_and_odd_path(folder: Path) -> None:
     socket.rmdir()
 
 
+def test_a_path_with_a_comma(folder: Path) -> None:
+    """A comma separates hosts in a connection string: such a path is none for a socket."""
+    server = server_in(folder / "a,b")
+    server.start()
+    assert _ask(server.url, "SELECT 1") == 1
+    socket = Path(str(_ask(server.url, "SHOW unix_socket_directories")).strip('"'))
+    server.close()
+    stop_embedded(server.folder)
+    socket.rmdir()
+
+
 def test_settings_reach_the_server(folder: Path) -> None:
     """A setting given at the start is in force."""
     server = server_in(folder, max_connections="17", search_path='"$user", public')
@@ -218,6 +229,17 @@ def test_a_folder_that_cannot_be(fresh: Path) -> None:
         server_in(fresh / "file" / "data").start()
 
 
+def test_a_lease_that_cannot_be(folder: Path) -> None:
+    """A lock file that cannot be opened is an error that names it, not a bare one of the system."""
+    server = server_in(folder)
+    lease = folder / str(server.binaries.major) / "lease"
+    lease.unlink(missing_ok=True)
+    lease.mkdir()
+    with pytest.raises(EmbeddedError, match=r"did not start.*lease"):
+        server.start()
+    lease.rmdir()
+
+
 @pytest.mark.parametrize("name", ["", "x" * 64, "ä" * 32, "a\0b"])
 def test_a_name_that_no_database_can_have(server: PostgresServer, name: str) -> None:
     """An empty or too long name, or one with a NUL, is an error, not another name."""
@@ -240,16 +262,7 @@ def test_programs_that_the_account_cannot_read(fresh: Path) -> None:
     """As root with programs in a closed folder the server runs from a copy; the folder stays closed."""
     closed = fresh / "closed"
     closed.mkdir(mode=0o700)
-    binaries = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN"))
-    install = binaries.folder.parent
-    package = closed / install.parent.name
-    for part in ("bin", "lib", "share"):
-        if (install / part).exists():
-            shutil.copytree(install / part, package / install.name / part, symlinks=True)
-    libraries = install.parent.with_name(f"{install.parent.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, closed / libraries.name)
-    server = PostgresServer(fresh, find_binaries(package / install.name / "bin"))
+    server = PostgresServer(fresh, find_binaries(copied_programs(closed)))
     server.start()
     assert _ask(server.url, "SELECT 1") == 1
     assert (os.geteuid() == 0) == (fresh / str(server.binaries.major) / "programs").exists()

@@ -5,8 +5,11 @@ import signal
 from pathlib import Path
 
 import psycopg
+import pytest
 
-from .support import cluster_state, reapers_of, server_in, user_of, wait_for
+from understudy.runtime.postgres.embedded._locks import FileLock
+
+from .support import cluster_state, held_programs, reapers_of, server_in, user_of, wait_for
 
 
 def test_processes_that_start_together_share_one_server(fresh: Path) -> None:
@@ -89,3 +92,22 @@ def test_an_owner_killed_while_it_makes_the_cluster(fresh: Path) -> None:
     with psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     server.close()
+
+
+def test_an_owner_killed_while_the_server_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SIGKILL while the server is on its way: nobody else starts or stops one before it has come up."""
+    monkeypatch.setenv("UNDERSTUDY_TEST_PG_BIN", os.fspath(held_programs(folder)))
+    server = server_in(folder)
+    lock = FileLock(folder / str(server.binaries.major) / "start.lock")
+    with user_of(folder) as owner:
+        owner.go()
+        wait_for((server.data.parent / "waiting").exists)
+        owner.kill()
+    assert not lock.try_take()
+    (server.data.parent / "go").touch()
+    wait_for(lambda: not reapers_of(folder))
+    assert "ready to accept connections" in server.log.read_text()
+    assert server.pid is None
+    assert cluster_state(server) == "shut down"
+    assert lock.try_take()
+    lock.close()

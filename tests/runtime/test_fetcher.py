@@ -1,0 +1,44 @@
+"""The fetcher by itself: what it says it has delivered, it has."""
+
+from typing import Any
+
+import trio
+
+from understudy.runtime import Settings
+from understudy.runtime._clock import StoreClock
+from understudy.runtime._fetcher import Fetcher
+from understudy.runtime._finished import Finished
+from understudy.runtime._rows import SendRow
+from understudy.runtime._signals import Attach, FetcherSignal, Page
+from understudy.runtime.memory import MemoryStore
+
+
+def message(queue: str, priority: int) -> SendRow:
+    return SendRow(queue, 0, priority, "k", "note", 1, "{}", None)
+
+
+async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
+    """What was sent to a queue whose handler is full is still to come, though another queue was read."""
+    store, sent = MemoryStore(partitions=1), dict[str, int]()
+    _, inbox = trio.open_memory_channel[FetcherSignal](10)
+    nobody, _ = trio.open_memory_channel[Any](10)
+    full, delivered = trio.open_memory_channel[object](100)
+    fetcher = Fetcher(store, Settings(), "me", StoreClock(), inbox, set(), sent)
+    async with store.open_fetch_session("me") as session, store.open_write_session() as writer:
+        fetcher._take_in(Attach("full", full, 2))
+        fetcher._take_in(Attach("idle", nobody, 2))
+        await fetcher._own(session)
+        await fetcher._read(session)
+        for number in (1, 2):
+            # One message of each priority: all lanes of the queue have room, and together they fill it.
+            sends = [message("full", priority) for priority in ((1, 0) if number == 1 else (0,))]
+            await writer.commit([Finished(nobody, sends=sends)], [])
+            sent["full"] = number
+            await fetcher._read(session)
+    got = [page for page in _received(delivered) if isinstance(page, Page)]
+    assert [len(page.messages) for page in got if page.messages] == [1, 1]
+    assert [page.covers for page in got if page.covers] == [1]
+
+
+def _received(channel: trio.MemoryReceiveChannel[object]) -> list[object]:
+    return [channel.receive_nowait() for _ in range(channel.statistics().current_buffer_used)]
