@@ -225,7 +225,7 @@ async def test_a_commit_appears_at_once(bench: Bench) -> None:
 
 
 async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
-    """A reply that travels through the store is stored with the turn and told to the asker; the first counts."""
+    """A reply that travels through the store is stored with the turn; the asker is told; the first counts."""
     async with open_process(bench.store) as one:
         row = {"id": "x/1", "asker": "two", "outcome": '{"reply":5}', "retention": 60.0}
         assert await bench.store.outcome("x/1") is None
