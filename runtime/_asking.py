@@ -71,12 +71,12 @@ class Asking:
         ask_id = f"{parts.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
-        after = parts.count.before_an_ask(question.actor)
+        if parts.count.note_ended(question.actor, parts.store.has_ended):
+            parts.tools.fetcher.send_nowait(Look())
+        after = parts.count.by_queue.get(question.actor, 0)
         encoded = self.posting.sender.encoded(parts.app.codec.encode_command(question.command))
         ask = LocalAsk(question.key, *encoded, promise, ask_id, headers, after)
         parts.asks[question.actor].send_nowait(ask)
-        if question.actor in parts.count.elsewhere:
-            parts.tools.fetcher.send_nowait(Look())
         return await promise.wait()
 
     async def _ask_elsewhere(self, question: Question) -> Any:

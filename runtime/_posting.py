@@ -80,7 +80,7 @@ class Posting:
         await self.depths.admit(now)
         rings = sorted({row.queue for row in now})
         await self.parts.store.send(connection, now, later, rings)
-        self.parts.count.elsewhere.update(rings)
+        self.parts.count.note_elsewhere(rings, connection)
 
     async def is_served(self, queue: str) -> bool:
         """Say whether this app, or another that uses the store, has ever run a queue."""

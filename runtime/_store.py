@@ -281,3 +281,7 @@ class Store(Protocol):
     ) -> None:
         """Send messages inside the caller's own transaction."""
         ...
+
+    def has_ended(self, connection: Any) -> bool:
+        """Say whether no transaction is open on a connection that `send` was given."""
+        ...

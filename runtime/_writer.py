@@ -9,8 +9,9 @@ the turns that were built on it fall with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import trio
 from attrs import define, field
@@ -31,20 +32,39 @@ class SendCount:
 
     An ask that takes the local way is held back until what was sent before it
     has been delivered; these numbers say what "before" is.
+
+    Attributes:
+        commits: All of them.
+        by_queue: The number of the latest that sent to a queue.
+        elsewhere: Connections on which callers sent to a queue: nobody says when they commit.
     """
 
     commits: int = 0
     by_queue: dict[str, int] = field(factory=dict[str, int])
-    elsewhere: set[str] = field(factory=set[str])
-    """Queues that were sent to in transactions of callers: nobody says when those commit."""
+    elsewhere: dict[str, WeakSet[Any]] = field(factory=dict[str, WeakSet[Any]])
 
-    def before_an_ask(self, queue: str) -> int:
-        """Return the number of the latest commit whose messages go before an ask of now."""
-        if queue in self.elsewhere:
-            # As if something had just been sent: what is visible at the next look goes before it.
-            self.commits += 1
-            self.by_queue[queue] = self.commits
-        return self.by_queue.get(queue, 0)
+    def note_elsewhere(self, queues: Iterable[str], connection: Any) -> None:
+        """Take note that messages were sent on a caller's connection."""
+        for queue in queues:
+            self.elsewhere.setdefault(queue, WeakSet()).add(connection)
+
+    def note_ended(self, queue: str, has_ended: Callable[[Any], bool]) -> bool:
+        """Count what callers may have committed to a queue by now.
+
+        Args:
+            queue: That is about to be asked.
+            has_ended: Says whether a connection's transaction is over.
+
+        Returns:
+            Whether there is any: it takes a look to see it.
+        """
+        if queue not in self.elsewhere:
+            return False
+        self.commits += 1
+        self.by_queue[queue] = self.commits
+        if all(map(has_ended, self.elsewhere[queue])):
+            del self.elsewhere[queue]
+        return True
 
 
 @define(eq=False)

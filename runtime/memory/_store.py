@@ -269,6 +269,10 @@ class MemoryStore:
             )
         connection.send(sends, rare, rings)
 
+    def has_ended(self, connection: Any) -> bool:
+        """Say whether a transaction that `send` was given is over."""
+        return bool(connection.is_over)
+
     def _arrive(self, messages: Sequence[Stored]) -> None:
         """Put messages into the mailbox in a transaction of their own."""
         tx = self._tables.begin()

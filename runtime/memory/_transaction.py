@@ -48,6 +48,11 @@ class MemoryTransaction:
     _turns: list[Finished] = field(factory=list[Finished])
     _hints: list[str] = field(factory=list[str])
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was committed or rolled back."""
+        return self._over
+
     def send(self, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]) -> None:
         """Add messages.
 

@@ -11,6 +11,7 @@ import psycopg
 import trio
 from attrs import define, field
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from understudy.actors import Fingerprint
 
@@ -219,6 +220,10 @@ class PostgresStore:
             self.statements["send"],
             (*send_columns(sends), rare_document(rare), texts(rings) if rings else None),
         )
+
+    def has_ended(self, connection: Any) -> bool:
+        """Say whether no transaction is open on a connection that `send` was given."""
+        return connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with explaining_misfits(self.settings.schema), trio.fail_after(self.settings.command_deadline):

@@ -42,6 +42,16 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
         assert not await bench.store.pending([QUEUE])
 
 
+@pytest.mark.parametrize("ending", ["commit", "roll_back"])
+async def test_the_end_of_the_callers_transaction_can_be_seen(bench: Bench, ending: str) -> None:
+    """From outside: until then what it sent may yet appear."""
+    client = await bench.begin()
+    await bench.store.send(client.connection, [send_row(1)], [], [QUEUE])
+    assert not bench.store.has_ended(client.connection)
+    await getattr(client, ending)()
+    assert bench.store.has_ended(client.connection)
+
+
 ALIKE = [SendRow(QUEUE, 0, 0, None, "one", 1, str(number), None) for number in range(3)]
 UNLIKE = [
     SendRow(QUEUE, 0, 0, None, "one", 1, "0", None),

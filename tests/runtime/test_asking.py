@@ -15,6 +15,7 @@ from tests.waiting import eventually
 from understudy.runtime import Runtime, UnknownQueue
 from understudy.runtime._signals import LocalAsk
 from understudy.runtime._store import Store
+from understudy.runtime._writer import SendCount
 
 QUICK_SESSION = us.Settings(
     backoff=us.Backoff(first=0.01, cap=0.05), take_interval=0.05, poll_interval=0.2, health_interval=1
@@ -53,6 +54,26 @@ async def test_an_ask_comes_after_what_was_committed_before_it(database_url: str
             async with runtime.connection() as connection, connection.transaction():
                 await runtime.tell(Account, "a", Deposit(1), connection=connection)
             assert await runtime.ask(Account, "a", Deposit(1)) == 2 * number
+
+
+class Anything:
+    """Stands for a connection."""
+
+
+def test_asks_go_straight_again_once_a_callers_transaction_has_ended() -> None:
+    """While it is open, and once after it, an ask waits for a look; the connection may be gone by then."""
+    count, ended = SendCount(), set[object]()
+    one, other = Anything(), Anything()
+    count.note_elsewhere(["a"], one)
+    assert not count.note_ended("b", ended.__contains__)
+    assert [True, True] == [count.note_ended("a", ended.__contains__) for _ in range(2)]
+    ended.add(one)
+    count.note_elsewhere(["a"], other)
+    assert count.note_ended("a", ended.__contains__)
+    del other
+    gc.collect()
+    assert [True, False] == [count.note_ended("a", ended.__contains__) for _ in range(2)]
+    assert {"a": 4} == count.by_queue
 
 
 async def test_many_ask_at_once(database_url: str) -> None:
