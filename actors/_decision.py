@@ -99,7 +99,10 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
         try:
             item = advance()
         except StopIteration as end:
-            decision.reply = end.value
+            reply: object = end.value
+            if type(reply) is GeneratorType:
+                _not_run(decider, "returned", reply)
+            decision.reply = reply
             return
         kind = type(item)
         applier = appliers.get(kind)
@@ -118,6 +121,8 @@ def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item:
     line = generator.gi_frame.f_lineno
     generator.close()
     where = f"{decider.name} (line {line}) yielded"
+    if type(item) is GeneratorType:
+        _not_run(decider, f"(line {line}) yielded", item)
     if type(item) is CoroutineType:
         item.close()
         raise EffectError(f"{where} a coroutine; a decider awaits nothing: do I/O in a queue's handler")
@@ -135,6 +140,14 @@ def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item:
         )
     raise EffectError(
         f"{where} {item!r:.80}, which is no event and no effect; write @event(...) above its class"
+    )
+
+
+def _not_run(decider: Decider, did: str, generator: Any) -> NoReturn:
+    generator.close()
+    raise EffectError(
+        f"{decider.name} {did} a generator, which has not run; write `yield from` before the call of"
+        f" {generator.__qualname__}"
     )
 
 

@@ -17,7 +17,8 @@ class Limits:
         depth: The most messages that may wait in one queue; who sends more through the runtime gets
             `QueueFull`. Messages for later, what a turn sends and what SQL sends are not held up. It is held
             to roughly: each process counts about once a second. None: no bound.
-        turn_seconds: How long a handler or a turn may take, in seconds. None: no bound.
+        turn_seconds: How long a queue's handler may take with one message, in seconds. None: no bound.
+            An actor's turn computes without a wait, and cannot be cancelled.
 
     Raises:
         DefinitionError: A bound below 1 byte or message, or no time at all.

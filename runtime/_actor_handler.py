@@ -298,16 +298,21 @@ class ActorHandler:
     # ---- loading ----
 
     async def _load_cold(self) -> bool:
-        """Load the cold actors that have work and nothing uncommitted; say whether there were any."""
+        """Load cold actors that have work and nothing uncommitted, by one query; say whether there were any.
+
+        One with a long journal is loaded over several rounds, and keeps nobody else waiting.
+        """
         wanted = self._residents.loadable()
         if not wanted:
             return False
         self._turns.hand_over()
-        found = await self._recovery.recover([resident.key for resident in wanted])
+        found = await self._recovery.go_on([resident.key for resident in wanted])
         for resident in wanted:
-            self._residents.cold.pop(resident.key, None)
-            if resident.phase is Phase.COLD:
-                self._loaded(resident, found[resident.key])
+            recovered = found.get(resident.key)
+            if recovered is not None:
+                self._residents.cold.pop(resident.key, None)
+                if resident.phase is Phase.COLD:
+                    self._loaded(resident, recovered)
         return True
 
     def _loaded(self, resident: Resident, recovered: Recovered) -> None:

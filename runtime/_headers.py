@@ -20,6 +20,7 @@ ASKER = "asker"
 ONCE = "idempotency"
 RESERVED = frozenset({CORRELATION, CAUSATION, ASK, ASKER, ONCE})
 
+_LONGEST = 250
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -65,7 +66,14 @@ def parse(headers: str | None) -> Mapping[str, str]:
 def asked(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the id of a remote ask and who asks, for a message that is one."""
     ask, asker = headers.get(ASK), headers.get(ASKER)
-    return None if ask is None or asker is None else (ask, asker)
+    if ask is None or asker is None or not _is_plain(ask) or not _is_plain(asker):
+        return None
+    return ask, asker
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one that a runtime gives: another sender may have put anything there."""
+    return len(name) <= _LONGEST and name.isascii() and name.isprintable()
 
 
 def once_id(actor: str, key: str, idempotency_key: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from understudy.actors import ActorDefinition, Codec, UnderstudyError, fold
 
@@ -60,6 +60,7 @@ class Recovery:
     definition: ActorDefinition
     codec: Codec
     store: Store
+    _under_way: dict[str, _Rebuilding] = field(factory=dict[str, _Rebuilding])
 
     async def recover(self, keys: Sequence[str]) -> dict[str, Recovered]:
         """Rebuild some actors. One that cannot be is reported, and does not stop the others.
@@ -67,32 +68,34 @@ class Recovery:
         Cancellation: nothing is changed by a recovery, so nothing is half done.
         """
         found: dict[str, Recovered] = {}
-        for start in range(0, len(keys), KEYS):
-            found.update(await self._recover_some(keys[start : start + KEYS]))
+        while len(found) < len(keys):
+            found |= await self.go_on([key for key in keys if key not in found])
         return found
 
-    async def _recover_some(self, keys: Sequence[str]) -> dict[str, Recovered]:
+    async def go_on(self, keys: Sequence[str]) -> dict[str, Recovered]:
+        """Read on with some of these actors, by one query, and return those that are done.
+
+        A long journal takes several: who calls can do other things in between.
+        """
+        after: dict[str, int | None] = {
+            key: None if (actor := self._under_way.get(key)) is None else actor.seq for key in keys[:KEYS]
+        }
+        name, version = self.definition.name, self.definition.state_version
+        streams = await self.store.load(name, version, after, EVENTS // len(after))
         found: dict[str, Recovered] = {}
-        under_way: dict[str, _Rebuilding] = {}
-        after: dict[str, int | None] = dict.fromkeys(keys)
-        while after:
-            most = EVENTS // len(after)
-            streams = await self.store.load(self.definition.name, self.definition.state_version, after, most)
-            after = {}
-            for key, stream in streams.items():
-                result = self._take(key, stream, under_way)
-                if result is None:
-                    after[key] = under_way[key].seq
-                else:
-                    found[key] = result
+        for key, stream in streams.items():
+            result = self._take(key, stream)
+            if result is not None:
+                found[key] = result
+                self._under_way.pop(key, None)
         return found
 
-    def _take(self, key: str, stream: Stream, under_way: dict[str, _Rebuilding]) -> Recovered | None:
+    def _take(self, key: str, stream: Stream) -> Recovered | None:
         """Fold one page into an actor; None if more is to come."""
-        actor = under_way.get(key)
+        actor = self._under_way.get(key)
         try:
             if actor is None:
-                actor = under_way[key] = self._begin(key, stream)
+                actor = self._under_way[key] = self._begin(key, stream)
                 if actor.seq == 0 and stream.snapshot is not None:
                     return None  # the snapshot was of no use: read from the first event
             self._fold(key, actor, stream)
@@ -104,7 +107,7 @@ class Recovery:
                 "snapshot of %s/%s at event %d passed over, it does not go with what follows: %s",
                 name, key, seq, text_of(error),
             )  # fmt: skip
-            under_way[key] = _Rebuilding(self.definition.initial())
+            self._under_way[key] = _Rebuilding(self.definition.initial())
             return None
         if actor.seq < stream.newest and stream.events:
             if actor.seq >= LONG:

@@ -72,13 +72,16 @@ def _keep_snapshot(tables: Tables, part: Rare) -> None:
 
 
 def _store_outcome(tables: Tables, part: Rare) -> None:
-    row = part.row
-    tables.outcomes[row["id"]] = row["outcome"], tables.time.now() + row["retention"]
+    tables.outcomes.setdefault(part.row["id"], _outcome(tables, part))
 
 
 def _store_first(tables: Tables, part: Rare) -> None:
     if part.row["outcome"] is not None:
-        _store_outcome(tables, part)
+        tables.outcomes[part.row["id"]] = _outcome(tables, part)
+
+
+def _outcome(tables: Tables, part: Rare) -> tuple[str, float]:
+    return part.row["outcome"], tables.time.now() + part.row["retention"]
 
 
 def _copy_outcome(tables: Tables, part: Rare) -> None:

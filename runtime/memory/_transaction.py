@@ -143,10 +143,6 @@ class MemoryTransaction:
             if event[:3] in places or self._tables.journal.has(event):
                 return f"event {event.seq} of {event.actor}/{event.key} is in the journal already"
             places.add(event[:3])
-        ids = [part.row["id"] for part in self._rare if part.kind == "outcomes"]
-        for position, id_ in enumerate(ids):
-            if id_ in self._tables.outcomes or id_ in ids[:position]:
-                return f"the outcome of {id_} is stored already"
         return None
 
     def _apply(self) -> None:

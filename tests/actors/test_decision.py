@@ -222,3 +222,30 @@ def test_state_is_the_fold_of_its_events(commands: list[Any]) -> None:
 
 def _amounts(journal: list[object]) -> list[Deposited | Withdrawn]:
     return [each for each in journal if isinstance(each, (Deposited, Withdrawn))]
+
+
+@us.command("forget")
+@frozen
+class Forget(us.Command[None]):
+    how: str
+
+
+@us.actor("forgetful")
+@define
+class Forgetful:
+    @us.decide
+    def forget(self, command: Forget) -> us.Effects[Any]:
+        yield us.Stop()
+        if command.how == "yield":
+            yield self._rest()
+        return self._rest()
+
+    def _rest(self) -> Iterator[object]:
+        yield Done("it never runs")
+
+
+@pytest.mark.parametrize(("how", "did"), [("yield", r"\(line \d+\) yielded"), ("return", "returned")])
+def test_a_generator_that_has_not_run_is_refused(how: str, did: str) -> None:
+    """A forgotten `yield from` would lose all that the helper decides, without a word."""
+    with pytest.raises(us.EffectError, match=rf"Forgetful\.forget {did} a generator.*`yield from`.*_rest"):
+        decision_of(definition_of(Forgetful), Forgetful(), Forget(how), TURN)

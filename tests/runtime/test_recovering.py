@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+import trio
 from attrs import define, field
+from trio.testing import MockClock
 
 import understudy as us
 from tests.runtime.apps import Account, Deposit
-from understudy.runtime import MemoryStore
+from understudy.runtime import MemoryStore, _recovering
 from understudy.runtime._rows import Stream
 from understudy.runtime._store import Store
 
 
 @define(eq=False)
 class Watched:
-    """A store that counts the events of each load."""
+    """A store that counts the events of each load, which takes some seconds."""
 
     real: Store
+    takes: float = 0.0
     loads: list[int] = field(factory=list[int])
 
     def __getattr__(self, name: str) -> Any:
@@ -28,6 +32,7 @@ class Watched:
         self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
     ) -> Mapping[str, Stream]:
         """Load, and note how much it was."""
+        await trio.sleep(self.takes)
         streams = await self.real.load(actor, state_version, after, most)
         self.loads.append(sum(len(stream.events) for stream in streams.values()))
         return streams
@@ -47,3 +52,30 @@ async def test_one_load_is_bounded_whatever_is_cold() -> None:
     assert [250] * 100 == [states[key].balance for key in keys]
     assert sum(store.loads) == 25_000
     assert max(store.loads) <= 10_000
+
+
+async def test_a_long_journal_keeps_no_other_actor_waiting(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """It is read page by page; what comes for others meanwhile is handled between two pages."""
+    monkeypatch.setattr(_recovering, "EVENTS", 10)
+    real = MemoryStore()
+    app = us.App("app", actors=[Account])
+    async with us.open_runtime(app, database=real) as runtime:
+        await runtime.send(*[us.Tell(Account, "long", Deposit(1)) for _ in range(1000)])
+        await runtime.wait_idle()
+
+    times: dict[str, float] = {}
+
+    async def ask(key: str) -> None:
+        assert await runtime.ask(Account, key, Deposit(1)) == (1001 if key == "long" else 1)
+        times[key] = trio.current_time() - start
+
+    store: Any = Watched(real, takes=1)
+    async with us.open_runtime(app, database=store) as runtime, trio.open_nursery() as nursery:
+        start = trio.current_time()
+        for key in ("long", "short", "also short"):
+            nursery.start_soon(ask, key)
+            await trio.sleep(5.5)
+    assert times["long"] >= 100
+    assert max(times["short"], times["also short"] - 5.5) <= 12

@@ -168,6 +168,7 @@ async def test_a_snapshot_that_todays_applier_cannot_go_on_from_costs_a_replay(
     with caplog.at_level(logging.WARNING, "understudy.recovery"):
         async with us.open_runtime(changed, database=store, settings=SETTINGS) as runtime:
             assert await runtime.ask("tank", "a", Fill(1)) == 5
-            assert (await runtime.read(changed.actors["tank"].cls, "a")).parts == [0] * 9 + [1] * 5
+            kind: Any = changed.actors["tank"].cls
+            assert (await runtime.read(kind, "a")).parts == [0] * 9 + [1] * 5
     assert "snapshot of tank/a at event 3 passed over" in caplog.text
     assert "IndexError" in caplog.text

@@ -503,7 +503,8 @@ begin
         insert into {schema}.outcomes (id, outcome, expires_at)
         select o.id, o.outcome::json, clock_timestamp() + o.retention * interval '1 second'
         from json_to_recordset(rare -> 'outcomes') as o (
-            id text, outcome text, retention double precision);
+            id text, outcome text, retention double precision)
+        on conflict (id) do nothing;
         perform {schema}.ring('!' || o.asker)
         from (select distinct asker from json_to_recordset(rare -> 'outcomes') as r (asker text)
               where asker is not null) as o;
