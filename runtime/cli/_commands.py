@@ -12,7 +12,6 @@ import click
 from ._check import check
 from ._dead import dead
 from ._failures import describe
-from ._interrupts import heeding_interrupts
 from ._migrate import migrate, rebase
 from ._parked import parked, rename_actor
 from ._run import run as run_app
@@ -44,14 +43,14 @@ for _command in (run_app, status, check, tree, dead, parked, rename_actor, migra
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; returns the exit code. What goes wrong is a sentence on standard error."""
     try:
-        with heeding_interrupts():
-            result = cli.main(arguments, prog_name="understudy", standalone_mode=False)
+        result = cli.main(arguments, prog_name="understudy", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _interrupted()
+        sys.stderr.write("interrupted\n")
+        return 128 + signal.SIGINT
     except Exception as error:
         texts = describe(error)
         if texts is None:
@@ -59,12 +58,3 @@ def run(arguments: Sequence[str] | None) -> int:
         for text in texts:
             sys.stderr.write(f"error: {text}\n")
         return 1
-    except BaseExceptionGroup as group:  # it was in a nursery
-        if group.split(KeyboardInterrupt)[1] is not None:
-            raise
-        return _interrupted()
-
-
-def _interrupted() -> int:
-    sys.stderr.write("interrupted\n")
-    return 128 + signal.SIGINT

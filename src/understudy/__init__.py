@@ -1,9 +1,5 @@
 """Understudy: event-sourced actors on Trio, kept by PostgreSQL."""
 
-from understudy import _interrupt as _interrupt
-
-# isort: split
-# That stands first because what follows takes a while.
 from understudy.actors import App as App
 from understudy.actors import Backoff as Backoff
 from understudy.actors import Child as Child

@@ -1,6 +1,5 @@
 """`understudy run`: real processes, real signals."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -190,39 +189,3 @@ def test_a_missing_extra_is_a_sentence(name: str) -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr == f"error: the command line needs {name}: pip install 'understudy[cli]'\n"
-
-
-@pytest.mark.parametrize("command", [[str(Path(sys.executable).with_name("understudy"))], ["-m", CLI]])
-def test_ctrl_c_while_it_is_still_importing_ends_it_quietly(command: list[str], tmp_path: Path) -> None:
-    """The system ends it, as a shell's 130 says: there is no traceback of somebody's import."""
-    (tmp_path / "attrs.py").write_text("print('importing', flush=True)\nimport signal\nsignal.pause()\n")
-    with subprocess.Popen(
-        [sys.executable, *command, "status"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "importing\n"
-        process.send_signal(Signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == -Signal.SIGINT
-    assert out + err == ""
-
-
-def test_ctrl_c_while_another_program_imports_is_python_s_affair(tmp_path: Path) -> None:
-    """Only the command changes what a signal does: a program of the user's can catch it."""
-    script = "try:\n    import understudy\nexcept KeyboardInterrupt:\n    print('caught')"
-    (tmp_path / "attrs.py").write_text("print('importing', flush=True)\nimport signal\nsignal.pause()\n")
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "importing\n"
-        process.send_signal(Signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-    assert out == "caught\n"
