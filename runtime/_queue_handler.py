@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from contextlib import AsyncExitStack, suppress
 
 import trio
 from attrs import define, field, frozen
@@ -19,20 +17,18 @@ from attrs import define, field, frozen
 from understudy.actors import (
     Dead,
     EffectError,
-    Enqueue,
     HandlerDefinition,
     Refused,
     Stopping,
-    Tell,
-    Turn,
     UnderstudyError,
     judge,
 )
 
-from ._failing import TurnExited, cause, dead_part, retry_part, text_of
+from ._failing import cause, dead_part, retry_part, text_of
 from ._finished import Finished, Settled, Verdict
 from ._headers import parse, trail
 from ._lines import Lines
+from ._queue_turn import QueueTurn, finish
 from ._rows import Message, Rare
 from ._sending import Sender
 from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Page, Resume
@@ -58,60 +54,6 @@ class QueueStatistics:
     ready: int
     running: int
     handled: int
-
-
-class TurnTooLong(UnderstudyError):
-    """A handler took more than `Limits.turn_seconds`."""
-
-
-class QueueTurn(Turn):
-    """The turn of a queue's handler: it can send, and have a transaction of its own."""
-
-    __slots__ = ("_lease", "_stack", "_store_transaction", "effects")
-
-    effects: list[Tell | Enqueue]
-    _lease: TurnTransaction | None
-    _stack: AsyncExitStack | None
-
-    def begin(self, tools: Tools, stack: AsyncExitStack) -> None:
-        """Make the turn ready for one run of the handler."""
-        self.effects = []
-        self._lease = None
-        self._stack = stack
-        self._store_transaction = tools.store.open_turn_transaction
-
-    @property
-    def lease(self) -> TurnTransaction | None:
-        """The transaction the handler asked for."""
-        return self._lease
-
-    def send(self, *effects: Tell | Enqueue) -> None:
-        """Send messages when this turn commits; not at all if it fails."""
-        self._check_open("turn.send()")
-        self.effects.extend(effects)
-
-    def connection(self) -> AbstractAsyncContextManager[Any]:
-        """Give a connection inside a transaction that commits with this turn.
-
-        Leaving the block commits nothing; the transaction ends when the handler returns.
-        """
-        return self._connected()
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[Any]:
-        self._check_open("turn.connection()")
-        assert self._stack is not None
-        if self._lease is None:
-            self._lease = await self._stack.enter_async_context(self._store_transaction())
-        yield self._lease.connection
-
-    def _check_open(self, what: str) -> None:
-        if self._stack is None:
-            raise UnderstudyError(f"this turn is over: {what} was kept beyond the handler")
-
-    def end(self) -> None:
-        """The handler has returned: nothing can be asked of this turn any more."""
-        self._stack = None
 
 
 @define(eq=False)
@@ -326,7 +268,7 @@ class QueueHandler:
             given = type(command).__qualname__
             raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
         if not definition.takes_turn:
-            await self._run(definition.function(command))
+            await finish(definition.function(command), self.tools.app.limits.turn_seconds)
             return Finished(self._send, message.fence, message, subject=message)
         headers = parse(message.headers)
         turn = QueueTurn(
@@ -340,7 +282,7 @@ class QueueHandler:
         async with AsyncExitStack() as stack:
             turn.begin(self.tools, stack)
             try:
-                await self._run(definition.function(command, turn))
+                await finish(definition.function(command, turn), self.tools.app.limits.turn_seconds)
             finally:
                 turn.end()
             sends, later = self._sender.rows(turn.effects, trail(str(message.id), headers))
@@ -363,19 +305,6 @@ class QueueHandler:
         self.tools.totals.turns += 1
         self.tools.fetcher.send_nowait(Look())
         return Verdict.COMMITTED
-
-    async def _run(self, running: Any) -> None:
-        limit = self.tools.app.limits.turn_seconds
-        try:
-            if limit is None:
-                await running
-                return
-            with trio.move_on_after(limit) as patience:
-                await running
-        except SystemExit as error:
-            raise TurnExited(error.code) from error
-        if patience.cancelled_caught:
-            raise TurnTooLong(f"the handler was cancelled after {limit:g} s, the limit of its app's turns")
 
     def _failed(self, message: Message, error: Exception) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""
