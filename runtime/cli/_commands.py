@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 
 import click
 
@@ -42,6 +43,11 @@ for _command in (run_app, status, check, tree, dead, parked, rename_actor, migra
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; returns the exit code. What goes wrong is a sentence on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal may lack a character; it is not worth a traceback
     try:
         result = cli.main(arguments, prog_name="understudy", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -30,6 +30,13 @@ def test_help_teaches_with_examples(command: tuple[str, ...]) -> None:
     assert f"understudy {command[0]}" in ended.out
 
 
+def test_a_terminal_may_lack_characters() -> None:
+    """What it cannot show is shown as question marks."""
+    ended = run(CLI, "tree", SHOP, env={"PYTHONIOENCODING": "latin-1"})
+    assert ended.code == 0
+    assert "??? writer" in ended.out
+
+
 def test_migrate_is_idempotent(database: Database) -> None:
     """A second time there is nothing left to apply."""
     again = database.understudy("migrate")
