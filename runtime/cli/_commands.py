@@ -45,9 +45,8 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run one command; returns the exit code. What goes wrong is a sentence on standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(
-                errors="replace"
-            )  # a terminal may lack a character; it is not worth a traceback
+            # A terminal may lack a character: that is not worth a traceback.
+            stream.reconfigure(errors="replace")
     try:
         result = cli.main(arguments, prog_name="understudy", standalone_mode=False)
         return result if isinstance(result, int) else 0
