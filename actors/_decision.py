@@ -7,7 +7,7 @@ touched: the first thing that happens to a yielded event is to be listed, the se
 
 from collections.abc import Callable
 from types import CoroutineType, GeneratorType
-from typing import Any, NoReturn, final
+from typing import Any, NoReturn, cast, final
 
 from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Stop, Tell
@@ -63,6 +63,7 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
     turn: DecideTurn,
     decision: Decision,
     stored: Callable[[object], object] | None = None,
+    sent: Callable[[Tell | Enqueue], object] | None = None,
 ) -> None:
     """Let an actor decide a command, applying each event to `state` at once.
 
@@ -74,6 +75,8 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
         decision: Filled in; after an exception, `decision.touched` says whether `state` is spoilt.
         stored: Stores an event when it is yielded, and returns it as it will be read. That is what is
             applied: a state then shares nothing with the event, and is what a replay makes of it.
+        sent: Told of each message when it is yielded, which is what is sent: later events may change a list
+            of the state that is in it.
 
     Raises:
         Rejected: The decider refused.
@@ -86,9 +89,7 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
     function = decider.function
     result: Any = function(state, command, turn) if decider.takes_turn else function(state, command)
     if type(result) is not GeneratorType:
-        if hasattr(result, "__await__"):
-            _awaited(decider, result)
-        decision.reply = result
+        decision.reply = _at_once(decider, result)
         return
     appliers = definition.appliers
     events: list[object] = decision.events
@@ -111,6 +112,8 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
             applier(state, item if stored is None else stored(item))
         elif kind is Tell or kind is Enqueue:
             sends.append(item)
+            if sent is not None:
+                sent(cast("Tell | Enqueue", item))
         elif kind is Stop:
             decision.stop = True
         else:
@@ -151,7 +154,10 @@ def _not_run(decider: Decider, did: str, generator: Any) -> NoReturn:
     )
 
 
-def _awaited(decider: Decider, result: Any) -> NoReturn:
+def _at_once(decider: Decider, result: Any) -> Any:
+    """Return the reply of a decider that is a plain method."""
+    if not hasattr(result, "__await__"):
+        return result
     if type(result) is CoroutineType:
         result.close()
     raise EffectError(

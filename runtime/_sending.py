@@ -40,6 +40,18 @@ class Sender:
         """
         now: list[SendRow] = []
         later: list[Rare] = []
+        self.put(effects, trail, now, later, ours)
+        return now, later
+
+    def put(
+        self,
+        effects: Iterable[Tell | Enqueue],
+        trail: Trail | None,
+        now: list[SendRow],
+        later: list[Rare],
+        ours: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        """Add the rows of messages to send now and the parts for those to send later; see `rows`."""
         usual = None if trail is None else trail.headers
         for effect in effects:
             if type(effect) is not Tell and type(effect) is not Enqueue:
@@ -57,7 +69,6 @@ class Sender:
                 now.append(row)
             else:
                 later.append(_scheduled(effect, row))
-        return now, later
 
     def encoded(self, encoded: Encoded) -> Encoded:
         """Check the size of what was encoded."""

@@ -11,6 +11,8 @@ from understudy.actors import (
     App,
     DecideTurn,
     Decision,
+    Enqueue,
+    Tell,
     UnderstudyError,
     Unencodable,
     routed,
@@ -99,20 +101,21 @@ class Turning:
             )
             return codec.decode_event(name, version, payload)
 
-        if self._guard is None:
-            run_decider(definition, resident.state, command, turn, decision, stored)
-        else:
-            self._guarded(self._guard, resident.state, command, turn, decision, stored, events)
-
         sends: list[SendRow] = []
         rare: list[Rare] = []
+
+        def sent(effect: Tell | Enqueue) -> None:
+            self._sender.put((effect,), causes, sends, rare)
+
+        if self._guard is None:
+            run_decider(definition, resident.state, command, turn, decision, stored, sent)
+        else:
+            self._guarded(self._guard, resident.state, command, turn, decision, stored, sent, events)
+
         reply = decision.reply
         if events and self._routes:
             decided = [codec.decode_event(each.type, each.version, each.payload) for each in events]
-            decision.sends.extend(routed(self._routes, decided, turn))
-        if decision.sends:
-            sends, later = self._sender.rows(decision.sends, causes)
-            rare.extend(later)
+            self._sender.put(routed(self._routes, decided, turn), causes, sends, rare)
         if headers or isinstance(work, LocalAsk):
             reply = self._reply(resident, work, headers, command, reply, rare)
         if events and definition.snapshots:
@@ -128,11 +131,12 @@ class Turning:
         turn: DecideTurn,
         decision: Decision,
         stored: Callable[[object], object],
+        sent: Callable[[Tell | Enqueue], None],
         events: Sequence[EventRow],
     ) -> None:
         before = guard.before(state)
         try:
-            run_decider(self._definition, state, command, turn, decision, stored)
+            run_decider(self._definition, state, command, turn, decision, stored, sent)
         except Exception as error:
             guard.check(before, state, command, turn, decision, events, error)
             raise

@@ -12,6 +12,7 @@ from .._app import App
 from .._command import Command
 from .._decision import Decision, run_decider
 from .._definition import ActorDefinition, definition_of
+from .._effects import Enqueue, Tell
 from .._keys import check_key
 from .._turn import DecideTurn
 from ._case import Case
@@ -20,6 +21,7 @@ from ._roundtrip import RoundTrip
 from ._routing import check_targets, route_decision
 
 R = TypeVar("R")
+_T = TypeVar("_T")
 
 NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """The moment of a turn, unless told otherwise."""
@@ -131,26 +133,24 @@ def _play(
     command = codec.command(command)
     state, decision = rebuild(definition, history), Decision()
     decided: list[object] = []
+    messages: list[Tell | Enqueue] = []
     unstorable: list[Exception] = []
+    keep, sent = _keeping(codec.event, decided, unstorable), _keeping(codec.send, messages, unstorable)
 
     def stored(event: object) -> object:
-        try:
-            decided.append(codec.event(event))
-        except Exception as problem:
-            unstorable.append(problem)
-            raise
-        return deepcopy(decided[-1])
+        return deepcopy(keep(event))
 
-    error = _caught(lambda: run_decider(definition, state, command, make_turn(), decision, stored))
+    error = _caught(lambda: run_decider(definition, state, command, make_turn(), decision, stored, sent))
     if unstorable:
         raise unstorable[0]
     check_repeat(definition, history, command, make_turn, decision=decision, error=error, stored=codec.event)
-    decision.events[:] = decided
+    decision.events[:], decision.sends[:] = decided, messages
     if error is None:
-        error = _caught(lambda: decision.sends.extend(route_decision(app, decision, make_turn)))
+        error = _caught(lambda: messages.extend(route_decision(app, decision, make_turn)))
     if error is None:
+        decision.sends.extend(map(codec.send, messages[len(decision.sends) :]))
         check_targets(app, decision.sends)
-        _check_stored(codec, command, decision)
+        codec.reply(command, decision.reply)
         check_replay(definition, command, history, decided, state)
         codec.state(state)
     else:
@@ -173,7 +173,15 @@ def _caught(step: Callable[[], object]) -> Exception | None:
     return None
 
 
-def _check_stored(codec: RoundTrip, command: object, decision: Decision) -> None:
-    for effect in decision.sends:
-        codec.send(effect)
-    codec.reply(command, decision.reply)
+def _keeping(store: Callable[[_T], _T], kept: list[_T], problems: list[Exception]) -> Callable[[_T], _T]:
+    """Store each thing at once, and return what it comes back as; what cannot be stored is no outcome."""
+
+    def keep(item: _T) -> _T:
+        try:
+            kept.append(store(item))
+        except Exception as problem:
+            problems.append(problem)
+            raise
+        return kept[-1]
+
+    return keep

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import attrs
+
 from .._definition import ActorDefinition
 from .._effects import Enqueue, Tell
 from ..codec import Codec
@@ -35,11 +37,12 @@ class RoundTrip:
         kind = type(command)
         self._same("reply", reply, self._codec.decode_reply(kind, self._codec.encode_reply(kind, reply)))
 
-    def send(self, effect: Tell | Enqueue) -> None:
-        """Check that a message that is sent can be stored."""
+    def send(self, effect: Tell | Enqueue) -> Tell | Enqueue:
+        """Check that a message can be stored, and return it as it will be read."""
         self._codec.add(type(effect.command))
         encoded = self._codec.encode_command(effect.command)
-        self._same("command", effect.command, self._codec.decode_command(*encoded))
+        command = self._same("command", effect.command, self._codec.decode_command(*encoded))
+        return attrs.evolve(effect, command=command)
 
     def state(self, state: object) -> None:
         """Check that a snapshot of the state comes back as it was, if the actor makes any."""

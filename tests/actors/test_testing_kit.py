@@ -345,6 +345,18 @@ class Fill(us.Command[list[str]]):
     things: list[str]
 
 
+@us.command("basket.show")
+@frozen
+class Show(us.Command[None]):
+    pass
+
+
+@us.command("basket.shown")
+@frozen
+class Shown(us.Command[None]):
+    things: list[str]
+
+
 @us.actor("basket")
 @define
 class Basket:
@@ -358,6 +370,11 @@ class Basket:
         yield Added("ribbon")
         return self.things
 
+    @us.decide
+    def show(self, _: Show) -> us.Effects[None]:
+        yield us.Enqueue("ears", Shown(self.things))
+        yield Added("bow")
+
     @us.apply
     def filled(self, event: Filled) -> None:
         self.things = event.things
@@ -365,6 +382,11 @@ class Basket:
     @us.apply
     def added(self, event: Added) -> None:
         self.things.append(event.thing)
+
+
+def test_a_message_is_sent_as_it_was_yielded() -> None:
+    """What a later event does to a list of the state is not in it."""
+    given(Basket, Filled(["a"])).when(Show()).sends(us.Enqueue("ears", Shown(["a"])))
 
 
 def test_a_state_shares_nothing_with_its_events() -> None:

@@ -39,6 +39,12 @@ class Build(us.Command[None]):
     pass
 
 
+@us.command("basket.show")
+@frozen
+class Show(us.Command[None]):
+    pass
+
+
 @us.command("told")
 @frozen
 class Told(us.Command[None]):
@@ -70,6 +76,12 @@ class Basket:
         things.append("b")
         yield Filled(things)
 
+    @us.decide
+    def show(self, _: Show) -> us.Effects[None]:
+        yield us.Enqueue("ears", Told(self.things))
+        yield Added("bow")
+        yield us.Enqueue("ears", Told(self.things), delay=0.01)
+
     @us.apply
     def filled(self, event: Filled) -> None:
         self.things = event.things
@@ -91,6 +103,27 @@ async def test_an_event_is_stored_as_it_was_yielded(store: Store, *, guarded: bo
         await runtime.ask(Basket, "b", Build())
         stored = [each.event async for each in runtime.events(Basket, "b")]
         assert [Filled(["a"]), Filled(["a", "b"])] == stored
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
+async def test_a_message_is_sent_as_it_was_yielded(store: Store, *, guarded: bool) -> None:
+    """Later events of the turn change the state's list, and not the message that it was put into."""
+    told: list[list[str]] = []
+    app = us.App("shop", actors=[Basket])
+    heard = trio.Event()
+
+    @app.handler("ears")
+    async def ears(command: Told) -> None:
+        told.append(command.things)
+        if len(told) == 2:
+            heard.set()
+
+    async with us.open_runtime(app, database=store, settings=Settings(check_purity=guarded)) as runtime:
+        await runtime.ask(Basket, "a", Fill(["c"]))
+        await runtime.ask(Basket, "a", Show())
+        await heard.wait()
+    assert [["c", "ribbon"], ["c", "ribbon", "bow"]] == told
+    assert ears.__name__ == "ears"
 
 
 async def test_a_route_gets_the_event_as_it_is_stored(store: Store) -> None:
