@@ -13,9 +13,6 @@ import attrs
 from ._json import reader_of
 from ._shape import Shape
 
-_BEYOND_SETTING = {"__attrs_pre_init__", "__attrs_post_init__", "_attrs_cached_hash", "BaseException"}
-"""What the code of an `__init__` mentions that does more than set fields."""
-
 
 def is_direct(cls: Any, shapes: list[Shape]) -> bool:
     """Whether msgspec reads a class exactly as its shape does, if unknown fields are passed over.
@@ -38,7 +35,10 @@ def is_direct(cls: Any, shapes: list[Shape]) -> bool:
 
 
 def _only_sets_fields(cls: Any) -> bool:
+    made = attrs.inspect(cls)
+    caches_hash = made.hashability is attrs.ClassProps.Hashability.HASHABLE_CACHED
+    hooked = hasattr(cls, "__attrs_pre_init__") or hasattr(cls, "__attrs_post_init__")
+    # Another decorator may have put something around the `__init__` that attrs wrote.
     code = getattr(cls.__init__, "__code__", None)
-    if code is None or not code.co_filename.startswith("<attrs generated"):
-        return False
-    return _BEYOND_SETTING.isdisjoint((*code.co_names, *code.co_consts))
+    is_bare = code is not None and code.co_filename.startswith("<attrs generated")
+    return made.added_init and is_bare and not (hooked or caches_hash or made.is_exception)
