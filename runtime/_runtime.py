@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import uuid
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -19,7 +15,6 @@ from understudy.actors import (
     App,
     Command,
     Enqueue,
-    InvalidSetting,
     Tell,
     Tree,
     UnderstudyError,
@@ -37,6 +32,7 @@ from ._listener import ListenerState
 from ._parts import Parts
 from ._place import Place, open_place
 from ._posting import NotRunning, Posting
+from ._process import check_process_name, process_name
 from ._reading import Recorded, read_events, read_keys, read_states
 from ._settings import Settings
 from ._store import DeadLetter, Parked, Store
@@ -77,28 +73,6 @@ class _Running:
         self.asking = Asking(self.posting)
 
 
-_PROCESS = re.compile(r"[!#-\[\]-~]{1,128}")
-
-
-def check_process_name(name: str) -> str:
-    """Return a process's name if it can stand in every message that the process sends, as it is.
-
-    Raises:
-        InvalidSetting: It is empty, too long, or has a space, a quote, a backslash or a letter beyond ASCII.
-    """
-    if not _PROCESS.fullmatch(name):
-        problem = f"{name!r} is no name for a process"
-        raise InvalidSetting(
-            "process", problem, "give 1 to 128 characters of ASCII without space, quote and \\"
-        )
-    return name
-
-
-def _process_name(app: App) -> str:
-    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:20]
-    return f"{app.name}@{host}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
-
-
 @final
 class Runtime:
     """An app at work.
@@ -132,7 +106,7 @@ class Runtime:
         app.check()
         self.app = app
         self.settings: Settings = settings_of(app, settings or Settings(), tree)
-        self.process: str = _process_name(app) if process is None else check_process_name(process)
+        self.process: str = process_name(app.name) if process is None else check_process_name(process)
         self._place = Place(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
