@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -64,6 +65,25 @@ def fill(connection: psycopg.Connection[Any], rows: int) -> None:
             " select %s, i %% 4, 'k' || i %% 1000, 't', '{}' from generate_series(1, %s) as i",
             (QUEUE, rows // 2),
         )
+
+
+def empty(connection: psycopg.Connection[Any], table: Literal["messages", "scheduled"]) -> None:
+    """Fill a table a little and empty it: it has pages, and by its statistics nothing in them."""
+    fill(connection, 1000)
+    if table == "scheduled":
+        postpone(connection)
+    name = sql.Identifier("understudy", table)
+    connection.execute(sql.SQL("delete from {}").format(name))
+    connection.execute(sql.SQL("vacuum (analyze, truncate false) {}").format(name))
+
+
+def postpone(connection: psycopg.Connection[Any]) -> None:
+    """Make messages that are due of all that wait."""
+    connection.execute(
+        "with gone as (delete from understudy.messages returning *) insert into understudy.scheduled"
+        " (id, due_at, queue, partition, priority, key, type, version, payload)"
+        " select id, now(), queue, partition, priority, key, type, version, payload from gone"
+    )
 
 
 @pytest.fixture
@@ -207,13 +227,15 @@ def tail_cost(connection: psycopg.Connection[Any]) -> int:
         return pages(plan)
 
 
-@pytest.mark.parametrize("state", ["new", "vacuumed"])
+@pytest.mark.parametrize("state", ["new", "vacuumed", "emptied"])
 def test_an_empty_mailbox_gives_the_same_plan(state: str, postgres: TestServer) -> None:
     """Plans are kept: the one made while there is nothing to read must be right when there is."""
     url = stores.create_migrated(postgres.url)
     try:
         with psycopg.connect(url, prepare_threshold=None, autocommit=True) as connection:
-            if state == "vacuumed":
+            if state == "emptied":
+                empty(connection, "messages")
+            elif state == "vacuumed":
                 connection.execute("vacuum analyze understudy.messages")
             with connection.transaction():
                 assert_fetch_by_index(fetch(connection, [Cursor(LANES[1])], 1000))
@@ -228,19 +250,21 @@ def inner(start: str) -> str:
     """A statement inside a function of the migration, from its first words to its end."""
     text = files("understudy.runtime.postgres").joinpath("migrations", "0001_foundation.sql").read_text()
     found = text[text.index(start) :]
-    return re.split(r"\n        \)|;", found)[0].replace("{schema}", "understudy")
+    return re.split(r"\n(?: {4}){1,2}\)|;", found)[0].replace("{schema}", "understudy")
 
 
-def plan_as_inside(connection: psycopg.Connection[Any]) -> None:
-    """Give the transaction the settings that `commit_batch` has for its statements."""
+def plan_as_inside(connection: psycopg.Connection[Any], function: str = "commit_batch") -> None:
+    """Give the transaction the settings that a function has for its statements."""
     settings = connection.execute(
         "select set_config(split_part(setting, '=', 1), split_part(setting, '=', 2), true)"
-        " from pg_proc, unnest(proconfig) as setting where proname = 'commit_batch'"
+        " from pg_proc, unnest(proconfig) as setting where proname = %s",
+        (function,),
     ).fetchall()
     assert settings
 
 
-DELETE = inner("delete from {schema}.messages m\n            using unnest(gone_queue")
+DELETE = inner("delete from {schema}.messages where ctid")
+DUE = inner("delete from {schema}.scheduled where ctid")
 FENCES = inner("from unnest(fence_queue, fence_partition, fence_epoch)")
 
 
@@ -264,7 +288,8 @@ def test_the_commit_deletes_by_index(big: psycopg.Connection[Any]) -> None:
     assert all(f"({column} = " in scan["Index Cond"] for column in ("queue", "priority", "tx", "id"))
     assert scan["Actual Loops"] == 500
     assert pages(plan) < 500 * 10
-    assert {node["Node Type"] for node in of_table(plan, "messages")} == {"Index Scan", "ModifyTable"}
+    kinds = {node["Node Type"] for node in of_table(plan, "messages")}
+    assert kinds == {"Index Scan", "Tid Scan", "ModifyTable"}
 
 
 def test_fences_are_checked_by_index(big: psycopg.Connection[Any]) -> None:
@@ -276,14 +301,23 @@ def test_fences_are_checked_by_index(big: psycopg.Connection[Any]) -> None:
     assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "partitions_pkey")
 
 
-def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str) -> None:
-    """A writer that began on a few messages acknowledges in a full mailbox by index: 600 pages, not 3,600."""
+@pytest.mark.parametrize("before", [0, 10, 1000], ids=["never used", "a few", "emptied"])
+def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str, before: int) -> None:
+    """Whatever the planner knew when the writer began, it acknowledges by index when it is full.
+
+    An emptied one has pages, and was last seen with no row in them: to read it whole seems to cost nothing.
+    """
     commit = Statements("understudy")["commit_batch"]
     with psycopg.connect(migrated_database, autocommit=True, prepare_threshold=0) as connection:
-        fill(connection, 10)
-        connection.execute("vacuum analyze understudy.messages")
+        fill(connection, before)
+        if before > 10:
+            empty(connection, "messages")
+        else:
+            connection.execute("vacuum analyze understudy.messages")
+        fill(connection, 20)
         for batch in range(8):
             connection.execute(commit, (*marker(batch), *acknowledged(connection, 1)))
+        connection.execute("delete from understudy.messages")
         fill(connection, ROWS)
         row = connection.execute(
             b"explain (analyze, buffers, timing off, format json) " + commit,
@@ -293,7 +327,44 @@ def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str
         assert row is not None
         assert pages(row[0][0]["Plan"]) < 100 * 12
         count = connection.execute("select count(*) from understudy.messages").fetchone()
-        assert count == (10 - 8 + ROWS - 100,)
+        assert count == (ROWS - 100,)
+
+
+@pytest.mark.parametrize("kind", ["retries", "later", "dead"])
+def test_what_failed_is_found_by_index(migrated_database: str, kind: str) -> None:
+    """Each failed message is looked up, also by a planner that believes the mailbox to be empty."""
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
+        empty(connection, "messages")
+        fill(connection, ROWS // 10)
+        row = connection.execute(
+            "select json_build_object(%s::text, json_agg(json_build_object("
+            "'queue', queue, 'priority', priority, 'tx', tx::text, 'id', id,"
+            " 'attempts', 1, 'error', 'e', 'delay', 1)))"
+            " from (select * from understudy.messages order by tx desc, id desc limit 10) as newest",
+            (kind,),
+        ).fetchone()
+        assert row is not None
+        plan = connection.execute(
+            "explain (analyze, buffers, timing off, format json) select understudy.commit_rare(%s)",
+            (json.dumps(row[0]),),
+        ).fetchone()
+        assert plan is not None
+        assert pages(plan[0][0]["Plan"]) < 10 * 40
+
+
+def test_what_is_due_is_found_by_index(migrated_database: str) -> None:
+    """A planner that believes that nothing is scheduled does not look through all of it for each message."""
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
+        empty(connection, "scheduled")
+        fill(connection, 20_000)
+        postpone(connection)
+        with connection.transaction():
+            plan_as_inside(connection, "promote_due")
+            plan = explain(connection, with_parameters(DUE, {"most": "integer"}), 1000)
+        assert plan["Actual Rows"] == 1000
+        assert {node["Node Type"] for node in nodes(plan)}.isdisjoint({"Nested Loop", "Seq Scan", "Sort"})
+        found = connection.execute("select count(*) from understudy.scheduled").fetchone()
+        assert found == (19_000,)
 
 
 def marker(batch: int) -> tuple[str, int, None]:
