@@ -43,7 +43,7 @@ class Rejected(UnderstudyError):
 
     def __init__(self, reason: str = "rejected") -> None:
         super().__init__(reason)
-        self.reason = str(reason)  # an error given as the reason is its text, wherever it is stored
+        self.reason: str = str(reason)  # an error given as the reason is its text, wherever it is stored
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.reason,))
