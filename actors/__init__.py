@@ -1,6 +1,6 @@
 """The actor model on pure Trio: no database, no I/O.
 
-`understudy.runtime` stands on this package; this package never imports it.
+`rolebook.runtime` stands on this package; this package never imports it.
 """
 
 from ._actor import actor as actor
@@ -29,8 +29,8 @@ from ._errors import InvalidKey as InvalidKey
 from ._errors import OutcomeUnknown as OutcomeUnknown
 from ._errors import PayloadTooLarge as PayloadTooLarge
 from ._errors import Rejected as Rejected
+from ._errors import RolebookError as RolebookError
 from ._errors import Undecodable as Undecodable
-from ._errors import UnderstudyError as UnderstudyError
 from ._errors import Unencodable as Unencodable
 from ._errors import UnknownName as UnknownName
 from ._event import event as event

@@ -22,8 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 OnFailure: TypeAlias = Literal["block", "skip", "park"]
 SnapshotWhen: TypeAlias = Callable[[Any, Any], bool]
 
-ROLE: Final = "__understudy_role__"
-SPEC: Final = "__understudy_actor__"
+ROLE: Final = "__rolebook_role__"
+SPEC: Final = "__rolebook_actor__"
 _NO_UPCASTERS: Mapping[int, Upcaster] = MappingProxyType({})
 
 
@@ -107,7 +107,7 @@ def actor(
     if aliases:
         raise DefinitionError(
             f"actor {name!r}: actors have no aliases, because their journal and their queue go by their one"
-            " name; stop the app, rename what is stored with SELECT understudy.rename_actor('old', 'new'),"
+            " name; stop the app, rename what is stored with SELECT rolebook.rename_actor('old', 'new'),"
             " and start the app with the new name"
         )
     spec = ActorSpec(

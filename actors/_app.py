@@ -145,8 +145,8 @@ class App:
 
         Example:
             >>> @app.route  # doctest: +SKIP
-            ... def payment_taken(event: PaymentTaken) -> us.Tell:
-            ...     return us.Tell(Fulfilment, event.order, NotePayment(event.amount))
+            ... def payment_taken(event: PaymentTaken) -> rb.Tell:
+            ...     return rb.Tell(Fulfilment, event.order, NotePayment(event.amount))
         """
         definition = make_route(function)
         check_route(definition, self._actors)

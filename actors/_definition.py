@@ -15,7 +15,7 @@ from ._message import Upcaster, check_defaults, spec_of
 from ._retry import Retry
 from ._yields import yielded_classes
 
-_DEFINITION = "__understudy_definition__"
+_DEFINITION = "__rolebook_definition__"
 _SELF_AND_COMMAND: Final = 2
 _SELF_COMMAND_AND_TURN: Final = 3
 _SELF_AND_EVENT: Final = 2

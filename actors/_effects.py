@@ -121,7 +121,7 @@ def actor_name(actor: type | str) -> str:
         return check_name(actor, "actor")
     if not isinstance(actor, type):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise DefinitionError(f"{actor!r:.80} is no actor; give the actor's class, or its name")
-    name: str | None = getattr(actor.__dict__.get("__understudy_actor__"), "name", None)
+    name: str | None = getattr(actor.__dict__.get("__rolebook_actor__"), "name", None)
     if name is None:
         raise DefinitionError(f"{actor.__qualname__} is no actor; write @actor(...) above its class")
     return name

@@ -11,22 +11,22 @@ Kind = Literal["event", "command", "state", "reply"]
 _EXCERPT = 200
 
 
-class UnderstudyError(Exception):
-    """The base of every error that Understudy raises on purpose."""
+class RolebookError(Exception):
+    """The base of every error that Rolebook raises on purpose."""
 
 
 @final
-class DefinitionError(UnderstudyError):
+class DefinitionError(RolebookError):
     """An actor, event, command, handler or app is defined wrongly: fix the program."""
 
 
 @final
-class InvalidKey(UnderstudyError, ValueError):
+class InvalidKey(RolebookError, ValueError):
     """A key that cannot be stored: not a text, empty, over 512 bytes, or with a NUL in it."""
 
 
 @final
-class Rejected(UnderstudyError):
+class Rejected(RolebookError):
     """A business refusal.
 
     Raised by a decider: the turn is void, the asker gets this error, the message is acknowledged, and nothing
@@ -38,7 +38,7 @@ class Rejected(UnderstudyError):
     Example:
         >>> raise Rejected("amount must be positive")
         Traceback (most recent call last):
-        understudy.actors._errors.Rejected: amount must be positive
+        rolebook.actors._errors.Rejected: amount must be positive
     """
 
     def __init__(self, reason: str = "rejected") -> None:
@@ -50,12 +50,12 @@ class Rejected(UnderstudyError):
 
 
 @final
-class EffectError(UnderstudyError):
+class EffectError(RolebookError):
     """A decider did what a decider cannot do: it awaited, or yielded what is no event and no effect."""
 
 
 @final
-class PayloadTooLarge(UnderstudyError):
+class PayloadTooLarge(RolebookError):
     """A message or an event is larger, once encoded, than the app allows.
 
     Args:
@@ -78,7 +78,7 @@ class PayloadTooLarge(UnderstudyError):
 
 
 @final
-class OutcomeUnknown(UnderstudyError):
+class OutcomeUnknown(RolebookError):
     """The link broke while a commit was under way, and its outcome could not be found out in time.
 
     The turn may or may not have been committed.
@@ -87,7 +87,7 @@ class OutcomeUnknown(UnderstudyError):
 
 
 @final
-class Unencodable(UnderstudyError):
+class Unencodable(RolebookError):
     """A value that cannot be stored so that it comes back as it was.
 
     Args:
@@ -107,7 +107,7 @@ class Unencodable(UnderstudyError):
         return f"{self.kind} {self.name!r} cannot be stored: {_at(self.where)}{self.problem}"
 
 
-class DecodeError(UnderstudyError):
+class DecodeError(RolebookError):
     """Something stored that this app cannot read.
 
     Attributes:

@@ -3,11 +3,11 @@
 import math
 from typing import Any, final
 
-from ._errors import UnderstudyError
+from ._errors import RolebookError
 
 
 @final
-class InvalidSetting(UnderstudyError, ValueError):
+class InvalidSetting(RolebookError, ValueError):
     """A setting was refused when it was built.
 
     Args:
@@ -18,7 +18,7 @@ class InvalidSetting(UnderstudyError, ValueError):
     Example:
         >>> raise InvalidSetting("within", "0 seconds is not a window", "give a number above 0")
         Traceback (most recent call last):
-        understudy.actors._invalid.InvalidSetting: within: 0 seconds is not a window; give a number above 0
+        rolebook.actors._invalid.InvalidSetting: within: 0 seconds is not a window; give a number above 0
     """
 
     def __init__(self, path: str, problem: str, remedy: str) -> None:

@@ -13,7 +13,7 @@ Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 MessageKind: TypeAlias = Literal["event", "command"]
 
-_ATTRIBUTE = "__understudy_message__"
+_ATTRIBUTE = "__rolebook_message__"
 
 
 @attrs.frozen

@@ -30,7 +30,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.console import Console
 from rich.table import Table
 
-from understudy.runtime.postgres import choose_database, open_database
+from rolebook.runtime.postgres import choose_database, open_database
 
 Figures = dict[str, float]
 
@@ -107,7 +107,7 @@ def snapshot_held(url: str) -> Generator[None]:
 
 def database(admin_url: str) -> str:
     """Create an empty database beside the given one; return its URL."""
-    name = f"understudy_bench_{uuid.uuid4().hex[:12]}"
+    name = f"rolebook_bench_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     if admin_url.startswith(("postgresql://", "postgres://")):

@@ -1,4 +1,4 @@
-"""Understudy as a contender."""
+"""Rolebook as a contender."""
 
 import os
 import random
@@ -11,47 +11,47 @@ from pathlib import Path
 import trio
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 from benchmarks._bench import Figures, Stopwatch, on_trio, percentiles, snapshot_held
-from understudy.runtime import Settings
-from understudy.runtime.postgres import Connection
+from rolebook.runtime import Settings
+from rolebook.runtime.postgres import Connection
 
 CHUNK = 1000
 ROOMY = Settings(residents=1_000_000)
 
 
-@us.event("bench.added")
+@rb.event("bench.added")
 @frozen
 class Added:
     amount: int
 
 
-@us.command("bench.add")
+@rb.command("bench.add")
 @frozen
-class Add(us.Command[int]):
+class Add(rb.Command[int]):
     amount: int
 
 
-@us.command("bench.noop")
+@rb.command("bench.noop")
 @frozen
-class Noop(us.Command[None]):
+class Noop(rb.Command[None]):
     pass
 
 
 def counter(name: str, snapshot_every: int | None = None) -> type:
     """Make a kind of actor that adds numbers: one event for each command."""
 
-    @us.actor(name, snapshot_every=snapshot_every)
+    @rb.actor(name, snapshot_every=snapshot_every)
     @define
     class Counter:
         total: int = 0
 
-        @us.decide
-        def add(self, command: Add) -> us.Effects[int]:
+        @rb.decide
+        def add(self, command: Add) -> rb.Effects[int]:
             yield Added(command.amount)
             return self.total
 
-        @us.apply
+        @rb.apply
         def added(self, event: Added) -> None:
             self.total += event.amount
 
@@ -61,7 +61,7 @@ def counter(name: str, snapshot_every: int | None = None) -> type:
 Counter = counter("counter")
 
 
-async def burst(runtime: us.Runtime, url: str, effects: Iterable[us.Tell | us.Enqueue]) -> Stopwatch:
+async def burst(runtime: rb.Runtime, url: str, effects: Iterable[rb.Tell | rb.Enqueue]) -> Stopwatch:
     """Send everything in one transaction of somebody else's; time starts when it is committed."""
     waiting = list(effects)
     async with await Connection.connect(url) as connection:
@@ -71,17 +71,17 @@ async def burst(runtime: us.Runtime, url: str, effects: Iterable[us.Tell | us.En
         return Stopwatch()
 
 
-async def until_committed(runtime: us.Runtime, turns: int) -> None:
+async def until_committed(runtime: rb.Runtime, turns: int) -> None:
     """Wait until so many turns are committed, all told."""
     while runtime.statistics().turns < turns:  # noqa: ASYNC110 - as those on asyncio wait
         await trio.sleep(0.001)
 
 
-def _adds(keys: Iterable[int]) -> list[us.Tell | us.Enqueue]:
-    return [us.Tell("counter", str(key), Add(1)) for key in keys]
+def _adds(keys: Iterable[int]) -> list[rb.Tell | rb.Enqueue]:
+    return [rb.Tell("counter", str(key), Add(1)) for key in keys]
 
 
-async def _committed(runtime: us.Runtime, url: str, keys: Iterable[int]) -> Figures:
+async def _committed(runtime: rb.Runtime, url: str, keys: Iterable[int]) -> Figures:
     """From the commit that sends a command to each key to the commit of the last turn."""
     effects = _adds(keys)
     before = runtime.statistics().turns
@@ -99,19 +99,19 @@ async def drain(url: str, *, count: int, concurrency: int = 8, dead: int = 0) ->
 
     Before it, so many messages are drained whose dead rows a long transaction keeps in the table.
     """
-    app = us.App("bench", actors=[])
+    app = rb.App("bench", actors=[])
 
     @app.handler("work", concurrency=concurrency)
     async def work(_: Noop) -> None:
         pass
 
-    async with us.open_runtime(app, database=url) as runtime:
-        await burst(runtime, url, [us.Enqueue("work", Noop())])
+    async with rb.open_runtime(app, database=url) as runtime:
+        await burst(runtime, url, [rb.Enqueue("work", Noop())])
         await until_committed(runtime, 1)
         with snapshot_held(url) if dead else nullcontext():
-            await burst(runtime, url, [us.Enqueue("work", Noop())] * dead)
+            await burst(runtime, url, [rb.Enqueue("work", Noop())] * dead)
             await until_committed(runtime, dead + 1)
-            watch = await burst(runtime, url, [us.Enqueue("work", Noop())] * count)
+            watch = await burst(runtime, url, [rb.Enqueue("work", Noop())] * count)
             await until_committed(runtime, dead + count + 1)
             return watch.figures(count)
 
@@ -119,7 +119,7 @@ async def drain(url: str, *, count: int, concurrency: int = 8, dead: int = 0) ->
 @on_trio
 async def latency(url: str, *, count: int) -> Figures:
     """From before a send by SQL, on a connection of its own, to the call of an idle handler."""
-    app = us.App("bench", actors=[])
+    app = rb.App("bench", actors=[])
     called, at = trio.Event(), 0.0
 
     @app.handler("work")
@@ -130,14 +130,14 @@ async def latency(url: str, *, count: int) -> Figures:
 
     taken: list[float] = []
     async with (
-        us.open_runtime(app, database=url) as runtime,
+        rb.open_runtime(app, database=url) as runtime,
         await Connection.connect(url, autocommit=True) as sender,
     ):
         await runtime.wait_idle()
         for number in range(count + 1):
             called = trio.Event()
             began = time.perf_counter()
-            await sender.execute("select understudy.enqueue('work', 'bench.noop', '{}')", prepare=True)
+            await sender.execute("select rolebook.enqueue('work', 'bench.noop', '{}')", prepare=True)
             await called.wait()
             if number:
                 taken.append(at - began)
@@ -151,10 +151,10 @@ async def latency(url: str, *, count: int) -> Figures:
 @on_trio
 async def send_by_sql(url: str, *, count: int, senders: int) -> Figures:
     """Several connections that call the SQL function, a commit for each message."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url):
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url):
         pass  # the schema
     connections = [await Connection.connect(url, autocommit=True) for _ in range(senders)]
-    query = "select understudy.enqueue('work', 'bench.noop', '{}')"
+    query = "select rolebook.enqueue('work', 'bench.noop', '{}')"
 
     async def send(connection: Connection, times: int) -> None:
         for _ in range(times):
@@ -175,7 +175,7 @@ async def send_by_sql(url: str, *, count: int, senders: int) -> Figures:
 @on_trio
 async def send_each(url: str, *, count: int, senders: int) -> Figures:
     """Several tasks that send through one runtime, each waiting for its commit."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url) as runtime:
 
         async def send(times: int) -> None:
             for _ in range(times):
@@ -192,11 +192,11 @@ async def send_each(url: str, *, count: int, senders: int) -> Figures:
 @on_trio
 async def send_many(url: str, *, count: int, batch: int) -> Figures:
     """One sender, a commit for each batch."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
-        await runtime.send(us.Enqueue("work", Noop()))
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url) as runtime:
+        await runtime.send(rb.Enqueue("work", Noop()))
         watch = Stopwatch()
         for _ in range(count // batch):
-            await runtime.send(*[us.Enqueue("work", Noop()) for _ in range(batch)])
+            await runtime.send(*[rb.Enqueue("work", Noop()) for _ in range(batch)])
         return watch.figures(count // batch * batch)
 
 
@@ -207,10 +207,10 @@ async def send_many(url: str, *, count: int, batch: int) -> Figures:
 async def turns(url: str, *, count: int, actors: int, history: int = 3) -> Figures:
     """Turns of actors with a short journal: the first after a restart, and those after it."""
     keys = range(actors)
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
         for _ in range(history):
             await _committed(runtime, url, keys)
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
         cold = await _committed(runtime, url, keys)
         cached = await _committed(runtime, url, (number % actors for number in range(count)))
     return {
@@ -224,7 +224,7 @@ async def turns(url: str, *, count: int, actors: int, history: int = 3) -> Figur
 @on_trio
 async def cached(url: str, *, count: int, actors: int = 1000) -> Figures:
     """Turns of actors in memory, one event each."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url) as runtime:
         await _committed(runtime, url, range(actors))
         return await _committed(runtime, url, (number % actors for number in range(count)))
 
@@ -232,7 +232,7 @@ async def cached(url: str, *, count: int, actors: int = 1000) -> Figures:
 @on_trio
 async def hot(url: str, *, count: int) -> Figures:
     """All turns by one actor."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url) as runtime:
         await _committed(runtime, url, [0])
         return await _committed(runtime, url, [0] * count)
 
@@ -241,7 +241,7 @@ async def hot(url: str, *, count: int) -> Figures:
 async def asks(url: str, *, count: int, callers: int, actors: int = 1000) -> Figures:
     """Callers that wait for the reply of each ask before the next, to actors in memory."""
     taken: list[float] = []
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url) as runtime:
         await _committed(runtime, url, range(actors))
 
         async def call(times: int) -> None:
@@ -261,7 +261,7 @@ async def asks(url: str, *, count: int, callers: int, actors: int = 1000) -> Fig
 async def replay(url: str, *, count: int, snapshot_every: int | None = None) -> Figures:
     """One actor rebuilt from its journal: read, decoded, applied."""
     kind = counter("counter", snapshot_every)
-    async with us.open_runtime(us.App("bench", actors=[kind]), database=url) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[kind]), database=url) as runtime:
         await _committed(runtime, url, [0] * count)
         await runtime.read(kind, "0")
         watch = Stopwatch()
@@ -273,7 +273,7 @@ async def replay(url: str, *, count: int, snapshot_every: int | None = None) -> 
 @on_trio
 async def memory(url: str, *, actors: int, traced: bool = False) -> Figures:
     """What a worker takes with so many actors in memory, and what each of them takes."""
-    async with us.open_runtime(us.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
+    async with rb.open_runtime(rb.App("bench", actors=[Counter]), database=url, settings=ROOMY) as runtime:
         await _committed(runtime, url, [0])
         before = resident_bytes()
         if traced:

@@ -24,8 +24,8 @@ import msgspec
 import orjson
 from attrs import define, frozen
 
-import understudy as us
-from understudy.actors import Codec, DecideTurn, Decision, definition_of, run_decider
+import rolebook as rb
+from rolebook.actors import Codec, DecideTurn, Decision, definition_of, run_decider
 
 ROUNDS = 7
 SECONDS = 0.08
@@ -33,7 +33,7 @@ SECONDS = 0.08
 Measured = Callable[[], object]
 
 
-@us.event("small")
+@rb.event("small")
 @frozen
 class Small:
     amount: int
@@ -46,7 +46,7 @@ class Line:
     count: int
 
 
-@us.event("large")
+@rb.event("large")
 @frozen
 class Large:
     ident: UUID
@@ -56,23 +56,23 @@ class Large:
     lines: tuple[Line, ...]
 
 
-@us.command("put")
+@rb.command("put")
 @frozen
-class Put(us.Command[int]):
+class Put(rb.Command[int]):
     amount: int
 
 
-@us.actor("counter")
+@rb.actor("counter")
 @define
 class Counter:
     total: int = 0
 
-    @us.decide
-    def put(self, command: Put) -> us.Effects[int]:
+    @rb.decide
+    def put(self, command: Put) -> rb.Effects[int]:
         yield Small(command.amount)
         return self.total
 
-    @us.apply
+    @rb.apply
     def small(self, event: Small) -> None:
         self.total += event.amount
 

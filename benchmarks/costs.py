@@ -43,8 +43,8 @@ select sum(calls) from pg_stat_statements join pg_database on pg_database.oid = 
 def contenders(count: int) -> list[Contender]:
     outbox = "benchmarks.peers.faststream_outbox"
     return [
-        Contender("Understudy, handler", OURS, "drain", {"count": count}),
-        Contender("Understudy, actors, one event", OURS, "hot", {"count": count}),
+        Contender("Rolebook, handler", OURS, "drain", {"count": count}),
+        Contender("Rolebook, actors, one event", OURS, "hot", {"count": count}),
         Contender(
             "pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", {"count": count}, "pgqueuer"
         ),

@@ -1,4 +1,4 @@
-"""Drain a queue with a handler that does nothing: Understudy, its peers, and the bare SQL, in one run.
+"""Drain a queue with a handler that does nothing: Rolebook, its peers, and the bare SQL, in one run.
 
     python -m benchmarks.drain [--count 20000] [--rounds 3] [--database-url URL]
 
@@ -19,8 +19,8 @@ def contenders(count: int) -> list[Contender]:
     all_of_it, few = {"count": count}, {"count": max(200, count // 40)}
     outbox = "benchmarks.peers.faststream_outbox"
     return [
-        Contender("Understudy", OURS, "drain", all_of_it),
-        Contender("Understudy, turns of 1,000 actors", OURS, "cached", all_of_it),
+        Contender("Rolebook", OURS, "drain", all_of_it),
+        Contender("Rolebook, turns of 1,000 actors", OURS, "cached", all_of_it),
         Contender("pgqueuer, batches of 500", "benchmarks.peers.pgqueuer", "drain", all_of_it, "pgqueuer"),
         Contender("faststream-outbox, acks of 500", outbox, "drain", all_of_it, "faststream_outbox"),
         Contender(
@@ -40,8 +40,8 @@ def beside_dead_rows(count: int, dead: int) -> list[Contender]:
     some = dead // 10  # or it takes longer than a round may
     pgqueuer = "benchmarks.peers.pgqueuer"
     return [
-        Contender("Understudy, fresh", OURS, "drain", {"count": count}),
-        Contender(f"Understudy, {dead:,} dead rows", OURS, "drain", {"count": count, "dead": dead}),
+        Contender("Rolebook, fresh", OURS, "drain", {"count": count}),
+        Contender(f"Rolebook, {dead:,} dead rows", OURS, "drain", {"count": count, "dead": dead}),
         Contender("pgqueuer, fresh", pgqueuer, "drain", {"count": some}, "pgqueuer"),
         Contender(
             f"pgqueuer, {some:,} dead rows", pgqueuer, "drain", {"count": some, "dead": some}, "pgqueuer"

@@ -17,7 +17,7 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from understudy.runtime.postgres import Connection, choose_database, open_database
+from rolebook.runtime.postgres import Connection, choose_database, open_database
 
 AIM = 1.1
 

@@ -14,29 +14,29 @@ from pathlib import Path
 import trio
 from attrs import define, frozen
 
-import understudy as us
-from understudy.runtime import ActorStatistics, MemoryStore, Runtime
+import rolebook as rb
+from rolebook.runtime import ActorStatistics, MemoryStore, Runtime
 
 BATCH = 5_000
 
 
-@us.command("visitor.greet")
+@rb.command("visitor.greet")
 @frozen
-class Greet(us.Command[None]):
+class Greet(rb.Command[None]):
     number: int
 
 
-@us.actor("visitor")
+@rb.actor("visitor")
 @define
 class Visitor:
     text: str = ""
 
-    @us.decide
+    @rb.decide
     def greet(self, command: Greet) -> None:
         """Say nothing."""
 
 
-APP = us.App("memory", actors=[Visitor])
+APP = rb.App("memory", actors=[Visitor])
 
 
 def megabytes() -> float:
@@ -51,7 +51,7 @@ async def greet(runtime: Runtime, start: int, count: int) -> ActorStatistics:
     """Greet so many visitors that were never seen before."""
     for first in range(start, start + count, BATCH):
         numbers = range(first, min(first + BATCH, start + count))
-        await runtime.send(*(us.Tell(Visitor, f"visitor-{number}", Greet(number)) for number in numbers))
+        await runtime.send(*(rb.Tell(Visitor, f"visitor-{number}", Greet(number)) for number in numbers))
         while await runtime.depths() != {"visitor": 0}:
             await runtime.wait_idle()
     return runtime.statistics().actors["visitor"]
@@ -59,8 +59,8 @@ async def greet(runtime: Runtime, start: int, count: int) -> ActorStatistics:
 
 async def main(keys: int, residents: int) -> None:
     """Greet all, and report."""
-    settings = us.Settings(residents=residents)
-    async with us.open_runtime(APP, database=MemoryStore(), settings=settings) as runtime:
+    settings = rb.Settings(residents=residents)
+    async with rb.open_runtime(APP, database=MemoryStore(), settings=settings) as runtime:
         print(f"{'keys':>10} {'in memory':>10} {'MB':>8} {'keys/s':>8}")
         for tenth in range(10):
             since = time.perf_counter()
@@ -70,7 +70,7 @@ async def main(keys: int, residents: int) -> None:
         found = runtime.statistics().actors["visitor"]
         print(f"loads {found.recovered:,}, hits {found.hits:,}, evictions {found.evictions:,}")
     more = 50_000
-    async with us.open_runtime(APP, database=MemoryStore(), settings=us.Settings(residents=10**9)) as runtime:
+    async with rb.open_runtime(APP, database=MemoryStore(), settings=rb.Settings(residents=10**9)) as runtime:
         await greet(runtime, 0, BATCH)
         before = megabytes()
         await greet(runtime, BATCH, more)

@@ -1,4 +1,4 @@
-"""Send messages, and wake an idle handler: Understudy, its peers, and the bare SQL, in one run.
+"""Send messages, and wake an idle handler: Rolebook, its peers, and the bare SQL, in one run.
 
     python -m benchmarks.send [--count 3200] [--rounds 3] [--database-url URL]
 
@@ -30,8 +30,8 @@ def measure(report: Report, count: int, latencies: int) -> None:
     report.compare(
         f"{SENDERS} senders, a commit for each message",
         [
-            Contender("Understudy, by SQL on own connections", OURS, "send_by_sql", each),
-            Contender("Understudy, tasks of one runtime", OURS, "send_each", each),
+            Contender("Rolebook, by SQL on own connections", OURS, "send_by_sql", each),
+            Contender("Rolebook, tasks of one runtime", OURS, "send_each", each),
             *peers("send_each", count=count // 2, senders=SENDERS),
             Contender("SQL, insert", SQL, "send_each", each),
             Contender("SQL, insert and notify", SQL, "send_each", {**each, "notify": True}),
@@ -43,7 +43,7 @@ def measure(report: Report, count: int, latencies: int) -> None:
     report.compare(
         f"one sender, a commit for each {BATCH:,} messages",
         [
-            Contender("Understudy", OURS, "send_many", many),
+            Contender("Rolebook", OURS, "send_many", many),
             *peers("send_many", **many),
             Contender("SQL, insert", SQL, "send_many", many),
         ],
@@ -53,7 +53,7 @@ def measure(report: Report, count: int, latencies: int) -> None:
     report.compare(
         "idle to handler",
         [
-            Contender("Understudy", OURS, "latency", {"count": latencies}),
+            Contender("Rolebook", OURS, "latency", {"count": latencies}),
             *peers("latency", count=latencies),
             Contender("SQL, insert, notify, delete", SQL, "latency", {"count": latencies}),
         ],

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 import trio
 import trio.testing
 
-from understudy.actors import Backoff, Child, Supervisor, open_supervisor
+from rolebook.actors import Backoff, Child, Supervisor, open_supervisor
 
 DYNAMIC = Supervisor("bench", template=Child("idle", trio.sleep_forever))
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--children", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    logging.getLogger("understudy.supervision").setLevel(logging.CRITICAL)
+    logging.getLogger("rolebook.supervision").setLevel(logging.CRITICAL)
     count = given.children
     (nursery_start, nursery_stop, _), (start, stop, _) = medians(count, given.rounds, traced=False)
     (_, _, nursery_memory), (_, _, memory) = medians(count, 1, traced=True)

@@ -1,4 +1,4 @@
-"""Event-sourced turns, asks, replay and memory: Understudy, eventsourcing, and the bare SQL, in one run.
+"""Event-sourced turns, asks, replay and memory: Rolebook, eventsourcing, and the bare SQL, in one run.
 
     python -m benchmarks.turns [--actors 1000 100000] [--count 20000] [--rounds 3] [--database-url URL]
 
@@ -17,7 +17,7 @@ CPU = Column("CPU, µs each", "cpu", "{:,.1f}")
 def turns(report: Report, actors: int, count: int) -> None:
     few = {"count": max(500, count // 20), "actors": actors}
     found = [
-        Contender("Understudy", OURS, "turns", {"count": max(count, actors), "actors": actors}),
+        Contender("Rolebook", OURS, "turns", {"count": max(count, actors), "actors": actors}),
         Contender("SQL, load and insert", SQL, "turns", {**few, "load": True}),
         Contender("SQL, insert", SQL, "turns", few),
         Contender("SQL, insert, 16 connections", SQL, "turns", {**few, "workers": 16}),
@@ -39,7 +39,7 @@ def turns(report: Report, actors: int, count: int) -> None:
 
 def others(report: Report, count: int) -> None:
     report.compare(
-        "turns of one hot actor", [Contender("Understudy", OURS, "hot", {"count": count})], [RATE, CPU]
+        "turns of one hot actor", [Contender("Rolebook", OURS, "hot", {"count": count})], [RATE, CPU]
     )
     report.compare(
         "asks, each caller waits for its reply",
@@ -52,9 +52,9 @@ def others(report: Report, count: int) -> None:
     report.compare(
         f"replay of one actor with {count:,} events",
         [
-            Contender("Understudy", OURS, "replay", {"count": count}),
+            Contender("Rolebook", OURS, "replay", {"count": count}),
             Contender(
-                "Understudy, snapshot every 1,000", OURS, "replay", {"count": count, "snapshot_every": 1000}
+                "Rolebook, snapshot every 1,000", OURS, "replay", {"count": count, "snapshot_every": 1000}
             ),
             Contender("eventsourcing", PEER, "replay", {"count": count // 4}, NAME),
             Contender("SQL, read and not decoded", SQL, "replay", {"count": count}),

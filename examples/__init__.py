@@ -1,1 +1,1 @@
-"""Short programs that show Understudy at work. Every one runs as it stands."""
+"""Short programs that show Rolebook at work. Every one runs as it stands."""

@@ -14,7 +14,7 @@ import uuid
 import trio
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 
 ACCOUNTS = 20
 TRANSFERS = 2000
@@ -24,77 +24,77 @@ BEGIN_WITH = 100
 # What can happen to an account, and what it can be told.
 
 
-@us.event("account.deposited")
+@rb.event("account.deposited")
 @frozen
 class Deposited:
     amount: int
 
 
-@us.event("account.withdrawn")
+@rb.event("account.withdrawn")
 @frozen
 class Withdrawn:
     amount: int
 
 
-@us.command("account.deposit")
+@rb.command("account.deposit")
 @frozen
-class Deposit(us.Command[int]):
+class Deposit(rb.Command[int]):
     """Answered with the new balance."""
 
     amount: int
 
 
-@us.command("account.transfer")
+@rb.command("account.transfer")
 @frozen
-class Transfer(us.Command[int]):
+class Transfer(rb.Command[int]):
     """Answered with what is left."""
 
     to: str
     amount: int
 
 
-@us.command("mail.receipt")
+@rb.command("mail.receipt")
 @frozen
 class SendReceipt:
     account: str
     amount: int
 
 
-@us.actor("account")
+@rb.actor("account")
 @define
 class Account:
     balance: int = 0
 
-    @us.decide
-    def deposit(self, command: Deposit, turn: us.DecideTurn) -> us.Effects[int]:
+    @rb.decide
+    def deposit(self, command: Deposit, turn: rb.DecideTurn) -> rb.Effects[int]:
         if command.amount <= 0:
-            raise us.Rejected("the amount must be positive")
+            raise rb.Rejected("the amount must be positive")
         yield Deposited(command.amount)  # an event: applied at once, stored at the commit
         if command.amount >= BEGIN_WITH:
-            yield us.Enqueue("mail", SendReceipt(turn.key, command.amount))  # a message to a queue
+            yield rb.Enqueue("mail", SendReceipt(turn.key, command.amount))  # a message to a queue
         return self.balance  # the reply
 
-    @us.decide
-    def transfer(self, command: Transfer) -> us.Effects[int]:
+    @rb.decide
+    def transfer(self, command: Transfer) -> rb.Effects[int]:
         if command.amount > self.balance:
-            raise us.Rejected(f"{command.amount} wanted, {self.balance} there")
+            raise rb.Rejected(f"{command.amount} wanted, {self.balance} there")
         yield Withdrawn(command.amount)
-        yield us.Tell(Account, command.to, Deposit(command.amount))  # a message to another actor
+        yield rb.Tell(Account, command.to, Deposit(command.amount))  # a message to another actor
         return self.balance
 
-    @us.apply
+    @rb.apply
     def deposited(self, event: Deposited) -> None:
         self.balance += event.amount
 
-    @us.apply
+    @rb.apply
     def withdrawn(self, event: Withdrawn) -> None:
         self.balance -= event.amount
 
 
-app = us.App("bank", actors=[Account])
+app = rb.App("bank", actors=[Account])
 
 
-@app.handler("mail", concurrency=8, retry=us.Retry(attempts=5))  # a stateless handler of a queue
+@app.handler("mail", concurrency=8, retry=rb.Retry(attempts=5))  # a stateless handler of a queue
 async def send_receipt(command: SendReceipt) -> None:
     print(f"receipt for {command.account}: {command.amount} deposited")
 
@@ -102,18 +102,18 @@ async def send_receipt(command: SendReceipt) -> None:
 async def main() -> int:
     run = uuid.uuid4().hex[:6]  # new accounts each time: those of the last run are still there
     names = [f"{run}-{number}" for number in range(ACCOUNTS)]
-    async with us.open_runtime(app) as runtime:  # an embedded PostgreSQL, unless told otherwise
+    async with rb.open_runtime(app) as runtime:  # an embedded PostgreSQL, unless told otherwise
         for name in names:
             await runtime.ask(Account, name, Deposit(BEGIN_WITH))
         try:
             await runtime.ask(Account, names[0], Transfer(names[1], 1000))
-        except us.Rejected as refusal:
+        except rb.Rejected as refusal:
             print(f"refused: {refusal}")
 
         # Told, not asked: durable once this returns. Those without cover are refused, and that is that.
         transfers = (random.choices(names, k=2) for _ in range(TRANSFERS))
         await runtime.send(
-            *(us.Tell(Account, giver, Transfer(taker, random.randint(1, 60))) for giver, taker in transfers)
+            *(rb.Tell(Account, giver, Transfer(taker, random.randint(1, 60))) for giver, taker in transfers)
         )
         await runtime.wait_idle()  # nothing due, nothing in work
 

@@ -13,37 +13,37 @@ from functools import partial
 import trio
 from attrs import define, field, frozen
 
-import understudy as us
+import rolebook as rb
 
 GUESTS = 3
 VISITS = 20
 
 
-@us.event("door.passed")
+@rb.event("door.passed")
 @frozen
 class Passed:
     guest: str
 
 
-@us.command("door.pass")
+@rb.command("door.pass")
 @frozen
-class Pass(us.Command[int]):
+class Pass(rb.Command[int]):
     """Answered with how often the guest has been here."""
 
     guest: str
 
 
-@us.actor("door")
+@rb.actor("door")
 @define
 class Door:
     guests: dict[str, int] = field(factory=dict[str, int])
 
-    @us.decide
-    def let_in(self, command: Pass) -> us.Effects[int]:
+    @rb.decide
+    def let_in(self, command: Pass) -> rb.Effects[int]:
         yield Passed(command.guest)
         return self.guests[command.guest]
 
-    @us.apply
+    @rb.apply
     def passed(self, event: Passed) -> None:
         self.guests[event.guest] = self.guests.get(event.guest, 0) + 1
 
@@ -52,7 +52,7 @@ class Door:
 class Porter:
     """Answers guests at a port of this machine: a line with a name, and a line with a number back."""
 
-    runtime: us.Runtime | None = None
+    runtime: rb.Runtime | None = None
     address: tuple[str, int] = ("127.0.0.1", 0)
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -86,8 +86,8 @@ async def visit(name: str, porter: Porter) -> None:
 async def main() -> int:
     """Run everything; returns the exit code."""
     porter = Porter()
-    app = us.App("doors", actors=[Door], children=[us.Child("porter", porter.serve)])
-    runtime = porter.runtime = us.Runtime(app)
+    app = rb.App("doors", actors=[Door], children=[rb.Child("porter", porter.serve)])
+    runtime = porter.runtime = rb.Runtime(app)
     async with trio.open_nursery() as nursery:
         await nursery.start(runtime.run)  # returns when the whole tree is up, the porter included
         before = dict((await runtime.read(Door, "main")).guests)

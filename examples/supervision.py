@@ -21,8 +21,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from understudy.actors import Backoff, Child, Stopping, Supervisor, Tree, draw
-from understudy.actors.supervision import (
+from rolebook.actors import Backoff, Child, Stopping, Supervisor, Tree, draw
+from rolebook.actors.supervision import (
     ChildCrashed,
     ChildParked,
     RestartScheduled,
@@ -139,7 +139,7 @@ async def show_live(tree: Tree, began: float) -> None:
 
 async def main() -> None:
     """Run the plant, repair it, and stop it."""
-    logging.getLogger("understudy.supervision").addHandler(logging.NullHandler())  # the events tell it all
+    logging.getLogger("rolebook.supervision").addHandler(logging.NullHandler())  # the events tell it all
     send, receive = trio.open_memory_channel[float](1000)
     plant = Plant(Random(4), send, receive)
     tree = Tree(plant.tree(), random=Random(4))

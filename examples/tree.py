@@ -13,8 +13,8 @@ from random import Random
 import attrs
 import trio
 
-from understudy.actors import InvalidFile, Stopping, draw, load_configuration, open_supervisor
-from understudy.actors.supervision import Start, Tree
+from rolebook.actors import InvalidFile, Stopping, draw, load_configuration, open_supervisor
+from rolebook.actors.supervision import Start, Tree
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from typing import final
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import ActorDefinition, Stopping, UnderstudyError
+from rolebook.actors import ActorDefinition, RolebookError, Stopping
 
 from ._finished import NotOwner, Settled
 from ._partition import partition_of_key
@@ -26,14 +26,14 @@ from ._signals import Attach, Detach, HandlerSignal, LocalAsk, Page, Resume
 from ._tools import Tools
 from ._turns import Turns
 
-_log = logging.getLogger("understudy.handler")
+_log = logging.getLogger("rolebook.handler")
 
 SLICE = 0.005
 """Seconds of computing after which other tasks get their turn."""
 
 
 @final
-class ActorUnavailable(UnderstudyError):
+class ActorUnavailable(RolebookError):
     """The actor cannot handle anything now: its journal cannot be replayed."""
 
 

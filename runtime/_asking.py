@@ -11,7 +11,7 @@ from typing import Any
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import Command, Tell
+from rolebook.actors import Command, Tell
 
 from ._finished import NotOwner, Promise, Repeated
 from ._headers import ASK, ASKER, ONCE, around, once_id

@@ -9,7 +9,7 @@ from typing import final
 import trio
 from attrs import define, field
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ._rows import SendRow
 from ._store import Store
@@ -21,7 +21,7 @@ AGAIN = 0.1
 
 
 @final
-class QueueFull(UnderstudyError):
+class QueueFull(RolebookError):
     """A queue holds as many messages as the app's `Limits(depth=...)` allow; nothing was sent.
 
     Args:

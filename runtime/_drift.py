@@ -12,18 +12,18 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias, final
 
-from understudy.actors import App, UnderstudyError, spec_of
-from understudy.actors.codec import Drift, Fingerprint, find_drift
+from rolebook.actors import App, RolebookError, spec_of
+from rolebook.actors.codec import Drift, Fingerprint, find_drift
 
 from ._store import Store
 
-_log = logging.getLogger("understudy")
+_log = logging.getLogger("rolebook")
 
 Strictness: TypeAlias = Literal["error", "warn"]
 
 
 @final
-class ClassDrift(UnderstudyError):
+class ClassDrift(RolebookError):
     """A class of stored events changed without a new version."""
 
 

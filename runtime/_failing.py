@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, final
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ._rows import Message, Rare
 
@@ -13,7 +13,7 @@ _LONGEST = 4000
 
 
 @final
-class TurnExited(UnderstudyError):
+class TurnExited(RolebookError):
     """A handler or a decider, or something it called, wanted to end the process: that fails its turn only."""
 
     def __init__(self, code: object) -> None:
@@ -63,7 +63,7 @@ def _identity(message: Message) -> dict[str, Any]:
 
 def cause(error: BaseException) -> BaseException | None:
     """Return an error whose traceback is worth logging: user code's; our own errors say what to do."""
-    return None if isinstance(error, UnderstudyError) else error
+    return None if isinstance(error, RolebookError) else error
 
 
 def text_of(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors.supervision import MailboxStatistics
+from rolebook.actors.supervision import MailboxStatistics
 
 from ._clock import StoreClock
 from ._cursor import Cursor, Lane, merge
@@ -23,7 +23,7 @@ from ._signals import Attach, Credit, Detach, FetcherSignal, Look, Owned, Page, 
 from ._store import FetchSession, Row, Store
 from ._store import Look as Read
 
-_log = logging.getLogger("understudy.fetcher")
+_log = logging.getLogger("rolebook.fetcher")
 
 PRIORITIES = (1, 0, -1)
 """Most urgent first: the order in which a queue's lanes are read."""

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from attrs import define, frozen
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ._rows import EventRow, Fence, Message, Rare, SendRow
 
@@ -35,11 +35,11 @@ class Lineage:
     void: bool = False
 
 
-class NotOwner(UnderstudyError):
+class NotOwner(RolebookError):
     """The local way of an ask is closed: this process no longer owns the partition."""
 
 
-class Repeated(UnderstudyError):
+class Repeated(RolebookError):
     """The first outcome of an idempotency key is stored: the asker reads it there."""
 
 

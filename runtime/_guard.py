@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import define
 
-from understudy.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
-from understudy.actors.testing import PurityError as PurityError
-from understudy.actors.testing import content_of, differences
+from rolebook.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
+from rolebook.actors.testing import PurityError as PurityError
+from rolebook.actors.testing import content_of, differences
 
 from ._failing import text_of
 from ._rows import EventRow

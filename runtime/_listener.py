@@ -13,7 +13,7 @@ from ._settings import Settings
 from ._signals import FetcherSignal, Look
 from ._store import Ear, Store
 
-_log = logging.getLogger("understudy.listener")
+_log = logging.getLogger("rolebook.listener")
 
 ListenerState: TypeAlias = Literal["listening", "degraded", "polling"]
 """listening: notifications arrive. polling: they cannot; the mailbox is looked at every `poll_interval`.

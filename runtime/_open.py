@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from ._runtime import Runtime
 from ._settings import Settings
@@ -52,7 +52,7 @@ async def open_runtime(
 
     Example:
         ```python
-        async with us.open_runtime(app) as runtime:
+        async with rb.open_runtime(app) as runtime:
             await runtime.tell(Account, "alice", Deposit(5))
         ```
     """

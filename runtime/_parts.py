@@ -9,7 +9,7 @@ from random import Random
 import trio
 from attrs import define, evolve, field
 
-from understudy.actors import App, InvalidSetting, Stopping
+from rolebook.actors import App, InvalidSetting, Stopping
 
 from ._actor_handler import ActorHandler
 from ._clock import StoreClock

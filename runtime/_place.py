@@ -15,7 +15,7 @@ from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
 
-_log = logging.getLogger("understudy")
+_log = logging.getLogger("rolebook")
 
 MEMORY = "memory:"
 """What to give as a database to get an in-memory store."""

@@ -9,7 +9,7 @@ from typing import Any, final
 import trio
 from attrs import define, field
 
-from understudy.actors import Enqueue, OutcomeUnknown, Tell, UnderstudyError
+from rolebook.actors import Enqueue, OutcomeUnknown, RolebookError, Tell
 
 from ._depths import Depths
 from ._finished import Finished, Lineage, Settled, Verdict
@@ -17,16 +17,16 @@ from ._parts import Parts
 from ._rows import Rare, SendRow
 from ._sending import Sender
 
-_log = logging.getLogger("understudy")
+_log = logging.getLogger("rolebook")
 
 
 @final
-class NotRunning(UnderstudyError):
+class NotRunning(RolebookError):
     """The runtime was used before it was opened, or after it was closed."""
 
 
 @final
-class UnknownQueue(UnderstudyError):
+class UnknownQueue(RolebookError):
     """Nobody has ever run the actor that was asked: no reply would ever come.
 
     Args:

@@ -7,7 +7,7 @@ import re
 import socket
 import uuid
 
-from understudy.actors import InvalidSetting
+from rolebook.actors import InvalidSetting
 
 _NAME = re.compile(r"[!#-\[\]-~]{1,128}")
 

@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack, suppress
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import (
+from rolebook.actors import (
     Dead,
     EffectError,
     HandlerDefinition,
     Refused,
+    RolebookError,
     Stopping,
-    UnderstudyError,
     judge,
 )
 
@@ -35,7 +35,7 @@ from ._signals import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Pag
 from ._store import TurnConflict, TurnTransaction
 from ._tools import Tools
 
-_log = logging.getLogger("understudy.handler")
+_log = logging.getLogger("rolebook.handler")
 
 SLICE = 0.005
 """Seconds of work without a wait after which other tasks get their turn."""
@@ -152,7 +152,7 @@ class QueueHandler:
         elif isinstance(signal, Resume):
             self._next_check = 0.0
         elif isinstance(signal, LocalAsk):
-            signal.promise.fail(UnderstudyError(f"{signal!r} was asked of a queue"))
+            signal.promise.fail(RolebookError(f"{signal!r} was asked of a queue"))
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:

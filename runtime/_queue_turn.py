@@ -8,14 +8,14 @@ from typing import Any
 
 import trio
 
-from understudy.actors import Enqueue, Tell, Turn, UnderstudyError
+from rolebook.actors import Enqueue, RolebookError, Tell, Turn
 
 from ._failing import TurnExited
 from ._store import TurnTransaction
 from ._tools import Tools
 
 
-class TurnTooLong(UnderstudyError):
+class TurnTooLong(RolebookError):
     """A handler took more than `Limits.turn_seconds`."""
 
 
@@ -62,7 +62,7 @@ class QueueTurn(Turn):
 
     def _check_open(self, what: str) -> None:
         if self._stack is None:
-            raise UnderstudyError(f"this turn is over: {what} was kept beyond the handler")
+            raise RolebookError(f"this turn is over: {what} was kept beyond the handler")
 
     def end(self) -> None:
         """The handler has returned: nothing can be asked of this turn any more."""

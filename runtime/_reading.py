@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import frozen
 
-from understudy.actors import DecodeError, DefinitionError, actor_name, check_key
+from rolebook.actors import DecodeError, DefinitionError, actor_name, check_key
 
 from ._headers import parse
 from ._parts import Parts

@@ -8,13 +8,13 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from understudy.actors import ActorDefinition, Codec, UnderstudyError, fold
+from rolebook.actors import ActorDefinition, Codec, RolebookError, fold
 
 from ._failing import text_of
 from ._rows import Stream
 from ._store import Store
 
-_log = logging.getLogger("understudy.recovery")
+_log = logging.getLogger("rolebook.recovery")
 
 KEYS = 200
 """Actors in one query."""
@@ -24,7 +24,7 @@ LONG = 20_000
 """Events after which a recovery says how far it is."""
 
 
-class BrokenStream(UnderstudyError):
+class BrokenStream(RolebookError):
     """A journal that cannot be replayed: it has a hole, or an event that this app cannot read or apply."""
 
 
@@ -126,7 +126,7 @@ class Recovery:
                 state = self.codec.decode_state(
                     self.definition, stream.snapshot.version, stream.snapshot.state
                 )
-            except UnderstudyError as error:
+            except RolebookError as error:
                 _log.warning("snapshot of %s/%s passed over: %s", self.definition.name, key, error)
             else:
                 return _Rebuilding(state, stream.snapshot.seq, stream.snapshot.seq)

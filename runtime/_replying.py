@@ -6,7 +6,7 @@ from typing import Any, final
 
 import msgspec
 
-from understudy.actors import Codec, Rejected, UnderstudyError
+from rolebook.actors import Codec, Rejected, RolebookError
 
 from ._failing import text_of
 from ._rows import Rare
@@ -16,7 +16,7 @@ RETENTION = 3600.0
 
 
 @final
-class AskFailed(UnderstudyError):
+class AskFailed(RolebookError):
     """The turn of an ask raised in another process; the text is what it raised there."""
 
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar, final
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import (
+from rolebook.actors import (
     App,
     Command,
     Enqueue,
+    RolebookError,
     Tell,
     Tree,
-    UnderstudyError,
     actor_name,
     check_key,
     open_supervisor,
@@ -117,7 +117,7 @@ class Runtime:
 
         Example:
             ```python
-            runtime = await nursery.start(us.Runtime(app).run)
+            runtime = await nursery.start(rb.Runtime(app).run)
             ```
         """
         async with self.opened():
@@ -129,7 +129,7 @@ class Runtime:
         """Run for the length of a block, as `open_runtime` does.
 
         Raises:
-            UnderstudyError: It is open already.
+            RolebookError: It is open already.
         """
         with self._being_open():
             async with self._working():
@@ -138,7 +138,7 @@ class Runtime:
     @contextmanager
     def _being_open(self) -> Generator[None]:
         if self._is_open:
-            raise UnderstudyError("this runtime is open already: for a second one make another Runtime(app)")
+            raise RolebookError("this runtime is open already: for a second one make another Runtime(app)")
         self._is_open = True
         try:
             yield

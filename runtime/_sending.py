@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from understudy.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
+from rolebook.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
 
 from ._headers import Trail, around
 from ._partition import partition_of

@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 import attrs
 from attrs import frozen
 
-from understudy.actors import Backoff, InvalidSetting
+from rolebook.actors import Backoff, InvalidSetting
 
 MOST_PARTITIONS = 1024
 
@@ -96,7 +96,7 @@ class Settings:
         InvalidSetting: A number is out of its bounds, or the schema's name is no plain identifier.
     """
 
-    schema: str = attrs.field(default="understudy", validator=_schema_name)
+    schema: str = attrs.field(default="rolebook", validator=_schema_name)
     partitions: int = attrs.field(default=32, validator=_partition_count)
     poll_interval: float = attrs.field(default=5.0, validator=_positive_seconds)
     take_interval: float = attrs.field(default=1.0, validator=_positive_seconds)

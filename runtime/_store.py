@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, final
 
 from attrs import frozen
 
-from understudy.actors import Fingerprint, UnderstudyError
+from rolebook.actors import Fingerprint, RolebookError
 
 from ._cursor import Cursor, Snapshot
 from ._finished import Finished
@@ -150,7 +150,7 @@ class Ear(Protocol):
         ...
 
 
-class TurnConflict(UnderstudyError):
+class TurnConflict(RolebookError):
     """Another process has handled the message of a turn, or has the right to: nothing was committed."""
 
 
@@ -232,7 +232,7 @@ class Store(Protocol):
         """Lend a connection for the caller's own SQL.
 
         Raises:
-            UnderstudyError: The store has no SQL.
+            RolebookError: The store has no SQL.
         """
         ...
 

@@ -8,7 +8,7 @@ from random import Random
 import trio
 from attrs import frozen
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from ._clock import StoreClock
 from ._finished import Finished, Totals

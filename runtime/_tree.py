@@ -24,8 +24,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from understudy.actors import App, Child, InvalidSetting, Supervisor
-from understudy.actors.supervision import load_configuration
+from rolebook.actors import App, Child, InvalidSetting, Supervisor
+from rolebook.actors.supervision import load_configuration
 
 from ._parts import Parts
 from ._settings import Settings

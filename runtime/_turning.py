@@ -6,19 +6,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from understudy.actors import (
+from rolebook.actors import (
     ActorDefinition,
     App,
     DecideTurn,
     Decision,
     Enqueue,
+    RolebookError,
     Tell,
-    UnderstudyError,
     Unencodable,
     routed,
     run_decider,
 )
-from understudy.actors.codec import reply_type
+from rolebook.actors.codec import reply_type
 
 from ._clock import StoreClock
 from ._failing import TurnExited
@@ -31,7 +31,7 @@ from ._sending import Sender
 from ._settings import Settings
 from ._signals import LocalAsk
 
-_log = logging.getLogger("understudy.handler")
+_log = logging.getLogger("rolebook.handler")
 
 
 class Computed(NamedTuple):
@@ -194,7 +194,7 @@ class Turning:
                     "actor %s/%s: no snapshot at event %d (%s: %s); the turn is not affected, but actors of"
                     " this kind are replayed from further back. This is said once",
                     name, resident.key, seq, type(error).__name__, error,
-                    exc_info=None if isinstance(error, UnderstudyError) else error,
+                    exc_info=None if isinstance(error, RolebookError) else error,
                 )  # fmt: skip
 
     def _stored(self, resident: Resident, seq: int) -> Rare:

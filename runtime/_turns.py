@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 import trio
 from attrs import define, field
 
-from understudy.actors import ActorDefinition, Dead, Refused, RetryAt, UnderstudyError, judge
+from rolebook.actors import ActorDefinition, Dead, Refused, RetryAt, RolebookError, judge
 
 from ._failing import cause, dead_part, park_part, retry_part, text_of
 from ._finished import Finished, NotOwner, Repeated, Settled, Verdict
@@ -39,7 +39,7 @@ from ._signals import Credit, HandlerSignal, LocalAsk, Reread
 from ._tools import Tools
 from ._turning import Computed, Turning
 
-_log = logging.getLogger("understudy.handler")
+_log = logging.getLogger("rolebook.handler")
 
 
 @define(eq=False)
@@ -235,7 +235,7 @@ class Turns:
     def bury_keyless(self, message: Message) -> None:
         """A message to an actor needs a key: one without becomes a dead letter."""
         name = self.definition.name
-        error = UnderstudyError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
+        error = RolebookError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
         _log.error("%s is a dead letter: %s", _name(message), error)
         part = dead_part(message, error)
         self.out.append(Finished(self.origin, message.fence, rare=(part,), subject=(None, message)))

@@ -16,14 +16,14 @@ from weakref import WeakSet
 import trio
 from attrs import define, field
 
-from understudy.actors import OutcomeUnknown, Stopping
+from rolebook.actors import OutcomeUnknown, Stopping
 
 from ._finished import Finished, NotOwner, Settled, Totals, Verdict
 from ._rows import Committed, Conflict, Rare
 from ._signals import FetcherSignal, Look
 from ._store import Store, WriteSession
 
-_log = logging.getLogger("understudy.writer")
+_log = logging.getLogger("rolebook.writer")
 
 
 @define(eq=False)

@@ -1,1 +1,1 @@
-"""The tests of Understudy; they mirror the source."""
+"""The tests of Rolebook; they mirror the source."""

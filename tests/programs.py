@@ -70,7 +70,7 @@ class Program:
 def started(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Generator[Program]:
     """Start `python -m` with some arguments; kill what is left of it at the end."""
     environment = {**os.environ, "COLUMNS": "200", **(env or {})}
-    for variable in ("DATABASE_URL", "UNDERSTUDY_DATA"):
+    for variable in ("DATABASE_URL", "ROLEBOOK_DATA"):
         if variable not in (env or {}):
             environment.pop(variable, None)
     process = subprocess.Popen(

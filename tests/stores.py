@@ -12,16 +12,16 @@ import trio
 from attrs import define, field, frozen
 from psycopg import sql
 
+from rolebook.runtime import MemoryStore, Settings
+from rolebook.runtime._cursor import Cursor, Lane
+from rolebook.runtime._finished import Finished, Settled
+from rolebook.runtime._partition import partition_of_key
+from rolebook.runtime._rows import EventRow, Fence, Message, Rare, SendRow
+from rolebook.runtime._store import Ear, FetchSession, Row, Store
+from rolebook.runtime.memory import MemoryTransaction
+from rolebook.runtime.postgres import Connection, connect_session, migrate, open_store
+from rolebook.runtime.postgres._store import PostgresStore
 from tests.databases import create_database
-from understudy.runtime import MemoryStore, Settings
-from understudy.runtime._cursor import Cursor, Lane
-from understudy.runtime._finished import Finished, Settled
-from understudy.runtime._partition import partition_of_key
-from understudy.runtime._rows import EventRow, Fence, Message, Rare, SendRow
-from understudy.runtime._store import Ear, FetchSession, Row, Store
-from understudy.runtime.memory import MemoryTransaction
-from understudy.runtime.postgres import Connection, connect_session, migrate, open_store
-from understudy.runtime.postgres._store import PostgresStore
 
 PARTITIONS = 4
 EVERYWHERE = frozenset(range(PARTITIONS))
@@ -171,10 +171,10 @@ def empty(url: str) -> None:
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
-        connection.execute("alter table understudy.events disable trigger append_only")
+        connection.execute("alter table rolebook.events disable trigger append_only")
         for table in TABLES:
-            connection.execute(sql.SQL("delete from understudy.{}").format(sql.Identifier(table)))
-        connection.execute("alter table understudy.events enable trigger append_only")
+            connection.execute(sql.SQL("delete from rolebook.{}").format(sql.Identifier(table)))
+        connection.execute("alter table rolebook.events enable trigger append_only")
 
 
 def create_migrated(admin_url: str) -> str:
@@ -183,7 +183,7 @@ def create_migrated(admin_url: str) -> str:
 
     async def fill() -> None:
         async with await connect_session(url, role="setup", process="tests") as connection:
-            await migrate(connection, schema="understudy", partitions=PARTITIONS)
+            await migrate(connection, schema="rolebook", partitions=PARTITIONS)
 
     trio.run(fill)
     return url

@@ -3,15 +3,15 @@
 import psycopg
 import pytest
 
+from rolebook.runtime.postgres.embedded import PostgresServer
 from tests import databases
 from tests.databases import ChoiceError, Embedded, TestServer, Url
-from understudy.runtime.postgres.embedded import PostgresServer
 
 
 def test_a_database_of_its_own(database_url: str) -> None:
     """Each test gets an empty database that is not the server's own."""
     with psycopg.connect(database_url) as connection:
-        assert connection.info.dbname.startswith("understudy_test_")
+        assert connection.info.dbname.startswith("rolebook_test_")
         tables = connection.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         ).fetchone()
@@ -58,30 +58,30 @@ def test_a_private_server_can_be_stopped_and_started(private_server: PostgresSer
 def test_an_unknown_choice_is_an_error() -> None:
     """A typing error in the setting does not silently mean auto."""
     with pytest.raises(ChoiceError, match="none of auto, docker, url, embedded"):
-        databases.choose({"UNDERSTUDY_TEST_PG": "embeded"})
+        databases.choose({"ROLEBOOK_TEST_PG": "embeded"})
 
 
 def test_an_explicit_url_must_be_there() -> None:
     """The choice `url` without a URL is an error, not another choice."""
     with pytest.raises(ChoiceError, match="neither TEST_DATABASE_URL nor DATABASE_URL"):
-        databases.choose({"UNDERSTUDY_TEST_PG": "url"})
+        databases.choose({"ROLEBOOK_TEST_PG": "url"})
 
 
 def test_an_unreachable_url_is_an_error() -> None:
     """A configured server that does not answer stops the run."""
     with pytest.raises(ChoiceError, match="cannot be reached"):
-        databases.choose({"UNDERSTUDY_TEST_PG": "url", "DATABASE_URL": "host=/nowhere user=nobody"})
+        databases.choose({"ROLEBOOK_TEST_PG": "url", "DATABASE_URL": "host=/nowhere user=nobody"})
 
 
 def test_an_explicit_url(postgres: TestServer) -> None:
     """A plain DATABASE_URL counts when the choice is explicitly `url`."""
-    choice, line = databases.choose({"UNDERSTUDY_TEST_PG": "url", "DATABASE_URL": postgres.url})
+    choice, line = databases.choose({"ROLEBOOK_TEST_PG": "url", "DATABASE_URL": postgres.url})
     assert choice == Url(postgres.url, "DATABASE_URL")
     assert "at DATABASE_URL" in line
 
 
 def test_the_embedded_choice_names_its_version() -> None:
     """The report's header tells the server's version."""
-    choice, line = databases.choose({"UNDERSTUDY_TEST_PG": "embedded"})
+    choice, line = databases.choose({"ROLEBOOK_TEST_PG": "embedded"})
     assert choice == Embedded()
     assert "embedded PostgreSQL 1" in line

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-import understudy
+import rolebook
 
 MEANT_FOR_SUBCLASSES = {
     "Command",  # a user's commands name their reply's type by it
@@ -19,14 +19,14 @@ MEANT_FOR_SUBCLASSES = {
 
 def _packages() -> list[str]:
     """The front door and every public package and module behind it."""
-    walk = pkgutil.walk_packages(understudy.__path__, "understudy.")
-    return ["understudy", *(info.name for info in walk if "._" not in info.name)]
+    walk = pkgutil.walk_packages(rolebook.__path__, "rolebook.")
+    return ["rolebook", *(info.name for info in walk if "._" not in info.name)]
 
 
 def _exports(module: ModuleType) -> Iterator[tuple[str, object]]:
     """The public names of a module that are ours, submodules left out."""
     for name, value in vars(module).items():
-        ours = getattr(value, "__module__", "understudy").startswith("understudy")
+        ours = getattr(value, "__module__", "rolebook").startswith("rolebook")
         if not name.startswith("_") and not isinstance(value, ModuleType) and ours:
             yield name, value
 
@@ -66,13 +66,13 @@ def _is_closed(cls: type[object]) -> bool:
 
 
 def _is_base(cls: type[object]) -> bool:
-    """A class that Understudy itself derives others from."""
-    return any(sub.__module__.startswith("understudy") for sub in cls.__subclasses__())
+    """A class that Rolebook itself derives others from."""
+    return any(sub.__module__.startswith("rolebook") for sub in cls.__subclasses__())
 
 
 def test_exports_are_explicit() -> None:
     """Every name at the front door is exported from the package it comes from, under the same name."""
-    for name, value in _exports(understudy):
-        home = str(getattr(value, "__module__", "understudy")).split("._")[0]
+    for name, value in _exports(rolebook):
+        home = str(getattr(value, "__module__", "rolebook")).split("._")[0]
         if inspect.isclass(value) or inspect.isroutine(value):
             assert getattr(importlib.import_module(home), name) is value

@@ -8,10 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOLDERS = ("actors", "runtime", "src/understudy", "tests", "examples", "benchmarks", "tools")
+FOLDERS = ("actors", "runtime", "src/rolebook", "tests", "examples", "benchmarks", "tools")
 
 BANNED = {
-    "actors": {"understudy.runtime", "psycopg", "actors", "runtime", "asyncio"},
+    "actors": {"rolebook.runtime", "psycopg", "actors", "runtime", "asyncio"},
     "runtime": {"actors", "runtime", "asyncio"},
 }
 
@@ -20,7 +20,7 @@ EVERYWHERE = {"actors", "runtime"}
 
 
 def _files(folder: str) -> Iterator[Path]:
-    # The two links in src/understudy lead to what is read at the top already.
+    # The two links in src/rolebook lead to what is read at the top already.
     files = (ROOT / folder).glob("*.py") if folder.startswith("src") else (ROOT / folder).rglob("*.py")
     return iter(sorted(files))
 
@@ -62,7 +62,7 @@ def test_imports_keep_to_the_layers(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", ["actors", "runtime"])
 def test_relative_imports_stay_inside(folder: str) -> None:
-    """Across the two folders one writes `from understudy.actors import ...`."""
+    """Across the two folders one writes `from rolebook.actors import ...`."""
     offences = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in _files(folder)
@@ -77,7 +77,7 @@ def test_private_modules_are_private() -> None:
         f"{path.relative_to(ROOT)} imports {name}"
         for path in _files("runtime")
         for name in _imports(path)
-        if name.startswith("understudy.") and "._" in name
+        if name.startswith("rolebook.") and "._" in name
     ]
     assert offences == []
 
@@ -86,12 +86,12 @@ def test_the_guard_sees_an_offence(tmp_path: Path) -> None:
     """The reader of imports finds each way to write one."""
     path = tmp_path / "offender.py"
     path.write_text(
-        "import actors.x\nfrom runtime import y\nfrom understudy import runtime\ndef f(): import psycopg\n"
+        "import actors.x\nfrom runtime import y\nfrom rolebook import runtime\ndef f(): import psycopg\n"
     )
     assert {name for name in _imports(path) if _offends(name, BANNED["actors"])} == {
         "actors.x",
         "runtime",
         "runtime.y",
-        "understudy.runtime",
+        "rolebook.runtime",
         "psycopg",
     }

@@ -39,14 +39,14 @@ def _texts() -> list[Path]:
 @pytest.mark.parametrize("name", ["actors", "runtime"])
 def test_the_links_of_the_front_door(name: str) -> None:
     """The two packages are links, so that an editable install and every tool find them."""
-    link = ROOT / "src/understudy" / name
+    link = ROOT / "src/rolebook" / name
     assert link.is_symlink(), "check out with git clone -c core.symlinks=true"
     assert os.fspath(link.readlink()) == f"../../{name}"
 
 
 def test_every_front_door_is_packaged() -> None:
     """Each file beside the links is in the lists for the wheel and for the sdist."""
-    doors = {f"src/understudy/{path.name}" for path in (ROOT / "src/understudy").iterdir() if path.is_file()}
+    doors = {f"src/rolebook/{path.name}" for path in (ROOT / "src/rolebook").iterdir() if path.is_file()}
     for target in ("wheel", "sdist"):
         assert doors <= set(_project("tool", "hatch", "build", "targets", target, "only-include"))
 
@@ -129,7 +129,7 @@ def test_a_too_old_python_gets_one_clear_sentence(tmp_path: Path) -> None:
     done = _find_python(tmp_path, "3.9.2")
     assert done.returncode == 1
     assert done.stderr == (
-        "Understudy needs Python 3.11 or newer (python3 is 3.9.2): "
+        "Rolebook needs Python 3.11 or newer (python3 is 3.9.2): "
         "install one, or name it with make PYTHON=...\n"
     )
 

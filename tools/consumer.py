@@ -4,11 +4,11 @@ from importlib.metadata import version
 
 from attrs import define, frozen
 
-import understudy as us
-from understudy.runtime.postgres import choose_database
+import rolebook as rb
+from rolebook.runtime.postgres import choose_database
 
 
-@us.event("consumer.counted")
+@rb.event("consumer.counted")
 @frozen
 class Counted:
     """An event."""
@@ -16,34 +16,34 @@ class Counted:
     amount: int
 
 
-@us.command("consumer.count")
+@rb.command("consumer.count")
 @frozen
-class Count(us.Command[int]):
+class Count(rb.Command[int]):
     """A command that is answered with an int."""
 
     amount: int
 
 
-@us.actor("consumer")
+@rb.actor("consumer")
 @define
 class Counter:
     """An actor."""
 
     total: int = 0
 
-    @us.decide
-    def count(self, command: Count) -> us.Effects[int]:
+    @rb.decide
+    def count(self, command: Count) -> rb.Effects[int]:
         """Decide."""
         yield Counted(command.amount)
         return self.total
 
-    @us.apply
+    @rb.apply
     def counted(self, event: Counted) -> None:
         """Fold."""
         self.total += event.amount
 
 
-app = us.App("consumer", actors=[Counter])
+app = rb.App("consumer", actors=[Counter])
 
 if __name__ == "__main__":
-    print(version("understudy"), us.__file__, choose_database("embedded"))
+    print(version("rolebook"), rb.__file__, choose_database("embedded"))

@@ -25,10 +25,10 @@ def main() -> None:
 
 
 def check_contents(wheel: Path) -> None:
-    """Nothing but `understudy` lands at the top level, and no file of the source is missing."""
+    """Nothing but `rolebook` lands at the top level, and no file of the source is missing."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     inside = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
-    foreign = {name for name in inside if not name.startswith("understudy/")}
+    foreign = {name for name in inside if not name.startswith("rolebook/")}
     demand(not foreign, f"the wheel puts these at the top level: {sorted(foreign)}")
     missing = expected() - inside
     demand(not missing, f"the wheel lacks {sorted(missing)}")
@@ -39,9 +39,9 @@ def check_contents(wheel: Path) -> None:
 def expected() -> set[str]:
     """What the wheel must hold: every file of the two packages and of the front door."""
     packages = [path for folder in ("actors", "runtime") for path in (ROOT / folder).rglob("*")]
-    files = {f"understudy/{path.relative_to(ROOT).as_posix()}" for path in packages if is_source(path)}
-    doors = (ROOT / "src/understudy").iterdir()
-    return files | {f"understudy/{path.name}" for path in doors if is_source(path)}
+    files = {f"rolebook/{path.relative_to(ROOT).as_posix()}" for path in packages if is_source(path)}
+    doors = (ROOT / "src/rolebook").iterdir()
+    return files | {f"rolebook/{path.name}" for path in doors if is_source(path)}
 
 
 def is_source(path: Path) -> bool:
@@ -60,7 +60,7 @@ def check_installed(wheel: Path, scratch: Path) -> None:
     run(python, consumer, cwd=scratch)
     run(sys.executable, "-m", "mypy", "--strict", "--python-executable", python, consumer, cwd=scratch)
     environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
-    verify: list[str | Path] = ["--pythonpath", python, "--verifytypes", "understudy", "--ignoreexternal"]
+    verify: list[str | Path] = ["--pythonpath", python, "--verifytypes", "rolebook", "--ignoreexternal"]
     run(sys.executable, "-m", "pyright", *verify, cwd=scratch, environment=environment)
 
 

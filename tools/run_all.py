@@ -14,7 +14,7 @@ LONGEST = 900
 
 def main(folder: Path) -> int:
     """Run the modules and packages of a folder in alphabetical order; returns how many failed."""
-    scratch = Path(tempfile.mkdtemp(prefix="understudy-", dir="/tmp"))
+    scratch = Path(tempfile.mkdtemp(prefix="rolebook-", dir="/tmp"))
     scratch.chmod(0o755)  # root's server runs as somebody else and has to pass through
     programs = [path.with_suffix("") for path in folder.glob("[a-z]*.py")]
     programs += [path.parent for path in folder.glob("*/__main__.py")]
@@ -28,13 +28,13 @@ def main(folder: Path) -> int:
 
 def run(program: Path, data: Path) -> bool:
     """Run one program to its end, and stop its server."""
-    environment = os.environ | {"UNDERSTUDY_DATA": os.fspath(data)}
+    environment = os.environ | {"ROLEBOOK_DATA": os.fspath(data)}
     environment.pop("DATABASE_URL", None)
     began = time.monotonic()
     print(f"--- {program}", flush=True)
     module = ".".join(program.parts)
     done = subprocess.run([sys.executable, "-m", module], env=environment, check=False, timeout=LONGEST)
-    stop = "from understudy.runtime.postgres.embedded import stop_embedded; stop_embedded()"
+    stop = "from rolebook.runtime.postgres.embedded import stop_embedded; stop_embedded()"
     subprocess.run([sys.executable, "-c", stop], env=environment, check=True, timeout=120)
     print(f"--- exit code {done.returncode} after {time.monotonic() - began:.1f} s", flush=True)
     return done.returncode == 0

@@ -181,7 +181,7 @@ def _is_frozen(cls: type) -> bool:
     probe: Any = None
     try:
         probe = object.__new__(cls)
-        probe.understudy_probe = None
+        probe.rolebook_probe = None
     except attrs.exceptions.FrozenInstanceError:
         return True
     except (AttributeError, TypeError):

@@ -7,12 +7,12 @@ from typing import final
 import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 
-from .._errors import UnderstudyError
+from .._errors import RolebookError
 from .._invalid import InvalidSetting
 
 
 @final
-class InvalidFile(UnderstudyError, ValueError):
+class InvalidFile(RolebookError, ValueError):
     """A file was refused.
 
     Args:

@@ -6,10 +6,10 @@ from typing import Any, final
 
 import trio
 
-from .._errors import UnderstudyError
+from .._errors import RolebookError
 
 
-class SupervisionError(UnderstudyError):
+class SupervisionError(RolebookError):
     """The base of the errors of supervision."""
 
 

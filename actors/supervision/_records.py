@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import attrs
 import trio
 
-from .._errors import UnderstudyError
+from .._errors import RolebookError
 from ._cell import Cell
 from ._errors import ChildFailed, GaveUp
 from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
@@ -15,7 +15,7 @@ from ._policy import History
 from ._spec import Supervisor
 from ._stack import stack_of
 
-log = logging.getLogger("understudy.supervision")
+log = logging.getLogger("rolebook.supervision")
 
 
 @attrs.define(eq=False)
@@ -99,7 +99,7 @@ class Records:
         if counts and self.spec.max_restarts is not None and self.spec.on_exhausted == "escalate":
             recent = (each for each in self._failures if now - each.at <= self.spec.within)
             self._failures = [*recent, failure]
-        says_all = isinstance(error, UnderstudyError) and not isinstance(error, ExceptionGroup)
+        says_all = isinstance(error, RolebookError) and not isinstance(error, ExceptionGroup)
         if says_all and error.__cause__ is None:
             # It says what is wrong and what to do: where it was raised is of no interest.
             log.error("%s: %s", failure.message, error)

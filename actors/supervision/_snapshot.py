@@ -13,7 +13,7 @@ from ._spec import Child, Spec, Supervisor
 if TYPE_CHECKING:
     from ._supervisor import RunningSupervisor
 
-log = logging.getLogger("understudy.supervision")
+log = logging.getLogger("rolebook.supervision")
 
 
 @final

@@ -1,1 +1,1 @@
-"""What Understudy is measured beside. Each module runs in a process of its own, on asyncio where it must."""
+"""What Rolebook is measured beside. Each module runs in a process of its own, on asyncio where it must."""

@@ -6,7 +6,7 @@ into a table of its own.
 
     python -m examples.flights                  January, on the embedded server
     python -m examples.flights --months all     the year
-    understudy run examples.flights:app         only the handlers, in a further process
+    rolebook run examples.flights:app         only the handlers, in a further process
 
 Interrupt it in any way and start it again: it goes on where it was. At the end every
 total of every aircraft and airline is compared with sums made straight from the file.

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 
 LATE = 15
 """Minutes after which an arrival counts as late, as the airlines themselves count."""
@@ -15,7 +15,7 @@ VERY_LATE = 180
 Ending = Literal["arrived", "diverted", "cancelled"]
 
 
-@us.command("aircraft.fly")
+@rb.command("aircraft.fly")
 @frozen
 class Fly:
     """One line of the file, for the aircraft that flew it."""
@@ -31,7 +31,7 @@ class Fly:
     distance: int
 
 
-@us.command("airline.count")
+@rb.command("airline.count")
 @frozen
 class CountFlight:
     """How a flight of the airline ended. The delays and times are None as far as it did not come to them."""
@@ -61,7 +61,7 @@ class CountFlight:
         return cls("arrived", departure_delay, arrival_delay, minutes, distance, aircraft)
 
 
-@us.command("delays.note")
+@rb.command("delays.note")
 @frozen
 class NoteDelay:
     """A departure so late that it is written down by itself."""
@@ -75,7 +75,7 @@ class NoteDelay:
     minutes: int
 
 
-@us.event("flight.scheduled")
+@rb.event("flight.scheduled")
 @frozen
 class Scheduled:
     carrier: str
@@ -85,13 +85,13 @@ class Scheduled:
     at: str
 
 
-@us.event("flight.departed")
+@rb.event("flight.departed")
 @frozen
 class Departed:
     delay: int
 
 
-@us.event("flight.arrived")
+@rb.event("flight.arrived")
 @frozen
 class Arrived:
     delay: int
@@ -99,19 +99,19 @@ class Arrived:
     distance: int
 
 
-@us.event("flight.diverted")
+@rb.event("flight.diverted")
 @frozen
 class Diverted:
     """It left, and the file has no arrival at its destination."""
 
 
-@us.event("flight.cancelled")
+@rb.event("flight.cancelled")
 @frozen
 class Cancelled:
     """It never left."""
 
 
-@us.event("airline.counted")
+@rb.event("airline.counted")
 @frozen
 class Counted:
     ending: Ending
@@ -122,7 +122,7 @@ class Counted:
     aircraft: bool
 
 
-@us.actor("airline", snapshot_every=2000)
+@rb.actor("airline", snapshot_every=2000)
 @define
 class Airline:
     """Totals of an airline, as its aircraft report them."""
@@ -138,8 +138,8 @@ class Airline:
     late: int = 0
     without_aircraft: int = 0
 
-    @us.decide
-    def count(self, command: CountFlight) -> us.Effects[None]:
+    @rb.decide
+    def count(self, command: CountFlight) -> rb.Effects[None]:
         yield Counted(
             command.ending,
             command.departure_delay,
@@ -149,7 +149,7 @@ class Airline:
             command.aircraft,
         )
 
-    @us.apply
+    @rb.apply
     def counted(self, event: Counted) -> None:
         self.flights += 1
         self.without_aircraft += not event.aircraft
@@ -167,7 +167,7 @@ class Airline:
             self.cancelled += 1
 
 
-@us.actor("aircraft")
+@rb.actor("aircraft")
 @define
 class Aircraft:
     """An aircraft: everything that its flights were, told by its own journal."""
@@ -183,8 +183,8 @@ class Aircraft:
     arrival_delay: int = 0
     late: int = 0
 
-    @us.decide
-    def fly(self, command: Fly, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def fly(self, command: Fly, turn: rb.DecideTurn) -> rb.Effects[None]:
         yield Scheduled(
             command.carrier, command.number, command.origin, command.destination, command.scheduled
         )
@@ -196,26 +196,26 @@ class Aircraft:
         else:
             yield from self._leave(report.departure_delay, report)
             if report.departure_delay > VERY_LATE:
-                yield us.Enqueue("delays", _note(turn.key, command, report.departure_delay))
-        yield us.Tell(Airline, command.carrier, report)
+                yield rb.Enqueue("delays", _note(turn.key, command, report.departure_delay))
+        yield rb.Tell(Airline, command.carrier, report)
 
-    def _leave(self, delay: int, report: CountFlight) -> us.Effects[None]:
+    def _leave(self, delay: int, report: CountFlight) -> rb.Effects[None]:
         yield Departed(delay)
         if report.arrival_delay is None or report.minutes is None:
             yield Diverted()
         else:
             yield Arrived(report.arrival_delay, report.minutes, report.distance)
 
-    @us.apply
+    @rb.apply
     def scheduled(self, _event: Scheduled) -> None:
         self.flights += 1
 
-    @us.apply
+    @rb.apply
     def left(self, event: Departed) -> None:
         self.departed += 1
         self.departure_delay += event.delay
 
-    @us.apply
+    @rb.apply
     def landed(self, event: Arrived) -> None:
         self.arrived += 1
         self.arrival_delay += event.delay
@@ -223,11 +223,11 @@ class Aircraft:
         self.minutes += event.minutes
         self.distance += event.distance
 
-    @us.apply
+    @rb.apply
     def landed_elsewhere(self, _event: Diverted) -> None:
         self.diverted += 1
 
-    @us.apply
+    @rb.apply
     def stayed(self, _event: Cancelled) -> None:
         self.cancelled += 1
 

@@ -1,15 +1,15 @@
 """The app: aircraft, airlines, and the queue of long delays."""
 
-import understudy as us
+import rolebook as rb
 
 from ._actors import Aircraft, Airline, NoteDelay
 from ._tables import NOTE_DELAY
 
-app = us.App("flights", actors=[Aircraft, Airline])
+app = rb.App("flights", actors=[Aircraft, Airline])
 
 
 @app.handler("delays", concurrency=4)
-async def note_delay(command: NoteDelay, turn: us.Turn) -> None:
+async def note_delay(command: NoteDelay, turn: rb.Turn) -> None:
     """Write a long delay into a table, in the transaction that acknowledges the message.
 
     So it stands there once, however often this process is killed. The table exists: the

@@ -9,14 +9,14 @@ from typing import cast
 import trio
 from rich.console import Console
 
-from understudy import UnderstudyError
+from rolebook import RolebookError
 
 from ._demo import Options, demo
 from ._file import DataError
 from ._loading import ProgressError
 from ._starting_over import CannotStartOver
 
-EXPECTED = (UnderstudyError, DataError, ProgressError, CannotStartOver)
+EXPECTED = (RolebookError, DataError, ProgressError, CannotStartOver)
 """What is told in a sentence; anything else is a bug and shows where it is."""
 
 YEAR = tuple(range(1, 13))

@@ -20,8 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-import understudy as us
-from understudy.runtime.postgres import choose_database, connect_session, open_database
+import rolebook as rb
+from rolebook.runtime.postgres import choose_database, connect_session, open_database
 
 from ._actors import Aircraft, Airline
 from ._app import app
@@ -67,7 +67,7 @@ async def demo(options: Options, console: Console) -> int:
         if options.fresh:
             await start_over(url)
         await _make_tables(url)
-        async with us.open_runtime(app, database=url) as runtime:
+        async with rb.open_runtime(app, database=url) as runtime:
             return await Demo(options, console, runtime).run()
 
 
@@ -82,7 +82,7 @@ class Demo:
 
     options: Options
     console: Console
-    runtime: us.Runtime
+    runtime: rb.Runtime
 
     async def run(self) -> int:
         """Load what is missing, then show and check everything."""

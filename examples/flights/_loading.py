@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
-import understudy as us
+import rolebook as rb
 
 from ._actors import Aircraft, Airline, CountFlight, Fly
 from ._file import Row
@@ -42,7 +42,7 @@ class Loader:
     """
 
     def __init__(
-        self, runtime: us.Runtime, rows: Mapping[int, Sequence[Row]], sent: Mapping[int, int]
+        self, runtime: rb.Runtime, rows: Mapping[int, Sequence[Row]], sent: Mapping[int, int]
     ) -> None:
         self._runtime = runtime
         self._rows = rows
@@ -117,13 +117,13 @@ class Loader:
         self.sent[month] = end
 
 
-def message(row: Row) -> us.Tell:
+def message(row: Row) -> rb.Tell:
     """Say who is told of a flight: its aircraft; or, where the file names none, its airline at once."""
     if row.aircraft is None:
         count = CountFlight.of(
             row.departure_delay, row.arrival_delay, row.minutes, row.distance, aircraft=False
         )
-        return us.Tell(Airline, row.carrier, count)
+        return rb.Tell(Airline, row.carrier, count)
     fly = Fly(
         row.carrier,
         row.number,
@@ -135,4 +135,4 @@ def message(row: Row) -> us.Tell:
         row.minutes,
         row.distance,
     )
-    return us.Tell(Aircraft, row.aircraft, fly)
+    return rb.Tell(Aircraft, row.aircraft, fly)

@@ -5,21 +5,21 @@ from typing import Any, LiteralString
 import trio
 from psycopg import AsyncConnection
 
-from understudy.runtime.postgres import connect_session
+from rolebook.runtime.postgres import connect_session
 
 from ._app import app
 
 OTHERS = """
 select count(*) from pg_catalog.pg_stat_activity
-where datname = current_database() and application_name like 'understudy %%' and pid <> pg_backend_pid()
+where datname = current_database() and application_name like 'rolebook %%' and pid <> pg_backend_pid()
 """
 
 STRANGERS = """
-select array_agg(distinct queue) from understudy.partitions where queue <> all (%s)
+select array_agg(distinct queue) from rolebook.partitions where queue <> all (%s)
 """
 
 DROP = """
-drop schema if exists understudy cascade;
+drop schema if exists rolebook cascade;
 drop schema if exists flights cascade;
 """
 
@@ -52,7 +52,7 @@ async def _check_alone(connection: AsyncConnection) -> None:
 
 
 async def _check_ours(connection: AsyncConnection) -> None:
-    if not await _one(connection, "select to_regclass('understudy.partitions') is not null"):
+    if not await _one(connection, "select to_regclass('rolebook.partitions') is not null"):
         return
     if strangers := await _one(connection, STRANGERS, list(app.queues)):
         raise CannotStartOver(

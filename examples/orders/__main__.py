@@ -6,7 +6,7 @@ from time import perf_counter
 
 import trio
 
-import understudy as us
+import rolebook as rb
 
 from ._app import app
 from ._batch import Batch
@@ -22,7 +22,7 @@ LOOK_AGAIN = 0.1
 async def run(batch: Batch, database: str | None) -> int:
     """Fulfil a batch, show it and check it; returns the exit code."""
     began = perf_counter()
-    async with us.open_runtime(app, database=database) as runtime:
+    async with rb.open_runtime(app, database=database) as runtime:
         await runtime.send(*batch.messages())
         orders = await wait_for_ends(runtime, batch)
         print(table(orders.values()))
@@ -37,7 +37,7 @@ async def run(batch: Batch, database: str | None) -> int:
     return 0
 
 
-async def wait_for_ends(runtime: us.Runtime, batch: Batch) -> dict[str, Fulfilment]:
+async def wait_for_ends(runtime: rb.Runtime, batch: Batch) -> dict[str, Fulfilment]:
     """Wait until every order has come to its end, and what was undone for it is undone; return them."""
     ended: dict[str, Fulfilment] = {}
     while len(ended) < batch.size:
@@ -48,7 +48,7 @@ async def wait_for_ends(runtime: us.Runtime, batch: Batch) -> dict[str, Fulfilme
     return {key: ended[key] for key in batch.orders}
 
 
-async def wait_for_latecomers(runtime: us.Runtime, batch: Batch) -> None:
+async def wait_for_latecomers(runtime: rb.Runtime, batch: Batch) -> None:
     """Wait for banks that answer when nobody waits any more: their money goes back."""
     await runtime.wait_idle()
     waiting = True

@@ -4,7 +4,7 @@ from random import Random
 
 from attrs import frozen
 
-import understudy as us
+import rolebook as rb
 
 from ._fulfilment import Fulfilment, Place
 from ._stock import FillShelf, Stock
@@ -49,14 +49,14 @@ class Batch:
         """All the pieces in it."""
         return sum(self._shelf(article) for article in ARTICLES)
 
-    def messages(self) -> list[us.Tell]:
+    def messages(self) -> list[rb.Tell]:
         """Everything that begins it. To send it again does nothing: wallets, shelves and orders refuse it."""
         dice = Random(self.name)
-        fill = [us.Tell(Wallet, customer, Fill(MONEY)) for customer in self.customers]
+        fill = [rb.Tell(Wallet, customer, Fill(MONEY)) for customer in self.customers]
         stock = [
-            us.Tell(Stock, f"{self.name}/{article}", FillShelf(self._shelf(article))) for article in ARTICLES
+            rb.Tell(Stock, f"{self.name}/{article}", FillShelf(self._shelf(article))) for article in ARTICLES
         ]
-        return [*fill, *stock, *(us.Tell(Fulfilment, order, self._place(dice)) for order in self.orders)]
+        return [*fill, *stock, *(rb.Tell(Fulfilment, order, self._place(dice)) for order in self.orders)]
 
     def _shelf(self, article: str) -> int:
         _, pieces = ARTICLES[article]

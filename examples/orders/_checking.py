@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-import understudy as us
+import rolebook as rb
 
 from ._batch import Batch
 from ._fulfilment import CalledOff, Delivered, Fulfilment
@@ -11,7 +11,7 @@ from ._stock import Stock
 from ._wallet import Wallet
 
 
-async def find_errors(runtime: us.Runtime, batch: Batch, orders: Mapping[str, Fulfilment]) -> list[str]:
+async def find_errors(runtime: rb.Runtime, batch: Batch, orders: Mapping[str, Fulfilment]) -> list[str]:
     """Return what is wrong: nothing, if money, pieces and orders are all accounted for."""
     wallets = await runtime.read_many(Wallet, batch.customers)
     shelves = await runtime.read_many(Stock, batch.articles)
@@ -33,7 +33,7 @@ async def find_errors(runtime: us.Runtime, batch: Batch, orders: Mapping[str, Fu
     return wrong
 
 
-async def _find_errors_of(runtime: us.Runtime, key: str, order: Fulfilment, parcel: Parcel) -> list[str]:
+async def _find_errors_of(runtime: rb.Runtime, key: str, order: Fulfilment, parcel: Parcel) -> list[str]:
     ends = [each.event async for each in runtime.events(Fulfilment, key)]
     ends = [each for each in ends if isinstance(each, Delivered | CalledOff)]
     wrong = [] if len(ends) == 1 else [f"{key}: it came to {len(ends)} ends: {ends}"]

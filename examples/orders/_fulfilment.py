@@ -2,7 +2,7 @@
 
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 
 from ._parcel import Parcel, Recall, Ship
 from ._stock import Release, Reserve, Stock, Take
@@ -15,7 +15,7 @@ CARRIER_SECONDS = (0.05, 0.1, 0.2, 0.3, 1.5)
 """How long a carrier takes; the last is over the limit."""
 
 
-@us.event("order.placed")
+@rb.event("order.placed")
 @frozen
 class Placed:
     customer: str
@@ -24,39 +24,39 @@ class Placed:
     price: int
 
 
-@us.event("order.paid")
+@rb.event("order.paid")
 @frozen
 class OrderPaid:
     pass
 
 
-@us.event("order.packed")
+@rb.event("order.packed")
 @frozen
 class OrderPacked:
     pass
 
 
-@us.event("order.sent")
+@rb.event("order.sent")
 @frozen
 class Sent:
     pass
 
 
-@us.event("order.delivered")
+@rb.event("order.delivered")
 @frozen
 class Delivered:
     pass
 
 
-@us.event("order.called-off")
+@rb.event("order.called-off")
 @frozen
 class CalledOff:
     reason: str
 
 
-@us.command("order.place")
+@rb.command("order.place")
 @frozen
-class Place(us.Command[None]):
+class Place(rb.Command[None]):
     customer: str
     article: str
     pieces: int
@@ -64,33 +64,33 @@ class Place(us.Command[None]):
     bank_seconds: float = 0.0
 
 
-@us.command("order.note-payment")
+@rb.command("order.note-payment")
 @frozen
-class NotePayment(us.Command[None]):
+class NotePayment(rb.Command[None]):
     paid: bool
 
 
-@us.command("order.note-stock")
+@rb.command("order.note-stock")
 @frozen
-class NoteStock(us.Command[None]):
+class NoteStock(rb.Command[None]):
     reserved: bool
 
 
-@us.command("order.note-parcel")
+@rb.command("order.note-parcel")
 @frozen
-class NoteParcel(us.Command[None]):
+class NoteParcel(rb.Command[None]):
     delivered: bool
 
 
-@us.command("order.hurry")
+@rb.command("order.hurry")
 @frozen
-class Hurry(us.Command[None]):
+class Hurry(rb.Command[None]):
     """The time is up for what the order was doing."""
 
     was: str
 
 
-@us.actor("order")
+@rb.actor("order")
 @define
 class Fulfilment:
     """One order on its way.
@@ -111,17 +111,17 @@ class Fulfilment:
         """Whether nothing more will happen to the order."""
         return self.state in ("delivered", "called off")
 
-    @us.decide
-    def place(self, command: Place, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def place(self, command: Place, turn: rb.DecideTurn) -> rb.Effects[None]:
         if self.order is not None:
-            raise us.Rejected("placed already")  # so a customer may press the button twice
+            raise rb.Rejected("placed already")  # so a customer may press the button twice
         yield Placed(command.customer, command.article, command.pieces, command.price)
-        yield us.Tell(Wallet, command.customer, Charge(turn.key, command.price, command.bank_seconds))
-        yield us.Tell(Stock, command.article, Reserve(turn.key, command.pieces))
-        yield us.Tell(Fulfilment, turn.key, Hurry("waiting"), delay=TIME_LIMIT)
+        yield rb.Tell(Wallet, command.customer, Charge(turn.key, command.price, command.bank_seconds))
+        yield rb.Tell(Stock, command.article, Reserve(turn.key, command.pieces))
+        yield rb.Tell(Fulfilment, turn.key, Hurry("waiting"), delay=TIME_LIMIT)
 
-    @us.decide
-    def note_payment(self, command: NotePayment, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def note_payment(self, command: NotePayment, turn: rb.DecideTurn) -> rb.Effects[None]:
         if not command.paid:
             yield from self._call_off(turn, "declined")
         elif self.state == "called off":
@@ -130,8 +130,8 @@ class Fulfilment:
             yield OrderPaid()
             yield from self._send_if_ready(turn)
 
-    @us.decide
-    def note_stock(self, command: NoteStock, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def note_stock(self, command: NoteStock, turn: rb.DecideTurn) -> rb.Effects[None]:
         if not command.reserved:
             yield from self._call_off(turn, "sold out")
         elif self.state == "called off":
@@ -140,31 +140,31 @@ class Fulfilment:
             yield OrderPacked()
             yield from self._send_if_ready(turn)
 
-    @us.decide
-    def note_parcel(self, command: NoteParcel, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def note_parcel(self, command: NoteParcel, turn: rb.DecideTurn) -> rb.Effects[None]:
         if command.delivered:
             yield Delivered()
-            yield us.Tell(Stock, self._order.article, Take(turn.key))
+            yield rb.Tell(Stock, self._order.article, Take(turn.key))
         else:
             yield from self._call_off(turn, "carrier too slow")
 
-    @us.decide
-    def hurry(self, command: Hurry, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def hurry(self, command: Hurry, turn: rb.DecideTurn) -> rb.Effects[None]:
         if command.was != self.state:
             return  # it was in time
         if self.state == "waiting":
             yield from self._call_off(turn, "bank too slow" if not self.paid else "store room too slow")
         else:
             # The carrier has the last word: the parcel is recalled, or it was handed over before.
-            yield us.Tell(Parcel, turn.key, Recall())
+            yield rb.Tell(Parcel, turn.key, Recall())
 
-    def _send_if_ready(self, turn: us.DecideTurn) -> us.Effects[None]:
+    def _send_if_ready(self, turn: rb.DecideTurn) -> rb.Effects[None]:
         if self.paid and self.packed:
             yield Sent()
-            yield us.Tell(Parcel, turn.key, Ship(turn.random.choice(CARRIER_SECONDS)))
-            yield us.Tell(Fulfilment, turn.key, Hurry("shipping"), delay=TIME_LIMIT)
+            yield rb.Tell(Parcel, turn.key, Ship(turn.random.choice(CARRIER_SECONDS)))
+            yield rb.Tell(Fulfilment, turn.key, Hurry("shipping"), delay=TIME_LIMIT)
 
-    def _call_off(self, turn: us.DecideTurn, reason: str) -> us.Effects[None]:
+    def _call_off(self, turn: rb.DecideTurn, reason: str) -> rb.Effects[None]:
         """End the order, and undo what was done for it; what is still to come is undone when it comes."""
         if self.state == "called off":
             return
@@ -174,37 +174,37 @@ class Fulfilment:
         if self.packed:
             yield self._release(turn)
 
-    def _refund(self, turn: us.DecideTurn) -> us.Tell:
-        return us.Tell(Wallet, self._order.customer, Refund(turn.key, self._order.price))
+    def _refund(self, turn: rb.DecideTurn) -> rb.Tell:
+        return rb.Tell(Wallet, self._order.customer, Refund(turn.key, self._order.price))
 
-    def _release(self, turn: us.DecideTurn) -> us.Tell:
-        return us.Tell(Stock, self._order.article, Release(turn.key))
+    def _release(self, turn: rb.DecideTurn) -> rb.Tell:
+        return rb.Tell(Stock, self._order.article, Release(turn.key))
 
     @property
     def _order(self) -> Placed:
         assert self.order is not None, "an order is placed before anything else happens to it"
         return self.order
 
-    @us.apply
+    @rb.apply
     def was_placed(self, event: Placed) -> None:
         self.order, self.state = event, "waiting"
 
-    @us.apply
+    @rb.apply
     def was_paid(self, event: OrderPaid) -> None:
         self.paid = True
 
-    @us.apply
+    @rb.apply
     def was_packed(self, event: OrderPacked) -> None:
         self.packed = True
 
-    @us.apply
+    @rb.apply
     def was_sent(self, event: Sent) -> None:
         self.state = "shipping"
 
-    @us.apply
+    @rb.apply
     def was_delivered(self, event: Delivered) -> None:
         self.state = "delivered"
 
-    @us.apply
+    @rb.apply
     def was_called_off(self, event: CalledOff) -> None:
         self.state, self.reason = "called off", event.reason

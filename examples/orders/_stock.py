@@ -2,66 +2,66 @@
 
 from attrs import define, field, frozen
 
-import understudy as us
+import rolebook as rb
 
 
-@us.event("stock.delivered")
+@rb.event("stock.delivered")
 @frozen
 class Stocked:
     pieces: int
 
 
-@us.event("stock.reserved")
+@rb.event("stock.reserved")
 @frozen
 class Reserved:
     order: str
     pieces: int
 
 
-@us.event("stock.sold-out")
+@rb.event("stock.sold-out")
 @frozen
 class SoldOut:
     order: str
 
 
-@us.event("stock.released")
+@rb.event("stock.released")
 @frozen
 class Released:
     order: str
 
 
-@us.event("stock.taken")
+@rb.event("stock.taken")
 @frozen
 class Taken:
     order: str
 
 
-@us.command("stock.fill")
+@rb.command("stock.fill")
 @frozen
-class FillShelf(us.Command[None]):
+class FillShelf(rb.Command[None]):
     pieces: int
 
 
-@us.command("stock.reserve")
+@rb.command("stock.reserve")
 @frozen
-class Reserve(us.Command[None]):
+class Reserve(rb.Command[None]):
     order: str
     pieces: int
 
 
-@us.command("stock.release")
+@rb.command("stock.release")
 @frozen
-class Release(us.Command[None]):
+class Release(rb.Command[None]):
     order: str
 
 
-@us.command("stock.take")
+@rb.command("stock.take")
 @frozen
-class Take(us.Command[None]):
+class Take(rb.Command[None]):
     order: str
 
 
-@us.actor("stock")
+@rb.actor("stock")
 @define
 class Stock:
     """The pieces of one article: on the shelf, reserved, or gone."""
@@ -71,45 +71,45 @@ class Stock:
     reserved: dict[str, int] = field(factory=dict[str, int])
     taken: int = 0
 
-    @us.decide
-    def fill(self, command: FillShelf) -> us.Effects[None]:
+    @rb.decide
+    def fill(self, command: FillShelf) -> rb.Effects[None]:
         if self.delivered:
-            raise us.Rejected("filled already")
+            raise rb.Rejected("filled already")
         yield Stocked(command.pieces)
 
-    @us.decide
-    def reserve(self, command: Reserve) -> us.Effects[None]:
+    @rb.decide
+    def reserve(self, command: Reserve) -> rb.Effects[None]:
         if command.pieces > self.on_shelf:
             yield SoldOut(command.order)
         else:
             yield Reserved(command.order, command.pieces)
 
-    @us.decide
-    def release(self, command: Release) -> us.Effects[None]:
+    @rb.decide
+    def release(self, command: Release) -> rb.Effects[None]:
         yield Released(command.order)
 
-    @us.decide
-    def take(self, command: Take) -> us.Effects[None]:
+    @rb.decide
+    def take(self, command: Take) -> rb.Effects[None]:
         yield Taken(command.order)
 
-    @us.apply
+    @rb.apply
     def came_in(self, event: Stocked) -> None:
         self.delivered += event.pieces
         self.on_shelf += event.pieces
 
-    @us.apply
+    @rb.apply
     def was_reserved(self, event: Reserved) -> None:
         self.on_shelf -= event.pieces
         self.reserved[event.order] = event.pieces
 
-    @us.apply
+    @rb.apply
     def was_released(self, event: Released) -> None:
         self.on_shelf += self.reserved.pop(event.order)
 
-    @us.apply
+    @rb.apply
     def was_taken(self, event: Taken) -> None:
         self.taken += self.reserved.pop(event.order)
 
-    @us.apply
+    @rb.apply
     def was_short(self, event: SoldOut) -> None:
         """Nothing moved."""

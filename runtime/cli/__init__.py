@@ -1,3 +1,3 @@
-"""The command line: `understudy`. It needs the extra `cli` (click and rich)."""
+"""The command line: `rolebook`. It needs the extra `cli` (click and rich)."""
 
 from ._entry import main as main

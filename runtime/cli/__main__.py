@@ -1,4 +1,4 @@
-"""`python -m understudy.runtime.cli`: the command line without its script."""
+"""`python -m rolebook.runtime.cli`: the command line without its script."""
 
 import sys
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from click import Context, Parameter, ParamType, UsageError
 
-from understudy.actors import App, UnderstudyError
+from rolebook.actors import App, RolebookError
 
 
 class AppParameter(ParamType[App]):
@@ -45,7 +45,7 @@ def load_app(text: str) -> App:
         except AttributeError:
             raise UsageError(f"{module_name} has no {name!r}{_apps_of(found)}") from None
     if not isinstance(found, App):
-        raise UsageError(f"{text} is no understudy.App but {type(found).__name__}{_apps_of(found)}")
+        raise UsageError(f"{text} is no rolebook.App but {type(found).__name__}{_apps_of(found)}")
     return found
 
 
@@ -62,7 +62,7 @@ def _import(name: str) -> Any:
         raise UsageError(
             f"there is no module {error.name!r}: start this in the directory that holds it, or install it"
         ) from None
-    except UnderstudyError as error:  # a definition that cannot work: it names the remedy itself
+    except RolebookError as error:  # a definition that cannot work: it names the remedy itself
         raise UsageError(f"{name} cannot be imported: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""`understudy check`: can this version of an app read everything that is stored for it?"""
+"""`rolebook check`: can this version of an app read everything that is stored for it?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import click
 import trio
 
-from understudy.actors import App
-from understudy.actors.codec import Drift, Fingerprint, StoredName, find_drift
+from rolebook.actors import App
+from rolebook.actors.codec import Drift, Fingerprint, StoredName, find_drift
 
 from .._drift import explain
 from ._apps import AppParameter
@@ -20,8 +20,8 @@ from ._where import Where, connected, database_options, rows
 @click.command(
     epilog="""\b
 Examples:
-  understudy check shop.actors:app --database-url postgresql://me@db.example/shop
-  understudy check shop.actors:app && deploy
+  rolebook check shop.actors:app --database-url postgresql://me@db.example/shop
+  rolebook check shop.actors:app && deploy
 """
 )
 @click.argument("app", type=AppParameter(), metavar="MODULE:APP")
@@ -51,7 +51,7 @@ def check(
     for row in strangers:
         click.echo(
             f"{_describe(row)}: this app has no such actor or queue; if no other app has it, see"
-            " `understudy rename-actor`"
+            " `rolebook rename-actor`"
         )
     for row in unread:
         click.echo(f"{_describe(row)}: cannot be read; {_remedy(row)}")

@@ -24,15 +24,15 @@ from ._tree import tree
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
-  understudy run shop.actors:app                  run an app on an embedded PostgreSQL
-  understudy run shop.actors:app --database-url postgresql://me@db.example/shop
-  understudy status --app shop.actors:app         what waits, who works
-  understudy check shop.actors:app                can this version read what is stored?
+  rolebook run shop.actors:app                  run an app on an embedded PostgreSQL
+  rolebook run shop.actors:app --database-url postgresql://me@db.example/shop
+  rolebook status --app shop.actors:app         what waits, who works
+  rolebook check shop.actors:app                can this version read what is stored?
 
 The database: --database-url, else DATABASE_URL, else an embedded PostgreSQL.
 """,
 )
-@click.version_option(version("understudy"), message="understudy %(version)s")
+@click.version_option(version("rolebook"), message="rolebook %(version)s")
 def cli() -> None:
     """Run and operate apps of event-sourced actors on PostgreSQL."""
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str] | None) -> int:
             # A terminal may lack a character: that is not worth a traceback.
             stream.reconfigure(errors="replace")
     try:
-        result = cli.main(arguments, prog_name="understudy", standalone_mode=False)
+        result = cli.main(arguments, prog_name="rolebook", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         error.show()

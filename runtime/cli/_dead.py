@@ -1,4 +1,4 @@
-"""`understudy dead`: dead letters, and how they come back."""
+"""`rolebook dead`: dead letters, and how they come back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 import trio
 from rich.table import Table
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from ._showing import print_table
 from ._where import Where, app_option, connected, database_options, rows
@@ -20,10 +20,10 @@ _WIDTH = 60
 @click.group(
     epilog="""\b
 Examples:
-  understudy dead list --queue mail
-  understudy dead show 17
-  understudy dead redrive 17 18
-  understudy dead redrive --queue mail
+  rolebook dead list --queue mail
+  rolebook dead show 17
+  rolebook dead redrive 17 18
+  rolebook dead redrive --queue mail
 """
 )
 def dead() -> None:
@@ -78,7 +78,7 @@ def show(
     """Show one dead letter whole: its payload as it was, and the error that ended it."""
     found = trio.run(read, Where(database_url, schema, data_folder, app), "dead_letter", (letter,))
     if not found:
-        raise click.ClickException(f"there is no dead letter {letter}: see `understudy dead list`")
+        raise click.ClickException(f"there is no dead letter {letter}: see `rolebook dead list`")
     for name, value in found[0].items():
         click.echo(f"{name:11} {'' if value is None else value}")
 

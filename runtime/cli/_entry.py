@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in _EXTRA:
             import_module(name)
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"error: the command line needs {error.name}: pip install 'understudy[cli]'\n")
+        sys.stderr.write(
+            f"error: the command line needs {error.name}: pip install '.[cli]' in a clone of Rolebook\n"
+        )
         return 1
     from ._commands import run  # noqa: PLC0415 - it imports click, which may be missing
 

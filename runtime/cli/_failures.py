@@ -8,7 +8,7 @@ from typing import cast
 import psycopg
 from click import ClickException
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 
 def describe(error: Exception) -> list[str] | None:
@@ -31,7 +31,7 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 def _text(error: Exception) -> str | None:
     if isinstance(error, ClickException):
         return error.format_message()
-    if isinstance(error, UnderstudyError):
+    if isinstance(error, RolebookError):
         return str(error)
     if isinstance(error, psycopg.Error):
         return f"the database refused: {str(error).strip() or type(error).__name__}"

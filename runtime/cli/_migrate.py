@@ -1,4 +1,4 @@
-"""`understudy migrate` and `understudy rebase`: what is done to a schema as a whole."""
+"""`rolebook migrate` and `rolebook rebase`: what is done to a schema as a whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import trio
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from .._settings import Settings
 from ..postgres import migrate as migrate_schema
@@ -18,8 +18,8 @@ from ._where import Where, app_option, connected, database_options
 @click.command(
     epilog="""\b
 Examples:
-  understudy migrate --database-url postgresql://owner@db.example/shop
-  understudy migrate --app shop.actors:app      its database on the embedded server
+  rolebook migrate --database-url postgresql://owner@db.example/shop
+  rolebook migrate --app shop.actors:app      its database on the embedded server
 """
 )
 @database_options
@@ -54,7 +54,7 @@ async def _migrate(where: Where, partitions: int) -> None:
     epilog="""\b
 Example:
   pg_restore --dbname postgresql://owner@new.example/shop shop.dump
-  understudy rebase --database-url postgresql://owner@new.example/shop
+  rolebook rebase --database-url postgresql://owner@new.example/shop
 """
 )
 @database_options

@@ -1,4 +1,4 @@
-"""`understudy parked`: keys that are stopped, and how they go on. `understudy rename-actor`."""
+"""`rolebook parked`: keys that are stopped, and how they go on. `rolebook rename-actor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 import trio
 from rich.table import Table
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from ._dead import read
 from ._showing import print_table
@@ -20,8 +20,8 @@ _WIDTH = 70
 @click.group(
     epilog="""\b
 Examples:
-  understudy parked list
-  understudy parked resume account alice
+  rolebook parked list
+  rolebook parked resume account alice
 """
 )
 def parked() -> None:
@@ -68,7 +68,7 @@ def resume(
     where = Where(database_url, schema, data_folder, app)
     resumed = trio.run(read, where, "resume", (queue, key))[0]["resume"]
     if not resumed:
-        raise click.ClickException(f"{queue}/{key} is not parked: see `understudy parked list`")
+        raise click.ClickException(f"{queue}/{key} is not parked: see `rolebook parked list`")
     click.echo(f"{queue}/{key} goes on: {resumed} parked")
 
 
@@ -76,7 +76,7 @@ def resume(
     "rename-actor",
     epilog="""\b
 Examples:
-  understudy rename-actor account ledger.account
+  rolebook rename-actor account ledger.account
 """,
 )
 @database_options

@@ -1,4 +1,4 @@
-"""`understudy run`: an app's handlers at work until a signal."""
+"""`rolebook run`: an app's handlers at work until a signal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import click
 import trio
 from attrs import define, field
 
-from understudy.actors import App
-from understudy.actors.supervision import draw
+from rolebook.actors import App
+from rolebook.actors.supervision import draw
 
 from .._open import open_runtime
 from .._runtime import Runtime
@@ -23,7 +23,7 @@ from ._apps import AppParameter
 from ._logging import LEVELS, set_up_logging
 from ._where import database_options, tree_option
 
-_log = logging.getLogger("understudy.run")
+_log = logging.getLogger("rolebook.run")
 
 _DEFAULTS: Final = Settings()
 _STOPS: Final = {signal.SIGINT, signal.SIGTERM}
@@ -33,9 +33,9 @@ _SHOWS: Final[set[int]] = {getattr(signal, "SIGUSR1")} if hasattr(signal, "SIGUS
 @click.command(
     epilog="""\b
 Examples:
-  understudy run shop.actors:app
-  understudy run shop.actors:app --database-url postgresql://me:secret@db.example/shop
-  understudy run shop.actors:app --tree tree.toml
+  rolebook run shop.actors:app
+  rolebook run shop.actors:app --database-url postgresql://me:secret@db.example/shop
+  rolebook run shop.actors:app --tree tree.toml
   kill -USR1 PID            prints the live supervision tree of that process
 """
 )

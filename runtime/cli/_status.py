@@ -1,4 +1,4 @@
-"""`understudy status`: what waits, who works, and what holds the server up."""
+"""`rolebook status`: what waits, who works, and what holds the server up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 import trio
 from rich.table import Table
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from ._showing import print_table
 from ._where import Where, app_option, connected, database_options, rows
@@ -22,9 +22,9 @@ _NUMBERS = ("depth", "delayed", "oldest", "scheduled", "dead")
 @click.command(
     epilog="""\b
 Examples:
-  understudy status --database-url postgresql://me@db.example/shop
-  understudy status --app shop.actors:app
-  understudy status --json | jq '.queues[] | select(.depth > 1000)'
+  rolebook status --database-url postgresql://me@db.example/shop
+  rolebook status --app shop.actors:app
+  rolebook status --json | jq '.queues[] | select(.depth > 1000)'
 """
 )
 @database_options

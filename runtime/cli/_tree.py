@@ -1,4 +1,4 @@
-"""`understudy tree`: the supervision tree of an app, as configured."""
+"""`rolebook tree`: the supervision tree of an app, as configured."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from understudy.actors import App
-from understudy.actors.supervision import draw
+from rolebook.actors import App
+from rolebook.actors.supervision import draw
 
 from .._tree import configured_tree
 from ._apps import AppParameter
@@ -17,9 +17,9 @@ from ._where import tree_option
 @click.command(
     epilog="""\b
 Examples:
-  understudy tree shop.actors:app
-  understudy tree shop.actors:app --tree tree.toml
-  kill -USR1 PID            prints the live tree of a running `understudy run`
+  rolebook tree shop.actors:app
+  rolebook tree shop.actors:app --tree tree.toml
+  kill -USR1 PID            prints the live tree of a running `rolebook run`
 """
 )
 @click.argument("app", type=AppParameter(), metavar="MODULE:APP")

@@ -11,7 +11,7 @@ import click
 from attrs import frozen
 from psycopg.rows import dict_row
 
-from understudy.actors import App, InvalidSetting
+from rolebook.actors import App, InvalidSetting
 
 from .._settings import check_schema_name
 from ..postgres import (
@@ -26,7 +26,7 @@ from ._apps import AppParameter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SCHEMA = "understudy"
+SCHEMA = "rolebook"
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import final
 import trio
 from attrs import define
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from .._cursor import Cursor
 from .._finished import Finished
@@ -19,7 +19,7 @@ from ._transaction import MemoryTransaction, Unstorable
 
 
 @final
-class SessionEnded(UnderstudyError):
+class SessionEnded(RolebookError):
     """The session was ended from outside, as a server ends the session of a frozen process."""
 
 

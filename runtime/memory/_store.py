@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 import trio
 from attrs import evolve
 
-from understudy.actors import Fingerprint, UnderstudyError
+from rolebook.actors import Fingerprint, RolebookError
 
 from .._rows import Rare, SendRow, Stream
 from .._store import DeadLetter, Parked, Promoted, RecordedEvent
@@ -37,8 +37,8 @@ class MemoryStore:
     Example:
         ```python
         store = MemoryStore()
-        async with us.open_runtime(app, database=store) as one:
-            async with us.open_runtime(app, database=store) as two:
+        async with rb.open_runtime(app, database=store) as one:
+            async with rb.open_runtime(app, database=store) as two:
                 ...
         ```
     """
@@ -165,9 +165,9 @@ class MemoryStore:
         """There is none.
 
         Raises:
-            UnderstudyError: Always; it names what to use instead.
+            RolebookError: Always; it names what to use instead.
         """
-        raise UnderstudyError(
+        raise RolebookError(
             "the in-memory store has no SQL: send in `async with store.transaction() as connection`"
         )
 

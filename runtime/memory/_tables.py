@@ -10,7 +10,7 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from understudy.actors import Fingerprint
+from rolebook.actors import Fingerprint
 
 from .._cursor import Snapshot
 from .._rows import Rare

@@ -8,7 +8,7 @@ from typing import Any, final
 import msgspec
 from attrs import define, field
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from .._finished import Finished
 from .._rows import CommitResult, Committed, Conflict, EventRow, Rare, Refused, SendRow
@@ -17,16 +17,16 @@ from ._rare import EFFECTS, NAMES_A_MESSAGE, hints
 from ._tables import Tables, moment, place_of
 
 
-class Unstorable(UnderstudyError):
+class Unstorable(RolebookError):
     """A value that the database would refuse."""
 
 
-class DuplicateKey(UnderstudyError):
+class DuplicateKey(RolebookError):
     """A place that is taken already: what a unique constraint refuses."""
 
 
 @final
-class TransactionOver(UnderstudyError):
+class TransactionOver(RolebookError):
     """The transaction was used after it had committed or rolled back."""
 
 

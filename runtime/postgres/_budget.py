@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ._connection import Connection
 
@@ -16,7 +16,7 @@ FIXED = 3 + READERS
 
 
 @final
-class BudgetExceeded(UnderstudyError):
+class BudgetExceeded(RolebookError):
     """The server has fewer free connections than this process needs."""
 
 

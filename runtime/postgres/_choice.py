@@ -14,7 +14,7 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from .embedded import open_embedded
 
@@ -23,7 +23,7 @@ EMBEDDED = "embedded"
 
 
 @final
-class DatabaseUrlError(UnderstudyError):
+class DatabaseUrlError(RolebookError):
     """A configured database URL that PostgreSQL's client cannot read.
 
     The message says where it was configured and never repeats it: it may hold a password.

@@ -4,7 +4,7 @@ from typing import final
 
 import attrs
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 
 @final
@@ -21,7 +21,7 @@ class DatabaseAddress:
         return f"database {self.database!r} on {self.host}, port {self.port}, as user {self.user!r}"
 
 
-class DatabaseError(UnderstudyError):
+class DatabaseError(RolebookError):
     """The database cannot be used; see the subclasses for whose turn it is.
 
     Attributes:
@@ -77,7 +77,7 @@ class Holder:
 
 
 @final
-class PoolExhausted(UnderstudyError):
+class PoolExhausted(RolebookError):
     """All connections of a pool were in use for as long as the caller was ready to wait.
 
     Attributes:
@@ -102,5 +102,5 @@ class PoolExhausted(UnderstudyError):
 
 
 @final
-class PoolClosed(UnderstudyError):
+class PoolClosed(RolebookError):
     """The pool's block has ended: use the pool inside `async with open_pool(...)` only."""

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from ._connection import Connection
 
-_log = logging.getLogger("understudy.listener")
+_log = logging.getLogger("rolebook.listener")
 
 
 class Deaf(psycopg.OperationalError):

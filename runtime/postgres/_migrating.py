@@ -10,7 +10,7 @@ import psycopg
 from attrs import frozen
 from psycopg import sql
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ._connection import Connection
 
@@ -21,7 +21,7 @@ _ENCODINGS: Final = frozenset({"UTF8", "SQL_ASCII"})
 
 
 @final
-class SchemaError(UnderstudyError):
+class SchemaError(RolebookError):
     """The database's schema and this version of the program do not fit together."""
 
 
@@ -42,7 +42,7 @@ class Migration:
 def migrations() -> list[Migration]:
     """Return every migration this version knows, in order."""
     found: list[Migration] = []
-    for path in (files("understudy.runtime.postgres") / "migrations").iterdir():
+    for path in (files("rolebook.runtime.postgres") / "migrations").iterdir():
         number, _, name = path.name.removesuffix(".sql").partition("_")
         if path.name.endswith(".sql"):
             found.append(Migration(int(number), name, path.read_text(encoding="utf-8")))
@@ -79,7 +79,7 @@ async def migrate(connection: Connection[Any], *, schema: str, partitions: int) 
         raise SchemaError(
             f"role {info.user!r} may not create schema {schema!r} in database {info.dbname!r}"
             f" ({str(error).strip()}). Grant it: grant create on database {info.dbname} to {info.user};"
-            " or let a role that may run `understudy migrate` once."
+            " or let a role that may run `rolebook migrate` once."
         ) from error
     return wanted
 
@@ -95,7 +95,7 @@ async def check_schema(connection: Connection[Any], *, schema: str) -> None:
     missing = _unapplied(await _applied(connection, schema), schema)
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
-        raise SchemaError(f"schema {schema!r} lacks {names}. Run `understudy migrate`.")
+        raise SchemaError(f"schema {schema!r} lacks {names}. Run `rolebook migrate`.")
     await _check_cluster(connection, schema)
 
 
@@ -147,7 +147,7 @@ def _unapplied(applied: dict[int, tuple[str, str]], schema: str) -> list[Migrati
         if migration is None:
             raise SchemaError(
                 f"schema {schema!r} has migration {version:04d}_{name}, which this version does not"
-                " know: it belongs to a newer version. Upgrade understudy."
+                " know: it belongs to a newer version. Upgrade rolebook."
             )
         if migration.checksum != checksum:
             raise SchemaError(
@@ -196,7 +196,7 @@ async def _check_cluster(connection: Connection[Any], schema: str) -> None:
     if row is not None and row[0] != row[1]:
         raise SchemaError(
             f"schema {schema!r} was restored from another cluster (system identifier {row[0]},"
-            f" here {row[1]}): its stored transaction ids mean nothing here. Run `understudy rebase` once,"
+            f" here {row[1]}): its stored transaction ids mean nothing here. Run `rolebook rebase` once,"
             " with no process of the app running."
         )
 

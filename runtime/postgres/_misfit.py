@@ -28,5 +28,5 @@ def explaining_misfits(schema: str) -> Generator[None]:
             raise
         raise SchemaError(
             f"{error.diag.message_primary}: schema {schema!r} is not as this version made it."
-            " Restore what was dropped or changed, and the work goes on; or stop and run `understudy migrate`"
+            " Restore what was dropped or changed, and the work goes on; or stop and run `rolebook migrate`"
         ) from None

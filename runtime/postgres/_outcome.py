@@ -13,14 +13,14 @@ import psycopg
 import trio
 from attrs import define, field, frozen
 
-from understudy.actors import Backoff
+from rolebook.actors import Backoff
 
 from .._rows import CommitResult, Conflict, Refused
 from ._connection import Connection
 from ._errors import DatabaseError
 from ._statements import Statements
 
-_log = logging.getLogger("understudy.writer")
+_log = logging.getLogger("rolebook.writer")
 
 FAILURES = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError, UnicodeError)
 """What a commit may end with: a refusal, or no answer because the server or the way to it is gone."""

@@ -91,7 +91,7 @@ async def _is_at_home(connection: Connection[Any], schema: str) -> bool:
 async def _refuse_company(connection: Connection[Any]) -> None:
     answer = await connection.execute(
         "select array_agg(application_name) from pg_catalog.pg_stat_activity"
-        " where datname = current_database() and application_name like 'understudy %'"
+        " where datname = current_database() and application_name like 'rolebook %'"
         " and pid <> pg_backend_pid()"
     )
     row = await answer.fetchone()

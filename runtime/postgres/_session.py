@@ -44,7 +44,7 @@ async def connect_session(
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
 
     It has UTC, UTF-8 whatever the encoding of the database, an empty search_path, keepalives and time limits
-    for a dead link, and `understudy <process> <role>` as its application_name. Other connection parameters
+    for a dead link, and `rolebook <process> <role>` as its application_name. Other connection parameters
     and `options` of the URL are kept, and beat the defaults; the arguments of this function beat the URL. A
     pooler that refuses `options` gets the settings in statements after the connection is made.
 
@@ -91,9 +91,9 @@ def application_name(process: str, role: str) -> str:
 
     A long process name is cut, so that the role survives.
     """
-    room = _NAME_BYTES - len(f"understudy  {role}".encode())
+    room = _NAME_BYTES - len(f"rolebook  {role}".encode())
     cut = process.encode()[: max(0, room)].decode(errors="ignore")
-    return f"understudy {cut} {role}"
+    return f"rolebook {cut} {role}"
 
 
 def _parse(url: str) -> ConnDict:

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from psycopg import sql
 
-_FOLDER: Final = files("understudy.runtime.postgres") / "statements"
+_FOLDER: Final = files("rolebook.runtime.postgres") / "statements"
 
 
 @final

@@ -13,7 +13,7 @@ from attrs import define, field
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from understudy.actors import Fingerprint
+from rolebook.actors import Fingerprint
 
 from .._rows import Rare, SendRow, StoredSnapshot, Stream
 from .._settings import Settings

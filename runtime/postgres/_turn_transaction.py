@@ -9,7 +9,7 @@ import trio
 from attrs import define
 from psycopg.pq import TransactionStatus
 
-from understudy.actors import Backoff, UnderstudyError
+from rolebook.actors import Backoff, RolebookError
 
 from .._finished import Finished
 from .._rows import Conflict, Refused
@@ -35,7 +35,7 @@ class PostgresTurnTransaction:
     async def commit(self, turn: Finished) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain."""
         if self.connection.info.transaction_status == TransactionStatus.IDLE:
-            raise UnderstudyError(
+            raise RolebookError(
                 "the handler ended its transaction itself: what it did is not one with its turn."
                 " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
             )

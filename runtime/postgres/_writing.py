@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import define, field
 
-from understudy.actors import Backoff
+from rolebook.actors import Backoff
 
 from .._finished import Finished
 from .._rows import CommitResult, Committed
@@ -18,7 +18,7 @@ from ._connection import Connection
 from ._outcome import FAILURES, Marker, Markers, brief, look_up, read_refusal
 from ._statements import Statements
 
-_log = logging.getLogger("understudy.writer")
+_log = logging.getLogger("rolebook.writer")
 
 
 @define(eq=False)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 from ..postgres.embedded import EmbeddedError, PostgresServer
 
@@ -27,7 +27,7 @@ _SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writ
 
 
 @final
-class NoDatabase(UnderstudyError):
+class NoDatabase(RolebookError):
     """There is no server for a test's database; the text says why, and what helps."""
 
 
@@ -72,7 +72,7 @@ def _start(folder: Path) -> PostgresServer:
 @contextmanager
 def _temporary_folder() -> Generator[Path]:
     """A folder that every account may enter: if we are root, the server runs as another one."""
-    folder = Path(tempfile.mkdtemp(prefix="understudy-"))
+    folder = Path(tempfile.mkdtemp(prefix="rolebook-"))
     try:
         folder.chmod(0o755)
         yield folder
@@ -92,7 +92,7 @@ def temporary_database(server_url: str, template: str = "template0") -> Generato
 
 def create_database(server_url: str, template: str = "template0") -> str:
     """Create a database with a name of its own and return its URL."""
-    name = f"understudy_test_{uuid.uuid4().hex[:12]}"
+    name = f"rolebook_test_{uuid.uuid4().hex[:12]}"
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))

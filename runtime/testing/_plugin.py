@@ -31,7 +31,7 @@ def memory_runtime() -> OpenRuntime:
 
 
 @pytest.fixture(scope="session")
-def understudy_server() -> Iterator[str]:
+def rolebook_server() -> Iterator[str]:
     """The URL of a server for tests: `TEST_DATABASE_URL`, or an embedded one that is removed at the end."""
     try:
         with open_server() as url:
@@ -41,16 +41,16 @@ def understudy_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def understudy_database(understudy_server: str) -> Iterator[str]:
+def rolebook_database(rolebook_server: str) -> Iterator[str]:
     """The URL of a new and empty database of this test's own, which is dropped at its end."""
-    with temporary_database(understudy_server) as url:
+    with temporary_database(rolebook_server) as url:
         yield url
 
 
 @pytest.fixture
-def database_runtime(understudy_database: str) -> OpenRuntime:
+def database_runtime(rolebook_database: str) -> OpenRuntime:
     """Opens runtimes on a throw-away database.
 
     Write `async with database_runtime(app) as runtime`.
     """
-    return OpenRuntime(understudy_database)
+    return OpenRuntime(rolebook_database)

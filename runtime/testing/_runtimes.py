@@ -5,7 +5,7 @@ from typing import final
 
 from attrs import field, frozen
 
-from understudy.actors import App
+from rolebook.actors import App
 
 from .._open import open_runtime
 from .._runtime import Runtime

@@ -2,81 +2,81 @@
 
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 
 
-@us.event("account.deposited")
+@rb.event("account.deposited")
 @frozen
 class Deposited:
     amount: int
 
 
-@us.event("account.withdrawn")
+@rb.event("account.withdrawn")
 @frozen
 class Withdrawn:
     amount: int
 
 
-@us.command("account.deposit")
+@rb.command("account.deposit")
 @frozen
-class Deposit(us.Command[int]):
+class Deposit(rb.Command[int]):
     amount: int
 
 
-@us.command("account.withdraw")
+@rb.command("account.withdraw")
 @frozen
-class Withdraw(us.Command[int]):
+class Withdraw(rb.Command[int]):
     amount: int
 
 
-@us.command("account.transfer")
+@rb.command("account.transfer")
 @frozen
-class Transfer(us.Command[None]):
+class Transfer(rb.Command[None]):
     amount: int
     to: str
 
 
-@us.command("account.look")
+@rb.command("account.look")
 @frozen
-class Look(us.Command[int]):
+class Look(rb.Command[int]):
     pass
 
 
-@us.command("mail.receipt")
+@rb.command("mail.receipt")
 @frozen
-class SendReceipt(us.Command[None]):
+class SendReceipt(rb.Command[None]):
     amount: int
 
 
-@us.actor("account", snapshot_every=100)
+@rb.actor("account", snapshot_every=100)
 @define
 class Account:
     balance: int = 0
 
-    @us.decide
-    def deposit(self, command: Deposit) -> us.Effects[int]:
+    @rb.decide
+    def deposit(self, command: Deposit) -> rb.Effects[int]:
         if command.amount <= 0:
-            raise us.Rejected("amount must be positive")
+            raise rb.Rejected("amount must be positive")
         yield Deposited(command.amount)
-        yield us.Enqueue("mail", SendReceipt(command.amount))
+        yield rb.Enqueue("mail", SendReceipt(command.amount))
         return self.balance
 
-    @us.decide
-    def withdraw(self, command: Withdraw) -> us.Effects[int]:
+    @rb.decide
+    def withdraw(self, command: Withdraw) -> rb.Effects[int]:
         yield Withdrawn(command.amount)
         if self.balance < 0:
-            raise us.Rejected("not enough money")
+            raise rb.Rejected("not enough money")
         return self.balance
 
-    @us.decide
-    def transfer(self, command: Transfer, turn: us.DecideTurn) -> us.Effects[None]:
+    @rb.decide
+    def transfer(self, command: Transfer, turn: rb.DecideTurn) -> rb.Effects[None]:
         yield Withdrawn(command.amount)
-        yield us.Tell(Account, command.to, Deposit(command.amount), headers={"from": turn.key})
+        yield rb.Tell(Account, command.to, Deposit(command.amount), headers={"from": turn.key})
 
-    @us.decide
+    @rb.decide
     def look(self, command: Look) -> int:
         return self.balance
 
-    @us.apply
+    @rb.apply
     def moved(self, event: Deposited | Withdrawn) -> None:
         self.balance += event.amount if isinstance(event, Deposited) else -event.amount

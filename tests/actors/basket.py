@@ -2,86 +2,86 @@
 
 from attrs import define, field, frozen
 
-import understudy as us
+import rolebook as rb
 
 
-@us.event("basket.filled")
+@rb.event("basket.filled")
 @frozen
 class Filled:
     things: list[str]
 
 
-@us.event("basket.added")
+@rb.event("basket.added")
 @frozen
 class Added:
     thing: str
 
 
-@us.command("basket.fill")
+@rb.command("basket.fill")
 @frozen
-class Fill(us.Command[list[str]]):
+class Fill(rb.Command[list[str]]):
     things: list[str]
 
 
-@us.command("basket.add")
+@rb.command("basket.add")
 @frozen
-class Add(us.Command[list[str]]):
+class Add(rb.Command[list[str]]):
     thing: str
 
 
-@us.command("basket.build")
+@rb.command("basket.build")
 @frozen
-class Build(us.Command[None]):
+class Build(rb.Command[None]):
     pass
 
 
-@us.command("basket.show")
+@rb.command("basket.show")
 @frozen
-class Show(us.Command[None]):
+class Show(rb.Command[None]):
     pass
 
 
-@us.command("told")
+@rb.command("told")
 @frozen
-class Told(us.Command[None]):
+class Told(rb.Command[None]):
     things: list[str]
 
 
-@us.actor("basket")
+@rb.actor("basket")
 @define
 class Basket:
     """It keeps the list of its event, and replies with it."""
 
     things: list[str] = field(factory=list[str])
 
-    @us.decide
-    def fill(self, command: Fill) -> us.Effects[list[str]]:
+    @rb.decide
+    def fill(self, command: Fill) -> rb.Effects[list[str]]:
         yield Filled(command.things)
         yield Added("ribbon")
         return self.things
 
-    @us.decide
-    def add(self, command: Add) -> us.Effects[list[str]]:
+    @rb.decide
+    def add(self, command: Add) -> rb.Effects[list[str]]:
         yield Added(command.thing)
         return self.things
 
-    @us.decide
-    def build(self, _: Build) -> us.Effects[None]:
+    @rb.decide
+    def build(self, _: Build) -> rb.Effects[None]:
         things = ["a"]
         yield Filled(things)
         things.append("b")
         yield Filled(things)
 
-    @us.decide
-    def show(self, _: Show) -> us.Effects[None]:
-        yield us.Enqueue("ears", Told(self.things))
+    @rb.decide
+    def show(self, _: Show) -> rb.Effects[None]:
+        yield rb.Enqueue("ears", Told(self.things))
         yield Added("bow")
-        yield us.Enqueue("ears", Told(self.things), delay=0.01)
+        yield rb.Enqueue("ears", Told(self.things), delay=0.01)
 
-    @us.apply
+    @rb.apply
     def filled(self, event: Filled) -> None:
         self.things = event.things
 
-    @us.apply
+    @rb.apply
     def added(self, event: Added) -> None:
         self.things.append(event.thing)

@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
-import understudy as us
-from understudy.actors import Limits
+import rolebook as rb
+from rolebook.actors import Limits
 
 from .bank import Account, Deposit, Deposited, SendReceipt
 
 
 def test_app_knows_its_queues_and_its_codec() -> None:
     """An actor's name is its queue; commands of handlers can be read as soon as they are registered."""
-    app = us.App("bank", actors=[Account])
+    app = rb.App("bank", actors=[Account])
 
-    @app.handler("mail", concurrency=3, retry=us.Retry(attempts=2))
-    async def mail(command: SendReceipt, turn: us.Turn) -> None: ...
+    @app.handler("mail", concurrency=3, retry=rb.Retry(attempts=2))
+    async def mail(command: SendReceipt, turn: rb.Turn) -> None: ...
 
     assert app.queues == ("account", "mail")
     assert app.actors["account"].cls is Account
@@ -29,7 +29,7 @@ def test_app_knows_its_queues_and_its_codec() -> None:
 
 def test_handler_takes_a_union() -> None:
     """One queue may carry several commands."""
-    app = us.App("bank")
+    app = rb.App("bank")
 
     @app.handler("mixed")
     async def mixed(command: SendReceipt | Deposit) -> None: ...
@@ -40,28 +40,28 @@ def test_handler_takes_a_union() -> None:
 def test_two_actors_of_one_name_are_refused() -> None:
     """A name has one owner."""
 
-    @us.actor("account")
+    @rb.actor("account")
     @define
     class Other:
         pass
 
     with pytest.raises(
-        us.DefinitionError, match=r"'account' is the name of actor Account and of .*Other; rename"
+        rb.DefinitionError, match=r"'account' is the name of actor Account and of .*Other; rename"
     ):
-        us.App("bank", actors=[Account, Other])
+        rb.App("bank", actors=[Account, Other])
 
 
 def test_queue_and_actor_of_one_name_are_refused() -> None:
     """A queue has one handler, and an actor handles its own."""
-    app = us.App("bank", actors=[Account])
+    app = rb.App("bank", actors=[Account])
 
     async def handle(command: SendReceipt) -> None: ...
 
-    with pytest.raises(us.DefinitionError, match="'account' is the name of actor Account"):
+    with pytest.raises(rb.DefinitionError, match="'account' is the name of actor Account"):
         app.handler("account")(handle)
     app.handler("mail")(handle)
     with pytest.raises(
-        us.DefinitionError, match=r"queue 'mail' is handled by .*handle and .*handle; keep one"
+        rb.DefinitionError, match=r"queue 'mail' is handled by .*handle and .*handle; keep one"
     ):
         app.handler("mail")(handle)
 
@@ -69,15 +69,15 @@ def test_queue_and_actor_of_one_name_are_refused() -> None:
 def test_stored_name_belongs_to_one_class() -> None:
     """Two classes under one stored name could not be told apart when read."""
 
-    @us.event("account.deposited")
+    @rb.event("account.deposited")
     @frozen
     class Other:
         pass
 
     with pytest.raises(
-        us.DefinitionError, match=r"'account\.deposited' is the name of both .*Deposited and .*Other"
+        rb.DefinitionError, match=r"'account\.deposited' is the name of both .*Deposited and .*Other"
     ):
-        us.App("bank", actors=[Account], messages=[Other])
+        rb.App("bank", actors=[Account], messages=[Other])
 
 
 def test_messages_without_a_name_are_refused() -> None:
@@ -87,13 +87,13 @@ def test_messages_without_a_name_are_refused() -> None:
     class Nameless:
         pass
 
-    with pytest.raises(us.DefinitionError, match=r"Nameless has no stored name; write @event"):
-        us.App("bank", messages=[Nameless])
+    with pytest.raises(rb.DefinitionError, match=r"Nameless has no stored name; write @event"):
+        rb.App("bank", messages=[Nameless])
 
 
 def test_bad_handlers_are_refused() -> None:
     """A handler is async, takes a command and perhaps a turn."""
-    app = us.App("bank")
+    app = rb.App("bank")
 
     def plain(command: SendReceipt) -> None: ...
 
@@ -104,37 +104,37 @@ def test_bad_handlers_are_refused() -> None:
     async def fine(command: SendReceipt) -> None: ...
 
     bad: Any = plain
-    with pytest.raises(us.DefinitionError, match="is not async"):
+    with pytest.raises(rb.DefinitionError, match="is not async"):
         app.handler("mail")(bad)
-    with pytest.raises(us.DefinitionError, match="a handler takes"):
+    with pytest.raises(rb.DefinitionError, match="a handler takes"):
         app.handler("mail")(bare)
-    with pytest.raises(us.DefinitionError, match="takes Deposited, which is no command"):
+    with pytest.raises(rb.DefinitionError, match="takes Deposited, which is no command"):
         app.handler("mail")(unknown)
-    with pytest.raises(us.DefinitionError, match="concurrency=0"):
+    with pytest.raises(rb.DefinitionError, match="concurrency=0"):
         app.handler("mail", concurrency=0)(fine)
-    with pytest.raises(us.DefinitionError, match="is no name for a queue"):
+    with pytest.raises(rb.DefinitionError, match="is no name for a queue"):
         app.handler("mail box")(fine)
-    with pytest.raises(us.DefinitionError, match="on_failure"):
+    with pytest.raises(rb.DefinitionError, match="on_failure"):
         app.handler("mail", on_failure=bad)(fine)
     assert app.queues == ()
 
 
 def test_app_with_nothing_to_run_is_refused() -> None:
     """An app without actors, handlers and children does nothing."""
-    with pytest.raises(us.DefinitionError, match="nothing to run"):
-        us.App("empty").check()
-    us.App("child", children=(object(),)).check()
+    with pytest.raises(rb.DefinitionError, match="nothing to run"):
+        rb.App("empty").check()
+    rb.App("child", children=(object(),)).check()
 
 
 @pytest.mark.parametrize("bad", [{"payload": 0}, {"depth": 0}, {"turn_seconds": 0.0}])
 def test_bad_limits_are_refused(bad: dict[str, Any]) -> None:
     """Limits leave room for at least one of what they bound."""
-    with pytest.raises(us.DefinitionError, match="Limits"):
+    with pytest.raises(rb.DefinitionError, match="Limits"):
         Limits(**bad)
 
 
 def test_views_of_an_app_cannot_be_changed() -> None:
     """What an app runs is only changed through its methods."""
-    app: Any = us.App("bank", actors=[Account])
+    app: Any = rb.App("bank", actors=[Account])
     with pytest.raises(TypeError):
         app.actors["other"] = None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.actors import Backoff, InvalidSetting
+from rolebook.actors import Backoff, InvalidSetting
 
 
 def test_the_bound_grows_by_the_factor_up_to_the_cap() -> None:

@@ -9,27 +9,27 @@ from attrs import define, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-import understudy as us
-from understudy.actors import Decision, decision_of, definition_of, fold, run_decider
+import rolebook as rb
+from rolebook.actors import Decision, decision_of, definition_of, fold, run_decider
 
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
 
-TURN = us.DecideTurn("account", "alice", "message-1", datetime(2020, 1, 1, tzinfo=UTC))
+TURN = rb.DecideTurn("account", "alice", "message-1", datetime(2020, 1, 1, tzinfo=UTC))
 
 
-@us.command("odd.do")
+@rb.command("odd.do")
 @frozen
-class Do(us.Command[Any]):
+class Do(rb.Command[Any]):
     what: str
 
 
-@us.event("odd.strange")
+@rb.event("odd.strange")
 @frozen
 class Strange:
     pass
 
 
-@us.event("odd.done")
+@rb.event("odd.done")
 @frozen
 class Done:
     what: str
@@ -38,13 +38,13 @@ class Done:
 async def _coroutine() -> None: ...
 
 
-@us.actor("odd")
+@rb.actor("odd")
 @define
 class Odd:
     done: int = 0
     closed: bool = False
 
-    @us.decide
+    @rb.decide
     def do(self, command: Do) -> Any:
         return self._helper(command)  # a decider may hand over to a generator of its own
 
@@ -62,17 +62,17 @@ class Odd:
             if command.what == "coroutine":
                 yield _coroutine()
             elif command.what == "stop":
-                yield us.Stop()
+                yield rb.Stop()
             elif command.what != "apply":
                 yield odd[command.what]
         finally:
             self.closed = True
 
-    @us.decide
+    @rb.decide
     def look(self, command: Look) -> Any:
         return _coroutine()
 
-    @us.apply
+    @rb.apply
     def applied(self, event: Done) -> None:
         if event.what == "apply":
             next(iter(()))
@@ -84,7 +84,7 @@ def test_events_are_applied_when_they_are_yielded() -> None:
     state = Account(balance=1)
     decision = decision_of(definition_of(Account), state, Deposit(10), TURN)
     assert decision.events == [Deposited(10)]
-    assert decision.sends == [us.Enqueue("mail", SendReceipt(10))]
+    assert decision.sends == [rb.Enqueue("mail", SendReceipt(10))]
     assert decision.reply == 11
     assert not decision.stop
     assert state == Account(balance=11)
@@ -99,13 +99,13 @@ def test_decider_may_be_a_plain_function() -> None:
 def test_decider_gets_its_turn_if_it_asks() -> None:
     """A second parameter is the turn."""
     decision = decision_of(definition_of(Account), Account(), Transfer(5, "bob"), TURN)
-    assert decision.sends == [us.Tell(Account, "bob", Deposit(5), headers={"from": "alice"})]
+    assert decision.sends == [rb.Tell(Account, "bob", Deposit(5), headers={"from": "alice"})]
 
 
 def test_rejection_before_any_event_leaves_the_state_alone() -> None:
     """Such an instance can go on."""
     state, decision = Account(), Decision()
-    with pytest.raises(us.Rejected, match="positive"):
+    with pytest.raises(rb.Rejected, match="positive"):
         run_decider(definition_of(Account), state, Deposit(0), TURN, decision)
     assert not decision.touched
     assert state == Account()
@@ -114,7 +114,7 @@ def test_rejection_before_any_event_leaves_the_state_alone() -> None:
 def test_rejection_after_an_event_is_seen() -> None:
     """The caller is told that the state is spoilt."""
     decision = Decision()
-    with pytest.raises(us.Rejected):
+    with pytest.raises(rb.Rejected):
         run_decider(definition_of(Account), Account(), Withdraw(1), TURN, decision)
     assert decision.touched
 
@@ -134,7 +134,7 @@ def test_rejection_after_an_event_is_seen() -> None:
 def test_what_is_no_effect_is_refused(what: str, message: str) -> None:
     """The error names the decider and the line; the generator is closed, and no coroutine is left behind."""
     state, decision = Odd(), Decision()
-    with pytest.raises(us.EffectError, match=message) as caught:
+    with pytest.raises(rb.EffectError, match=message) as caught:
         run_decider(definition_of(Odd), state, Do(what), TURN, decision)
     assert "Odd.do (line " in str(caught.value)
     assert decision.touched
@@ -143,13 +143,13 @@ def test_what_is_no_effect_is_refused(what: str, message: str) -> None:
 
 def test_awaitable_reply_is_refused() -> None:
     """A decider that calls an async function and returns what it got has awaited nothing."""
-    with pytest.raises(us.EffectError, match="returned an awaitable"):
+    with pytest.raises(rb.EffectError, match="returned an awaitable"):
         decision_of(definition_of(Odd), Odd(), Look(), TURN)
 
 
 def test_command_without_a_decider_is_refused() -> None:
     """The error says what the actor decides."""
-    with pytest.raises(us.EffectError, match=r"actor 'odd' has no @decide for Deposit; it decides Do, Look"):
+    with pytest.raises(rb.EffectError, match=r"actor 'odd' has no @decide for Deposit; it decides Do, Look"):
         decision_of(definition_of(Odd), Odd(), Deposit(1), TURN)
 
 
@@ -170,7 +170,7 @@ def test_turn_has_its_own_dice() -> None:
     """A retry of the same message throws the same numbers; another message throws others."""
 
     def throw(message_id: str) -> list[float]:
-        turn = us.DecideTurn("account", "alice", message_id, TURN.now)
+        turn = rb.DecideTurn("account", "alice", message_id, TURN.now)
         return [turn.random.random() for _ in range(3)]
 
     assert throw("a") == throw("a")
@@ -180,7 +180,7 @@ def test_turn_has_its_own_dice() -> None:
 def test_fold_names_an_event_without_an_applier() -> None:
     """A stored event whose @apply was deleted is named, with the remedy."""
     with pytest.raises(
-        us.DefinitionError, match="actor 'account' has no @apply for Done, which is in its journal"
+        rb.DefinitionError, match="actor 'account' has no @apply for Done, which is in its journal"
     ):
         fold(definition_of(Account), Account(), [Done("x")])
 
@@ -209,7 +209,7 @@ def test_state_is_the_fold_of_its_events(commands: list[Any]) -> None:
         decision = Decision()
         try:
             run_decider(definition, state, command, TURN, decision)
-        except us.Rejected:
+        except rb.Rejected:
             if decision.touched:
                 state = fold(definition, Account(), journal)
         else:
@@ -224,18 +224,18 @@ def _amounts(journal: list[object]) -> list[Deposited | Withdrawn]:
     return [each for each in journal if isinstance(each, (Deposited, Withdrawn))]
 
 
-@us.command("forget")
+@rb.command("forget")
 @frozen
-class Forget(us.Command[None]):
+class Forget(rb.Command[None]):
     how: str
 
 
-@us.actor("forgetful")
+@rb.actor("forgetful")
 @define
 class Forgetful:
-    @us.decide
-    def forget(self, command: Forget) -> us.Effects[Any]:
-        yield us.Stop()
+    @rb.decide
+    def forget(self, command: Forget) -> rb.Effects[Any]:
+        yield rb.Stop()
         if command.how == "yield":
             yield self._rest()
         return self._rest()
@@ -247,5 +247,5 @@ class Forgetful:
 @pytest.mark.parametrize(("how", "did"), [("yield", r"\(line \d+\) yielded"), ("return", "returned")])
 def test_a_generator_that_has_not_run_is_refused(how: str, did: str) -> None:
     """A forgotten `yield from` would lose all that the helper decides, without a word."""
-    with pytest.raises(us.EffectError, match=rf"Forgetful\.forget {did} a generator.*`yield from`.*_rest"):
+    with pytest.raises(rb.EffectError, match=rf"Forgetful\.forget {did} a generator.*`yield from`.*_rest"):
         decision_of(definition_of(Forgetful), Forgetful(), Forget(how), TURN)

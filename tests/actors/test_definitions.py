@@ -8,8 +8,8 @@ import attrs
 import pytest
 from attrs import define, field, frozen
 
-import understudy as us
-from understudy.actors import definition_of
+import rolebook as rb
+from rolebook.actors import definition_of
 
 from . import bank
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
@@ -39,8 +39,8 @@ def test_subclass_of_an_actor_is_no_actor() -> None:
     class Child(Account):
         pass
 
-    with pytest.raises(us.DefinitionError, match="Child is no actor"):
-        us.App("bank", actors=[Child])
+    with pytest.raises(rb.DefinitionError, match="Child is no actor"):
+        rb.App("bank", actors=[Child])
 
 
 def test_deciders_are_inherited_and_overridden() -> None:
@@ -50,18 +50,18 @@ def test_deciders_are_inherited_and_overridden() -> None:
     class Base:
         seen: int = 0
 
-        @us.decide
+        @rb.decide
         def look(self, command: Look) -> int:
             return self.seen
 
-        @us.decide
+        @rb.decide
         def deposit(self, command: Deposit) -> int:
             return 1
 
-    @us.actor("child")
+    @rb.actor("child")
     @define
     class Child(Base):
-        @us.decide
+        @rb.decide
         def deposit(self, command: Deposit) -> int:
             return 2
 
@@ -71,14 +71,14 @@ def test_deciders_are_inherited_and_overridden() -> None:
 
 
 def _two_deciders() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         def one(self, command: Look) -> int:
             return 1
 
-        @us.decide
+        @rb.decide
         def two(self, command: Look) -> int:
             return 2
 
@@ -86,23 +86,23 @@ def _two_deciders() -> type:
 
 
 def _two_appliers() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.apply
+        @rb.apply
         def one(self, event: Deposited) -> None: ...
 
-        @us.apply
+        @rb.apply
         def two(self, event: Deposited) -> None: ...
 
     return A
 
 
 def _async_decider() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         async def one(self, command: Look) -> int:
             return 1
 
@@ -110,10 +110,10 @@ def _async_decider() -> type:
 
 
 def _async_generator_decider() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         async def one(self, command: Look) -> Any:
             yield Deposited(1)
 
@@ -121,10 +121,10 @@ def _async_generator_decider() -> type:
 
 
 def _generator_applier() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.apply
+        @rb.apply
         def one(self, event: Deposited) -> Any:
             yield 1
 
@@ -132,10 +132,10 @@ def _generator_applier() -> type:
 
 
 def _decider_of_an_event() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         def one(self, command: Deposited) -> int:
             return 1
 
@@ -143,10 +143,10 @@ def _decider_of_an_event() -> type:
 
 
 def _decider_without_annotation() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         def one(self, command) -> int:  # type: ignore[no-untyped-def] # pyright: ignore # noqa: ANN001, PGH003
             return 1
 
@@ -154,10 +154,10 @@ def _decider_without_annotation() -> type:
 
 
 def _unresolvable_annotation() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         def one(self, command: "Nowhere") -> int:  # type: ignore[name-defined] # pyright: ignore # noqa: F821, PGH003
             return 1
 
@@ -165,10 +165,10 @@ def _unresolvable_annotation() -> type:
 
 
 def _annotation_is_no_class() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
+        @rb.decide
         def one(self, command: list[int]) -> int:
             return 1
 
@@ -176,34 +176,34 @@ def _annotation_is_no_class() -> type:
 
 
 def _applier_of_a_plain_class() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.apply
+        @rb.apply
         def one(self, event: int) -> None: ...
 
     return A
 
 
 def _too_many_parameters() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
-        def one(self, command: Look, turn: us.DecideTurn, more: int) -> int:
+        @rb.decide
+        def one(self, command: Look, turn: rb.DecideTurn, more: int) -> int:
             return 1
 
     return A
 
 
 def _event_without_applier() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
         busy: bool = False
 
-        @us.decide
-        def one(self, command: Look) -> us.Effects[int]:
+        @rb.decide
+        def one(self, command: Look) -> rb.Effects[int]:
             if self.busy:
                 yield Deposited(1)
             return 1
@@ -216,11 +216,11 @@ def _plain_class_yielded() -> type:
     class Plain:
         pass
 
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
-        def one(self, command: Look) -> us.Effects[int]:
+        @rb.decide
+        def one(self, command: Look) -> rb.Effects[int]:
             yield Plain()
             return 1
 
@@ -228,11 +228,11 @@ def _plain_class_yielded() -> type:
 
 
 def _command_yielded() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
-        def one(self, command: Look) -> us.Effects[int]:
+        @rb.decide
+        def one(self, command: Look) -> rb.Effects[int]:
             yield bank.Look()
             return 1
 
@@ -240,7 +240,7 @@ def _command_yielded() -> type:
 
 
 def _field_without_default() -> type:
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
         balance: int
@@ -271,25 +271,25 @@ def _field_without_default() -> type:
 def test_mistakes_fail_when_the_app_is_built(make: Callable[[], type], message: str) -> None:
     """Each mistake in an actor is an error of the app, with the name of the thing and the remedy."""
     cls = make()
-    with pytest.raises(us.DefinitionError, match=message) as caught:
-        us.App("app", actors=[cls])
+    with pytest.raises(rb.DefinitionError, match=message) as caught:
+        rb.App("app", actors=[cls])
     assert "actor 'a'" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", 'a"b', "a'b", "a\0b", "a;b", "ä", "a/b", "x" * 64, None, 7])
 def test_bad_names_are_refused(name: Any) -> None:
     """A stored name is 1 to 63 of a few safe characters."""
-    for decorator in (us.event, us.command, us.actor):
-        with pytest.raises(us.DefinitionError, match=r"no name for|too long"):
+    for decorator in (rb.event, rb.command, rb.actor):
+        with pytest.raises(rb.DefinitionError, match=r"no name for|too long"):
             decorator(name)
-    with pytest.raises(us.DefinitionError):
-        us.App(name)
+    with pytest.raises(rb.DefinitionError):
+        rb.App(name)
 
 
 @pytest.mark.parametrize("name", ["a", "account.deposited", "A-b_c:d.9", "x" * 63])
 def test_good_names_are_taken(name: str) -> None:
     """Letters, digits and a few signs make a name."""
-    assert us.App(name).name == name
+    assert rb.App(name).name == name
 
 
 def test_plain_and_data_classes_are_refused() -> None:
@@ -310,29 +310,29 @@ def test_plain_and_data_classes_are_refused() -> None:
         pass
 
     for cls in (Plain, Data, Derived):
-        with pytest.raises(us.DefinitionError, match=r"is no attrs class; write @event\(...\) above"):
-            us.event("thing")(cls)
-        with pytest.raises(us.DefinitionError, match=r"is no attrs class; write @actor\(...\) above"):
-            us.actor("thing")(cls)
+        with pytest.raises(rb.DefinitionError, match=r"is no attrs class; write @event\(...\) above"):
+            rb.event("thing")(cls)
+        with pytest.raises(rb.DefinitionError, match=r"is no attrs class; write @actor\(...\) above"):
+            rb.actor("thing")(cls)
 
 
 def test_inner_generators_are_not_taken_for_the_decider() -> None:
     """What they yield is the decider's own business; events of other actors may be named."""
 
-    @us.event("elsewhere.done")
+    @rb.event("elsewhere.done")
     @frozen
     class Elsewhere:
         pass
 
-    @us.actor("a")
+    @rb.actor("a")
     @define
     class A:
-        @us.decide
-        def one(self, command: Look) -> us.Effects[int]:
-            def inner() -> us.Effects[None]:
+        @rb.decide
+        def one(self, command: Look) -> rb.Effects[int]:
+            def inner() -> rb.Effects[None]:
                 yield Elsewhere()
 
-            yield us.Stop()
+            yield rb.Stop()
             return len(list(inner()))
 
     assert definition_of(A).appliers == {}
@@ -340,34 +340,34 @@ def test_inner_generators_are_not_taken_for_the_decider() -> None:
 
 def test_one_class_has_one_name() -> None:
     """A class cannot be an event and a command, nor be named twice."""
-    with pytest.raises(us.DefinitionError, match=r"Deposited is event 'account\.deposited' already"):
-        us.command("other")(Deposited)
+    with pytest.raises(rb.DefinitionError, match=r"Deposited is event 'account\.deposited' already"):
+        rb.command("other")(Deposited)
 
 
 @pytest.mark.parametrize("version", [0, -1, 1.0, True, "1", None, 32_768, 20260101])
 def test_bad_versions_are_refused(version: Any) -> None:
     """Versions count up from 1, to what the database's column can hold."""
-    with pytest.raises(us.DefinitionError, match="count up from 1"):
-        us.event("thing", version=version)
+    with pytest.raises(rb.DefinitionError, match="count up from 1"):
+        rb.event("thing", version=version)
 
 
 @pytest.mark.parametrize("steps", [(1,), (2, 4), (1, 3), (0, 1, 2, 3), (4,), (5,), ("3",), (None, 3)])
 def test_chain_of_upcasters_has_no_hole(steps: tuple[Any, ...]) -> None:
     """Upcasters lead from the oldest version they know to today's, one step each."""
-    with pytest.raises(us.DefinitionError, match="give one for each version"):
-        us.event("thing", version=4 if 4 not in steps else 3, upcast=dict.fromkeys(steps, dict))
+    with pytest.raises(rb.DefinitionError, match="give one for each version"):
+        rb.event("thing", version=4 if 4 not in steps else 3, upcast=dict.fromkeys(steps, dict))
 
 
 def test_one_text_is_no_list_of_aliases() -> None:
     """`aliases="old"` would be three aliases of one letter."""
-    with pytest.raises(us.DefinitionError, match="aliases is a tuple"):
-        us.event("thing", aliases="old")
+    with pytest.raises(rb.DefinitionError, match="aliases is a tuple"):
+        rb.event("thing", aliases="old")
 
 
 def test_actors_have_no_aliases() -> None:
     """The error says how an actor is renamed."""
-    with pytest.raises(us.DefinitionError, match=r"rename_actor\('old', 'new'\)"):
-        us.actor("thing", aliases=("old",))
+    with pytest.raises(rb.DefinitionError, match=r"rename_actor\('old', 'new'\)"):
+        rb.actor("thing", aliases=("old",))
 
 
 @pytest.mark.parametrize(
@@ -384,14 +384,14 @@ def test_actors_have_no_aliases() -> None:
 )
 def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
     """Settings are checked where they are written."""
-    with pytest.raises(us.DefinitionError, match="actor 'thing'"):
-        us.actor("thing", **settings)
+    with pytest.raises(rb.DefinitionError, match="actor 'thing'"):
+        rb.actor("thing", **settings)
 
 
 def test_retry_needs_an_attempt() -> None:
     """A message is tried at least once."""
-    with pytest.raises(us.DefinitionError, match="at least once"):
-        us.Retry(attempts=0)
+    with pytest.raises(rb.DefinitionError, match="at least once"):
+        rb.Retry(attempts=0)
 
 
 def test_snapshots_of_a_state_that_cannot_be_stored_are_refused() -> None:
@@ -402,21 +402,21 @@ def test_snapshots_of_a_state_that_cannot_be_stored_are_refused() -> None:
         anything: object = field(factory=object)
 
     with pytest.raises(
-        us.DefinitionError, match=r"the state of actor 'a': .*State\.anything cannot be stored"
+        rb.DefinitionError, match=r"the state of actor 'a': .*State\.anything cannot be stored"
     ):
-        us.App("app", actors=[us.actor("a", snapshot_every=5)(State)])
+        rb.App("app", actors=[rb.actor("a", snapshot_every=5)(State)])
 
-    @us.actor("b")
+    @rb.actor("b")
     @define
     class Free:
         anything: object = field(factory=object)
 
-    us.App("app", actors=[Free])
+    rb.App("app", actors=[Free])
 
 
 def test_receipt_is_known_by_its_name() -> None:
     """A handler's command needs no actor."""
-    app = us.App("mail")
+    app = rb.App("mail")
 
     @app.handler("mail")
     async def handle(command: SendReceipt) -> None: ...
@@ -429,28 +429,28 @@ def test_a_default_that_all_would_share_is_refused() -> None:
     """One actor's list would be every actor's, and one event's every event's; dataclasses refuse it too."""
     shared: list[int] = []
 
-    @us.actor("sharing")
+    @rb.actor("sharing")
     @define
     class Sharing:
         numbers: list[int] = shared
 
-    with pytest.raises(us.DefinitionError, match=r"Sharing\.numbers has a default .*factory=list"):
-        us.App("app", actors=[Sharing])
-    with pytest.raises(us.DefinitionError, match=r"event 'shared': .*\.numbers has a default that all share"):
-        us.event("shared")(attrs.make_class("Shared", {"numbers": field(type=list[int], default=shared)}))
+    with pytest.raises(rb.DefinitionError, match=r"Sharing\.numbers has a default .*factory=list"):
+        rb.App("app", actors=[Sharing])
+    with pytest.raises(rb.DefinitionError, match=r"event 'shared': .*\.numbers has a default that all share"):
+        rb.event("shared")(attrs.make_class("Shared", {"numbers": field(type=list[int], default=shared)}))
 
 
 def test_an_applier_that_returns_a_new_state_is_refused() -> None:
     """Its result would be thrown away, and the event have no effect."""
 
-    @us.actor("evolving")
+    @rb.actor("evolving")
     @define
     class Evolving:
         balance: int = 0
 
-        @us.apply
+        @rb.apply
         def deposited(self, event: Deposited) -> "Evolving":
             return attrs.evolve(self, balance=self.balance + event.amount)
 
-    with pytest.raises(us.DefinitionError, match=r"Evolving\.deposited: what an applier returns"):
-        us.App("app", actors=[Evolving])
+    with pytest.raises(rb.DefinitionError, match=r"Evolving\.deposited: what an applier returns"):
+        rb.App("app", actors=[Evolving])

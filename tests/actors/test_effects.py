@@ -8,39 +8,39 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-import understudy as us
-from understudy.actors import actor_name, check_key
+import rolebook as rb
+from rolebook.actors import actor_name, check_key
 
 from .bank import Account, Look
 
 
 def test_effects_are_values() -> None:
     """Two effects of the same content are equal."""
-    assert us.Tell(Account, "a", Look()) == us.Tell(Account, "a", Look())
-    assert us.Enqueue("mail", Look(), key="a") != us.Enqueue("mail", Look(), key="b")
-    assert us.Stop() == us.Stop()
+    assert rb.Tell(Account, "a", Look()) == rb.Tell(Account, "a", Look())
+    assert rb.Enqueue("mail", Look(), key="a") != rb.Enqueue("mail", Look(), key="b")
+    assert rb.Stop() == rb.Stop()
 
 
 def test_actor_is_named_by_class_or_by_name() -> None:
     """Another app's actor is told by name."""
-    assert us.Tell(Account, "a", Look()).queue == us.Tell("account", "a", Look()).queue == "account"
+    assert rb.Tell(Account, "a", Look()).queue == rb.Tell("account", "a", Look()).queue == "account"
 
     @define
     class NoActor:
         pass
 
-    with pytest.raises(us.DefinitionError, match="NoActor is no actor"):
+    with pytest.raises(rb.DefinitionError, match="NoActor is no actor"):
         actor_name(NoActor)
     wrong: Any = Account()
-    with pytest.raises(us.DefinitionError, match=r"Account\(balance=0\) is no actor; give the actor's class"):
+    with pytest.raises(rb.DefinitionError, match=r"Account\(balance=0\) is no actor; give the actor's class"):
         actor_name(wrong)
 
 
 def test_delay_is_seconds_or_a_timedelta() -> None:
     """Both mean the same."""
-    assert us.Tell(Account, "a", Look(), delay=timedelta(minutes=1)).delay_seconds == 60
-    assert us.Enqueue("mail", Look(), delay=0.5).delay_seconds == 0.5
-    assert us.Enqueue("mail", Look()).delay_seconds is None
+    assert rb.Tell(Account, "a", Look(), delay=timedelta(minutes=1)).delay_seconds == 60
+    assert rb.Enqueue("mail", Look(), delay=0.5).delay_seconds == 0.5
+    assert rb.Enqueue("mail", Look()).delay_seconds is None
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_delay_is_seconds_or_a_timedelta() -> None:
 )
 def test_bad_sends_are_refused(bad: dict[str, Any]) -> None:
     """The decider's own line is in the traceback, not the writer's."""
-    with pytest.raises(us.EffectError):
-        us.Tell(Account, "a", Look(), **bad)
-    with pytest.raises(us.EffectError):
-        us.Enqueue("mail", Look(), **bad)
+    with pytest.raises(rb.EffectError):
+        rb.Tell(Account, "a", Look(), **bad)
+    with pytest.raises(rb.EffectError):
+        rb.Enqueue("mail", Look(), **bad)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_bad_sends_are_refused(bad: dict[str, Any]) -> None:
 )
 def test_bad_keys_are_refused(key: Any, problem: str) -> None:
     """A key that PostgreSQL could not hold never gets that far."""
-    with pytest.raises(us.InvalidKey, match=problem):
+    with pytest.raises(rb.InvalidKey, match=problem):
         check_key(key)
-    with pytest.raises(us.InvalidKey, match=problem):
-        us.Tell(Account, key, Look())
+    with pytest.raises(rb.InvalidKey, match=problem):
+        rb.Tell(Account, key, Look())
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=128))

@@ -5,25 +5,25 @@ from random import Random
 
 import pytest
 
-import understudy as us
-from understudy.actors import Dead, Refused, RetryAt, judge
+import rolebook as rb
+from rolebook.actors import Dead, Refused, RetryAt, judge
 
-RETRY = us.Retry(attempts=3, backoff=us.Backoff(first=1, factor=2, cap=10))
+RETRY = rb.Retry(attempts=3, backoff=rb.Backoff(first=1, factor=2, cap=10))
 
 HOPELESS: list[Exception] = [
-    us.UnknownName("event", "a.b", 1, "{}", "unknown"),
-    us.Undecodable("command", "a.b", 1, "{}", "bad"),
-    us.Unencodable("reply", "a.b", "x", "bad"),
-    us.EffectError("yielded 7"),
-    us.PayloadTooLarge("a.b", 10, 5),
-    us.InvalidKey("a key is not empty"),
-    us.DefinitionError("a class has no stored name"),
+    rb.UnknownName("event", "a.b", 1, "{}", "unknown"),
+    rb.Undecodable("command", "a.b", 1, "{}", "bad"),
+    rb.Unencodable("reply", "a.b", "x", "bad"),
+    rb.EffectError("yielded 7"),
+    rb.PayloadTooLarge("a.b", 10, 5),
+    rb.InvalidKey("a key is not empty"),
+    rb.DefinitionError("a class has no stored name"),
 ]
 
 
 def test_rejection_is_refused_whatever_the_attempt() -> None:
     """A refusal is an answer, not a failure."""
-    rejection = us.Rejected("no")
+    rejection = rb.Rejected("no")
     assert judge(rejection, 1, RETRY, Random(1)) == Refused(rejection)
     assert judge(rejection, 9, RETRY, Random(1)) == Refused(rejection)
 
@@ -45,7 +45,7 @@ def test_hopeless_errors_are_dead_at_once(error: Exception) -> None:
     assert judge(error, 1, RETRY, Random(1)) == Dead(error)
 
 
-@pytest.mark.parametrize("error", [*HOPELESS, us.Rejected("no")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [*HOPELESS, rb.Rejected("no")], ids=lambda error: type(error).__name__)
 def test_errors_survive_pickling(error: Exception) -> None:
     """Text and attributes are the same afterwards."""
     again = pickle.loads(pickle.dumps(error))
@@ -56,7 +56,7 @@ def test_errors_survive_pickling(error: Exception) -> None:
 
 def test_decode_error_names_its_row() -> None:
     """Once told, it says where the bad thing is stored; and still does after pickling."""
-    error = us.Undecodable("event", "a.b", 2, "x" * 1000, "bad")
+    error = rb.Undecodable("event", "a.b", 2, "x" * 1000, "bad")
     assert error.row == ""
     assert len(error.payload) == 200
     assert error.at("events 1042 (account/alice #7)") is error

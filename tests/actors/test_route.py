@@ -8,48 +8,48 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
-import understudy as us
-from understudy.actors import routed
-from understudy.testing import PurityError, given
+import rolebook as rb
+from rolebook.actors import routed
+from rolebook.testing import PurityError, given
 
 from .bank import Account, Deposit, Deposited, SendReceipt, Withdraw, Withdrawn
 
 COUNTER = count()
 
 
-@us.command("teller.note")
+@rb.command("teller.note")
 @frozen
-class Note(us.Command[None]):
+class Note(rb.Command[None]):
     account: str
     amount: int
 
 
-@us.event("teller.noted")
+@rb.event("teller.noted")
 @frozen
 class Noted:
     amount: int
 
 
-@us.actor("teller")
+@rb.actor("teller")
 @define
 class Teller:
     total: int = 0
 
-    @us.decide
-    def note(self, command: Note) -> us.Effects[None]:
+    @rb.decide
+    def note(self, command: Note) -> rb.Effects[None]:
         yield Noted(command.amount)
 
-    @us.apply
+    @rb.apply
     def noted(self, event: Noted) -> None:
         self.total += event.amount
 
 
-def bank() -> us.App:
-    return us.App("bank", actors=[Account, Teller])
+def bank() -> rb.App:
+    return rb.App("bank", actors=[Account, Teller])
 
 
-def turn() -> us.DecideTurn:
-    return us.DecideTurn("account", "alice", "message-1", datetime(2013, 1, 1, tzinfo=UTC))
+def turn() -> rb.DecideTurn:
+    return rb.DecideTurn("account", "alice", "message-1", datetime(2013, 1, 1, tzinfo=UTC))
 
 
 def test_route_sends_with_the_turn() -> None:
@@ -57,15 +57,15 @@ def test_route_sends_with_the_turn() -> None:
     app = bank()
 
     @app.route
-    def note(event: Deposited, turn: us.DecideTurn) -> us.Tell:
-        return us.Tell(Teller, "anna", Note(turn.key, event.amount))
+    def note(event: Deposited, turn: rb.DecideTurn) -> rb.Tell:
+        return rb.Tell(Teller, "anna", Note(turn.key, event.amount))
 
     case = given(Account, app=app).when(Deposit(5), key="alice")
-    case.sends(us.Enqueue("mail", SendReceipt(5)), us.Tell(Teller, "anna", Note("alice", 5)))
+    case.sends(rb.Enqueue("mail", SendReceipt(5)), rb.Tell(Teller, "anna", Note("alice", 5)))
     case.when(Deposit(6), key="bob").sends(
-        us.Enqueue("mail", SendReceipt(6)), us.Tell(Teller, "anna", Note("bob", 6))
+        rb.Enqueue("mail", SendReceipt(6)), rb.Tell(Teller, "anna", Note("bob", 6))
     )
-    given(Account).when(Deposit(5)).sends(us.Enqueue("mail", SendReceipt(5)))
+    given(Account).when(Deposit(5)).sends(rb.Enqueue("mail", SendReceipt(5)))
 
 
 def test_several_routes_and_several_messages() -> None:
@@ -73,17 +73,17 @@ def test_several_routes_and_several_messages() -> None:
     app = bank()
 
     @app.route
-    def big(event: Deposited | Withdrawn) -> us.Tell | None:
-        return us.Tell(Teller, "big", Note("x", event.amount)) if event.amount > 10 else None
+    def big(event: Deposited | Withdrawn) -> rb.Tell | None:
+        return rb.Tell(Teller, "big", Note("x", event.amount)) if event.amount > 10 else None
 
     @app.route
-    def twice(event: Deposited) -> Iterator[us.Tell | us.Enqueue]:
-        yield us.Tell("teller", "one", Note("x", event.amount))
-        yield us.Enqueue("mail", SendReceipt(event.amount))
+    def twice(event: Deposited) -> Iterator[rb.Tell | rb.Enqueue]:
+        yield rb.Tell("teller", "one", Note("x", event.amount))
+        yield rb.Enqueue("mail", SendReceipt(event.amount))
 
     account = given(Account, Deposited(100), app=app)
     account.when(Withdraw(5)).sends()
-    account.when(Withdraw(50)).sends(us.Tell(Teller, "big", Note("x", 50)))
+    account.when(Withdraw(50)).sends(rb.Tell(Teller, "big", Note("x", 50)))
     assert [each.key for each in account.when(Deposit(50)).sent] == [None, "big", "one", None]
 
 
@@ -92,8 +92,8 @@ def test_refused_turn_is_not_routed() -> None:
     app = bank()
 
     @app.route
-    def note(event: Withdrawn) -> us.Tell:
-        return us.Tell(Teller, "anna", Note("alice", event.amount))
+    def note(event: Withdrawn) -> rb.Tell:
+        return rb.Tell(Teller, "anna", Note("alice", event.amount))
 
     case = given(Account, app=app).when(Withdraw(5)).rejected("not enough money")
     assert case.sent == []
@@ -104,8 +104,8 @@ def test_impure_route_is_named() -> None:
     app = bank()
 
     @app.route
-    def note(event: Deposited) -> us.Tell:
-        return us.Tell(Teller, "anna", Note(str(next(COUNTER)), event.amount))
+    def note(event: Deposited) -> rb.Tell:
+        return rb.Tell(Teller, "anna", Note(str(next(COUNTER)), event.amount))
 
     with pytest.raises(PurityError, match="sent something else") as caught:
         given(Account, app=app).when(Deposit(5))
@@ -118,9 +118,9 @@ def test_route_to_somebody_who_does_not_decide_it_fails_its_test() -> None:
     target = Teller
 
     @app.route
-    def note(event: Deposited) -> us.Tell:
+    def note(event: Deposited) -> rb.Tell:
         command: Any = SendReceipt(event.amount)
-        return us.Tell(target, "anna", command)
+        return rb.Tell(target, "anna", command)
 
     with pytest.raises(AssertionError, match=r"Teller is told SendReceipt\(amount=5\), which it has no @dec"):
         given(Account, app=app).when(Deposit(5))
@@ -133,9 +133,9 @@ def test_wrong_parameters_are_refused() -> None:
 
     def nothing() -> None: ...
 
-    with pytest.raises(us.DefinitionError, match="silent: annotate 'event'"):
+    with pytest.raises(rb.DefinitionError, match="silent: annotate 'event'"):
         bank().route(silent)  # pyright: ignore[reportUnknownArgumentType] # as above
-    with pytest.raises(us.DefinitionError, match=r"takes \(event\) or \(event, turn\)"):
+    with pytest.raises(rb.DefinitionError, match=r"takes \(event\) or \(event, turn\)"):
         bank().route(nothing)
 
 
@@ -149,8 +149,8 @@ def test_wrong_routes_are_refused_when_the_app_is_built() -> None:
 
     def never(event: Noted) -> None: ...
 
-    def astray(event: Deposited) -> us.Tell:
-        return us.Tell(Teller, key="x", command=SendReceipt(event.amount))
+    def astray(event: Deposited) -> rb.Tell:
+        return rb.Tell(Teller, key="x", command=SendReceipt(event.amount))
 
     wrong: list[tuple[Any, str]] = [
         (waits, "waits is async; a route is pure"),
@@ -158,10 +158,10 @@ def test_wrong_routes_are_refused_when_the_app_is_built() -> None:
         (astray, "astray tells Teller SendReceipt, but it has no @decide for that; it decides Note"),
     ]
     for function, match in wrong:
-        with pytest.raises(us.DefinitionError, match=match):
+        with pytest.raises(rb.DefinitionError, match=match):
             app.route(function)
-    with pytest.raises(us.DefinitionError, match="no actor of the app has an @apply for it"):
-        us.App("bank", actors=[Account]).route(never)
+    with pytest.raises(rb.DefinitionError, match="no actor of the app has an @apply for it"):
+        rb.App("bank", actors=[Account]).route(never)
     assert dict(app.routes) == {}
 
 
@@ -175,10 +175,10 @@ def test_route_that_returns_no_message_or_refuses_is_an_error() -> None:
 
     @app.route
     def refusing(event: Withdrawn) -> None:
-        raise us.Rejected("no")
+        raise rb.Rejected("no")
 
-    with pytest.raises(us.EffectError, match=r"wrong returned Deposited\(amount=5\)"):
+    with pytest.raises(rb.EffectError, match=r"wrong returned Deposited\(amount=5\)"):
         routed(app.routes, [Deposited(5)], turn())
     given(Account, Deposited(5), app=app).when(Withdraw(5)).fails(
-        us.EffectError, "refusing raised Rejected: no"
+        rb.EffectError, "refusing raised Rejected: no"
     )

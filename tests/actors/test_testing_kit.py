@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from attrs import define, field, frozen
 
-import understudy as us
-from understudy.actors import definition_of
-from understudy.actors.testing import rebuild
-from understudy.testing import Case, PurityError, differences, given
+import rolebook as rb
+from rolebook.actors import definition_of
+from rolebook.actors.testing import rebuild
+from rolebook.testing import Case, PurityError, differences, given
 
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer, Withdraw, Withdrawn
 from .basket import Added, Basket, Fill, Filled, Show, Told
@@ -28,7 +28,7 @@ def test_turn_is_described_from_history_to_reply() -> None:
         given(Account, Deposited(5), Withdrawn(1))
         .when(Deposit(10))
         .then(Deposited(10))
-        .sends(us.Enqueue("mail", SendReceipt(10)))
+        .sends(rb.Enqueue("mail", SendReceipt(10)))
         .replies(14)
         .leaves(Account(balance=14))
     )
@@ -50,18 +50,18 @@ def test_refusal_leaves_the_state_as_it_was() -> None:
 def test_messages_may_be_written_in_different_ways() -> None:
     """An actor by class or name, a delay in seconds or as a timedelta."""
 
-    @us.actor("sender")
+    @rb.actor("sender")
     @define
     class Sender:
-        @us.decide
-        def look(self, command: Look) -> us.Effects[int]:
-            yield us.Tell(Account, "a", Look(), delay=timedelta(minutes=1))
-            yield us.Stop()
+        @rb.decide
+        def look(self, command: Look) -> rb.Effects[int]:
+            yield rb.Tell(Account, "a", Look(), delay=timedelta(minutes=1))
+            yield rb.Stop()
             return 1
 
-    given(Sender).when(Look()).sends(us.Tell("account", "a", Look(), delay=60)).stops()
+    given(Sender).when(Look()).sends(rb.Tell("account", "a", Look(), delay=60)).stops()
     given(Account).when(Transfer(1, "bob"), key="alice").sends(
-        us.Tell(Account, "bob", Deposit(1), headers={"from": "alice"})
+        rb.Tell(Account, "bob", Deposit(1), headers={"from": "alice"})
     )
 
 
@@ -86,11 +86,11 @@ WRONG: list[tuple[Check, str]] = [
     (lambda case: case.replies(10.0), r"reply: expected float 10.0, got int 10"),
     (lambda case: case.sends(), r"sends\[0\]: unexpected"),
     (
-        lambda case: case.sends(us.Enqueue("post", SendReceipt(10))),
+        lambda case: case.sends(rb.Enqueue("post", SendReceipt(10))),
         r"\['queue'\]: expected 'post', got 'mail'",
     ),
     (
-        lambda case: case.sends(us.Enqueue("mail", SendReceipt(9))),
+        lambda case: case.sends(rb.Enqueue("mail", SendReceipt(9))),
         r"\['command'\]\.amount: expected 9, got 10",
     ),
     (lambda case: case.leaves(Account(9)), r"Account\.balance: expected 9, got 10"),
@@ -118,7 +118,7 @@ WRONG_OF_A_REFUSAL: list[tuple[Check, str]] = [
         r"reason: expected 'too poor', got 'amount must be positive'",
     ),
     (lambda case: case.fails(ValueError), r"expected ValueError, but the decider raised Rejected"),
-    (lambda case: case.fails(us.Rejected, "poor"), r"'poor' is not found in 'amount must be positive'"),
+    (lambda case: case.fails(rb.Rejected, "poor"), r"'poor' is not found in 'amount must be positive'"),
 ]
 
 
@@ -132,12 +132,12 @@ def test_wrong_expectations_of_a_refusal_fail(check: Check, message: str) -> Non
 
 def test_failure_is_part_of_the_case() -> None:
     """A command that the actor does not know, for one."""
-    given(Account).when(SendReceipt(1)).fails(us.EffectError, "no @decide for SendReceipt")
+    given(Account).when(SendReceipt(1)).fails(rb.EffectError, "no @decide for SendReceipt")
     with pytest.raises(AssertionError, match="expected Rejected, but the decider raised EffectError"):
         given(Account).when(SendReceipt(1)).rejected()
 
 
-@us.event("impure.done")
+@rb.event("impure.done")
 @frozen
 class Done:
     text: str
@@ -147,20 +147,20 @@ def shout(text: str) -> str:
     return text + "!"
 
 
-@us.command("impure.do")
+@rb.command("impure.do")
 @frozen
-class Do(us.Command[Any]):
+class Do(rb.Command[Any]):
     how: str
 
 
-@us.actor("impure", snapshot_every=5)
+@rb.actor("impure", snapshot_every=5)
 @define
 class Impure:
     seen: str = ""
     count: int = 0
 
-    @us.decide
-    def do(self, command: Do, turn: us.DecideTurn) -> us.Effects[Any]:
+    @rb.decide
+    def do(self, command: Do, turn: rb.DecideTurn) -> rb.Effects[Any]:
         match command.how:
             case "dice":
                 yield Done(str(random.random()))
@@ -169,10 +169,10 @@ class Impure:
             case "clock":
                 return str(datetime.now(UTC))
             case "identity":
-                yield us.Enqueue("mail", Do(str(uuid4())))
+                yield rb.Enqueue("mail", Do(str(uuid4())))
             case "moody":
                 if next(COUNTER) % 2:
-                    raise us.Rejected("odd")
+                    raise rb.Rejected("odd")
             case "mutate":
                 self.count += 1
             case "reply":
@@ -183,7 +183,7 @@ class Impure:
                 yield Done(how)
         return None
 
-    @us.apply
+    @rb.apply
     def done(self, event: Done) -> None:
         if event.text == "raise":
             raise ValueError("too late")
@@ -233,12 +233,12 @@ def test_applier_that_raises_is_named() -> None:
 def test_impure_default_is_found() -> None:
     """A state that begins differently each time cannot be replayed."""
 
-    @us.actor("born")
+    @rb.actor("born")
     @define
     class Born:
         ident: UUID = field(factory=uuid4)
 
-        @us.decide
+        @rb.decide
         def look(self, command: Look) -> int:
             return 1
 
@@ -248,33 +248,33 @@ def test_impure_default_is_found() -> None:
 
 def test_everything_goes_through_the_codec() -> None:
     """What could not be stored fails the test and not production."""
-    with pytest.raises(us.Unencodable, match=r"event 'impure\.done' cannot be stored: at text"):
+    with pytest.raises(rb.Unencodable, match=r"event 'impure\.done' cannot be stored: at text"):
         given(Impure).when(Do("unencodable"))
-    with pytest.raises(us.Unencodable, match=r"reply 'impure\.do' cannot be stored"):
+    with pytest.raises(rb.Unencodable, match=r"reply 'impure\.do' cannot be stored"):
         given(Impure).when(Do("reply"))
-    with pytest.raises(us.Unencodable, match=r"command 'impure\.do' cannot be stored"):
+    with pytest.raises(rb.Unencodable, match=r"command 'impure\.do' cannot be stored"):
         given(Impure).when(Do("\ud800"))
-    with pytest.raises(us.Unencodable, match=r"event 'impure\.done' cannot be stored"):
+    with pytest.raises(rb.Unencodable, match=r"event 'impure\.done' cannot be stored"):
         given(Impure, Done(5)).when(Do("fine"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def test_event_that_comes_back_as_another_is_found() -> None:
     """A converter that is no fixed point, for one."""
 
-    @us.event("loud")
+    @rb.event("loud")
     @frozen
     class Loud:
         text: str = field(converter=shout)
 
-    @us.actor("loud")
+    @rb.actor("loud")
     @define
     class Actor:
-        @us.decide
-        def look(self, command: Look) -> us.Effects[int]:
+        @rb.decide
+        def look(self, command: Look) -> rb.Effects[int]:
             yield Loud("a")
             return 1
 
-        @us.apply
+        @rb.apply
         def loud(self, event: Loud) -> None: ...
 
     with pytest.raises(
@@ -285,7 +285,7 @@ def test_event_that_comes_back_as_another_is_found() -> None:
 
 def test_bad_key_is_refused() -> None:
     """As in production."""
-    with pytest.raises(us.InvalidKey):
+    with pytest.raises(rb.InvalidKey):
         given(Account).when(Look(), key="")
 
 
@@ -312,16 +312,16 @@ def test_differences_reach_into_everything() -> None:
 def test_long_reports_are_cut() -> None:
     """The first twenty lines tell enough."""
 
-    @us.actor("many")
+    @rb.actor("many")
     @define
     class Many:
-        @us.decide
-        def look(self, command: Look) -> us.Effects[int]:
+        @rb.decide
+        def look(self, command: Look) -> rb.Effects[int]:
             for place in range(30):
                 yield Deposited(place)
             return 1
 
-        @us.apply
+        @rb.apply
         def deposited(self, event: Deposited) -> None: ...
 
     with pytest.raises(AssertionError, match=r"… and 10 more$"):
@@ -330,7 +330,7 @@ def test_long_reports_are_cut() -> None:
 
 def test_a_message_is_sent_as_it_was_yielded() -> None:
     """What a later event does to a list of the state is not in it."""
-    first, second = us.Enqueue("ears", Told(["a"])), us.Enqueue("ears", Told(["a", "bow"]), delay=0.01)
+    first, second = rb.Enqueue("ears", Told(["a"])), rb.Enqueue("ears", Told(["a", "bow"]), delay=0.01)
     given(Basket, Filled(["a"])).when(Show()).sends(first, second)
 
 

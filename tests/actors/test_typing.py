@@ -7,15 +7,15 @@ from typing import Any, TypeVar, assert_type
 
 from attrs import frozen
 
-import understudy as us
-from understudy.testing import Case, given
+import rolebook as rb
+from rolebook.testing import Case, given
 
 from .bank import Account, Deposit, Deposited, Look, SendReceipt, Transfer
 
 R = TypeVar("R")
 
 
-def ask(actor: type | str, key: str, command: us.Command[R]) -> R:
+def ask(actor: type | str, key: str, command: rb.Command[R]) -> R:
     """Ask with the signature that the runtime has."""
     raise NotImplementedError(actor, key, command)
 
@@ -42,11 +42,11 @@ def test_decorated_classes_keep_their_types() -> None:
 
 def test_handlers_keep_their_types() -> None:
     """A registered handler is still the function it was."""
-    app = us.App("bank")
+    app = rb.App("bank")
 
     @app.handler("mail")
-    async def mail(command: SendReceipt, turn: us.Turn) -> None:
-        turn.send(us.Enqueue("mail", command))
+    async def mail(command: SendReceipt, turn: rb.Turn) -> None:
+        turn.send(rb.Enqueue("mail", command))
 
     assert app.handlers["mail"].function is mail
 
@@ -56,7 +56,7 @@ def test_effects_name_the_reply() -> None:
 
     @frozen
     class Counter:
-        def count(self) -> us.Effects[int]:
+        def count(self) -> rb.Effects[int]:
             yield Deposited(1)
             return 1
 

@@ -53,7 +53,7 @@ class Books:
     async def _of_the_order(self, looking: Looking) -> list[str]:
         """One sender's transfers happen to one account in the order they were sent."""
         rows = await looking.rows(
-            "select key, payload ->> 'id' from understudy.events"
+            "select key, payload ->> 'id' from rolebook.events"
             " where type = 'ledger.withdrawn' order by key, seq"
         )
         last: dict[tuple[str, str], int] = {}
@@ -69,20 +69,20 @@ class Books:
 
 
 async def _ids(looking: Looking, event: str) -> Counter[str]:
-    rows = await looking.rows("select payload ->> 'id' from understudy.events where type = %s", event)
+    rows = await looking.rows("select payload ->> 'id' from rolebook.events where type = %s", event)
     return Counter(id_ for (id_,) in rows)
 
 
 async def _of_the_journal(looking: Looking) -> list[str]:
     """Journals have no gap, and what was taken from one account was given to another."""
     rows = await looking.rows(
-        "select actor, key, count(*), max(seq) from understudy.events group by actor, key"
+        "select actor, key, count(*), max(seq) from rolebook.events group by actor, key"
         " having count(*) <> max(seq)"
     )
     found = [f"the journal of {actor}/{key} has {n} events up to {seq}" for actor, key, n, seq in rows]
     total = await looking.value(
         "select coalesce(sum(case type when 'ledger.credited' then 1 else -1 end"
-        " * (payload ->> 'amount')::int), 0) from understudy.events where actor = 'account'"
+        " * (payload ->> 'amount')::int), 0) from rolebook.events where actor = 'account'"
     )
     return [*found, f"the balances add up to {total}"] if total else found
 
@@ -91,9 +91,9 @@ async def _of_what_is_left(looking: Looking) -> list[str]:
     """Nothing is left in a mailbox, and nothing died."""
     found: list[str] = []
     tables: list[tuple[str, Any]] = [
-        ("messages", await looking.value("select count(*) from understudy.messages")),
-        ("scheduled", await looking.value("select count(*) from understudy.scheduled")),
-        ("dead letters", await looking.value("select count(*) from understudy.dead_letters")),
+        ("messages", await looking.value("select count(*) from rolebook.messages")),
+        ("scheduled", await looking.value("select count(*) from rolebook.scheduled")),
+        ("dead letters", await looking.value("select count(*) from rolebook.dead_letters")),
     ]
     found += [f"{count} {name} are left" for name, count in tables if count]
     return found

@@ -8,106 +8,106 @@ from datetime import UTC, datetime
 
 from attrs import Factory, define, frozen
 
-import understudy as us
+import rolebook as rb
 
 ACCOUNTS = 12
 
 
-@us.event("ledger.withdrawn")
+@rb.event("ledger.withdrawn")
 @frozen
 class Withdrawn:
     id: str
     amount: int
 
 
-@us.event("ledger.credited")
+@rb.event("ledger.credited")
 @frozen
 class Credited:
     id: str
     amount: int
 
 
-@us.event("ticker.ticked")
+@rb.event("ticker.ticked")
 @frozen
 class Ticked:
     number: int
 
 
-@us.command("ledger.transfer")
+@rb.command("ledger.transfer")
 @frozen
-class Transfer(us.Command[int]):
+class Transfer(rb.Command[int]):
     id: str
     to: str
     amount: int
 
 
-@us.command("ledger.credit")
+@rb.command("ledger.credit")
 @frozen
-class Credit(us.Command[None]):
+class Credit(rb.Command[None]):
     id: str
     amount: int
 
 
-@us.command("ledger.audit")
+@rb.command("ledger.audit")
 @frozen
-class Audit(us.Command[None]):
+class Audit(rb.Command[None]):
     id: str
     amount: int
 
 
-@us.command("ticker.tick")
+@rb.command("ticker.tick")
 @frozen
-class Tick(us.Command[int]):
+class Tick(rb.Command[int]):
     """Only ever asked, by the process that owns the actor."""
 
 
-@us.actor("account", snapshot_every=50)
+@rb.actor("account", snapshot_every=50)
 @define
 class Account:
     balance: int = 0
 
-    @us.decide
-    def transfer(self, command: Transfer) -> us.Effects[int]:
+    @rb.decide
+    def transfer(self, command: Transfer) -> rb.Effects[int]:
         yield Withdrawn(command.id, command.amount)
-        yield us.Tell(Account, command.to, Credit(command.id, command.amount))
-        yield us.Enqueue("audit", Audit(command.id, command.amount))
+        yield rb.Tell(Account, command.to, Credit(command.id, command.amount))
+        yield rb.Enqueue("audit", Audit(command.id, command.amount))
         return self.balance
 
-    @us.decide
-    def credit(self, command: Credit) -> us.Effects[None]:
+    @rb.decide
+    def credit(self, command: Credit) -> rb.Effects[None]:
         yield Credited(command.id, command.amount)
 
-    @us.apply
+    @rb.apply
     def withdrawn(self, event: Withdrawn) -> None:
         self.balance -= event.amount
 
-    @us.apply
+    @rb.apply
     def credited(self, event: Credited) -> None:
         self.balance += event.amount
 
 
-@us.actor("ticker")
+@rb.actor("ticker")
 @define
 class Ticker:
     numbers: list[int] = Factory(list[int])
 
-    @us.decide
-    def tick(self, command: Tick) -> us.Effects[int]:
+    @rb.decide
+    def tick(self, command: Tick) -> rb.Effects[int]:
         yield Ticked(len(self.numbers) + 1)
         return len(self.numbers)
 
-    @us.apply
+    @rb.apply
     def ticked(self, event: Ticked) -> None:
         self.numbers.append(event.number)
 
 
-def ledger() -> us.App:
+def ledger() -> rb.App:
     """Make the app; nothing that is tried again may ever fail for good."""
-    app = us.App("ledger", actors=[Account, Ticker])
-    patient = us.Retry(attempts=1000, backoff=us.Backoff(first=0.01, cap=0.2))
+    app = rb.App("ledger", actors=[Account, Ticker])
+    patient = rb.Retry(attempts=1000, backoff=rb.Backoff(first=0.01, cap=0.2))
 
     @app.handler("audit", concurrency=4, retry=patient)
-    async def audit(command: Audit, turn: us.Turn) -> None:
+    async def audit(command: Audit, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(
                 "insert into public.audits (id, amount, at) values (%s, %s, %s)",
@@ -117,7 +117,7 @@ def ledger() -> us.App:
     return app
 
 
-def settings(**changes: float) -> us.Settings:
+def settings(**changes: float) -> rb.Settings:
     """Make settings that notice within a second what they notice within half a minute otherwise."""
     quick: dict[str, float] = {
         "poll_interval": 0.3,
@@ -130,4 +130,4 @@ def settings(**changes: float) -> us.Settings:
         "mailbox_capacity": 300,
     }
     quick.update(changes)
-    return us.Settings(**quick, backoff=us.Backoff(first=0.02, cap=0.2))  # type: ignore[arg-type]
+    return rb.Settings(**quick, backoff=rb.Backoff(first=0.02, cap=0.2))  # type: ignore[arg-type]

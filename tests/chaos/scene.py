@@ -14,15 +14,15 @@ import psycopg
 import trio
 from attrs import define, field
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Runtime
+from rolebook.runtime.postgres import Connection, DatabaseError, migrate
 from tests.chaos.books import Books
 from tests.chaos.ledger import ACCOUNTS, Account, Transfer, settings
 from tests.chaos.weakening import slow_down
 from tests.runtime.looking import Looking
-from understudy.runtime import Runtime
-from understudy.runtime.postgres import Connection, DatabaseError, migrate
 
-SECONDS = float(os.environ.get("UNDERSTUDY_CHAOS_SECONDS", "3"))
+SECONDS = float(os.environ.get("ROLEBOOK_CHAOS_SECONDS", "3"))
 """How long each test is under fire."""
 
 PACE = 0.003
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 
 async def prepare(looking: Looking) -> None:
     """Make the schema and the table of audits."""
-    await migrate(looking.connection, schema="understudy", partitions=8)
+    await migrate(looking.connection, schema="rolebook", partitions=8)
     await looking.do("create table public.audits (id text, amount int, at timestamptz)")
 
 
@@ -66,8 +66,8 @@ class Senders:
             self.books.unknown.update(ids)
             commands = [transfer(sender, number) for number in numbers]
             try:
-                await runtime.send(*(us.Tell(Account, key, command) for key, command in commands))
-            except us.OutcomeUnknown:
+                await runtime.send(*(rb.Tell(Account, key, command) for key, command in commands))
+            except rb.OutcomeUnknown:
                 continue
             self.books.unknown.difference_update(ids)
             self.books.accepted.extend(ids)
@@ -94,7 +94,7 @@ class Senders:
             self.books.unknown.add(command.id)
             payload = json.dumps({"id": command.id, "to": command.to, "amount": command.amount})
             await connection.execute(
-                "select understudy.tell('account', %s, 'ledger.transfer', %s::json)", (key, payload)
+                "select rolebook.tell('account', %s, 'ledger.transfer', %s::json)", (key, payload)
             )
             self.books.unknown.discard(command.id)
             self.books.accepted.append(command.id)
@@ -173,17 +173,17 @@ async def settle(url: str, looking: Looking) -> None:
     with trio.fail_after(60):
         from tests.chaos.ledger import ledger
 
-        async with us.open_runtime(ledger(), database=url, settings=settings()) as runtime:
+        async with rb.open_runtime(ledger(), database=url, settings=settings()) as runtime:
             await runtime.wait_idle()
             await looking.until(
-                "select not exists (select from understudy.messages)"
-                " and not exists (select from understudy.scheduled)"
+                "select not exists (select from rolebook.messages)"
+                " and not exists (select from rolebook.scheduled)"
             )
         await looking.nothing_left()
 
 
 def dice() -> Random:
     """Dice whose seed is in the report of a failing test."""
-    seed = int(os.environ.get("UNDERSTUDY_CHAOS_SEED", str(Random().randrange(2**32))))
-    print(f"UNDERSTUDY_CHAOS_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+    seed = int(os.environ.get("ROLEBOOK_CHAOS_SEED", str(Random().randrange(2**32))))
+    print(f"ROLEBOOK_CHAOS_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
     return Random(seed)

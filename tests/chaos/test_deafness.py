@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-import understudy as us
+import rolebook as rb
 from tests.chaos.books import Books
 from tests.chaos.ledger import ledger, settings
 from tests.chaos.scene import SECONDS, prepare, sending_by_sql, settle, worker
@@ -33,23 +33,23 @@ async def test_all_notifications_are_dropped(database_url: str, looking: Looking
     assert await books.violations(looking) == []
 
 
-async def handle_one(url: str, looking: Looking, chosen: us.Settings) -> None:
+async def handle_one(url: str, looking: Looking, chosen: rb.Settings) -> None:
     """Let a sleeping runtime handle a message that was sent by SQL."""
-    async with us.open_runtime(ledger(), database=url, settings=chosen) as runtime:
-        await looking.until("select bool_and(owner is not null) from understudy.partitions")
+    async with rb.open_runtime(ledger(), database=url, settings=chosen) as runtime:
+        await looking.until("select bool_and(owner is not null) from rolebook.partitions")
         await runtime.wait_idle()
         # It is asleep when it has not asked for a while; what it was told to look for, it has looked for.
         await looking.until(
             "select state = 'idle' and clock_timestamp() - state_change > %s * interval '1 second'"
-            " from pg_stat_activity where application_name like 'understudy %% fetcher'"
+            " from pg_stat_activity where application_name like 'rolebook %% fetcher'"
             " and datname = current_database()",
             min(0.5, chosen.poll_interval / 2),
         )
         with trio.fail_after(3):
             await looking.do(
-                "select understudy.tell('account', 'a', 'ledger.credit', '{\"id\": \"x\", \"amount\": 1}')"
+                "select rolebook.tell('account', 'a', 'ledger.credit', '{\"id\": \"x\", \"amount\": 1}')"
             )
-            await looking.until("select exists (select from understudy.events)")
+            await looking.until("select exists (select from rolebook.events)")
 
 
 async def test_a_message_nobody_announced(database_url: str, looking: Looking) -> None:

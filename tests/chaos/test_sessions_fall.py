@@ -2,7 +2,8 @@
 
 import trio
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime.postgres.embedded import PostgresServer
 from tests import databases
 from tests.chaos.books import Books
 from tests.chaos.ledger import ledger, settings
@@ -11,7 +12,6 @@ from tests.chaos.weakening import slow_down, weaken
 from tests.proxy import open_proxy
 from tests.runtime.looking import Looking, looking_at
 from tests.waiting import eventually
-from understudy.runtime.postgres.embedded import PostgresServer
 
 ROLES = ("listener", "fetcher", "writer", "pool", "reader")
 
@@ -20,7 +20,7 @@ async def kill_backends(url: str, looking: Looking, books: Books, seconds: float
     """Kill the backends of a runtime under load, one role after the other, in no order."""
     chance = dice()
     async with (
-        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        rb.open_runtime(ledger(), database=url, settings=settings()) as runtime,
         sending(runtime, books),
     ):
         end = trio.current_time() + seconds
@@ -57,7 +57,7 @@ async def cut_the_wire(url: str, looking: Looking, books: Books, seconds: float,
     chance = dice()
     async with (
         open_proxy(url) as proxy,
-        us.open_runtime(ledger(), database=proxy.url, settings=settings()) as runtime,
+        rb.open_runtime(ledger(), database=proxy.url, settings=settings()) as runtime,
         sending(runtime, books),
     ):
         end = trio.current_time() + seconds
@@ -99,7 +99,7 @@ async def restart_the_server(server: PostgresServer, url: str, books: Books, rou
     """Stop the server, or kill it, and start it again, under load."""
     chance = dice()
     async with (
-        us.open_runtime(ledger(), database=url, settings=settings()) as runtime,
+        rb.open_runtime(ledger(), database=url, settings=settings()) as runtime,
         sending(runtime, books),
     ):
         for number in range(rounds):

@@ -66,19 +66,19 @@ async def freeze_a_worker(url: str, looking: Looking, books: Books, times: int) 
     for _ in range(times):
         with worker(url, "sleeper", "tick") as sleeper:
             await trio.to_thread.run_sync(sleeper.wait_ready)
-            await looking.until("select bool_and(owner = 'sleeper') from understudy.partitions")
-            await looking.until("select count(*) > 0 from understudy.events where actor = 'ticker'")
+            await looking.until("select bool_and(owner = 'sleeper') from rolebook.partitions")
+            await looking.until("select count(*) > 0 from rolebook.events where actor = 'ticker'")
             with worker(url, "watcher") as watcher:
                 async with sending_by_sql(url, books):
                     await trio.to_thread.run_sync(watcher.wait_ready)
                     sleeper.freeze()
-                    await looking.until("select bool_and(owner = 'watcher') from understudy.partitions")
-                    last = await looking.value("select max(position) from understudy.events")
+                    await looking.until("select bool_and(owner = 'watcher') from rolebook.partitions")
+                    last = await looking.value("select max(position) from rolebook.events")
                     sleeper.wake()
                     # It has noticed when it has a session again; by then what it held is settled.
                     await looking.until(
                         "select exists (select from pg_stat_activity where application_name ="
-                        " 'understudy sleeper fetcher' and datname = current_database())"
+                        " 'rolebook sleeper fetcher' and datname = current_database())"
                     )
                     await looking.until("select count(*) > %s from public.audits", len(books.accepted) // 2)
                 wrong += await _under_an_old_epoch(looking, last)
@@ -91,7 +91,7 @@ async def freeze_a_worker(url: str, looking: Looking, books: Books, times: int) 
 async def _under_an_old_epoch(looking: Looking, after: int) -> list[str]:
     """Events of turns by call of the process that was frozen, while another owned everything."""
     rows = await looking.rows(
-        "select key, seq from understudy.events where actor = 'ticker' and position > %s"
+        "select key, seq from rolebook.events where actor = 'ticker' and position > %s"
         " and metadata ->> 'message' like 'sleeper/%%'",
         after,
     )
@@ -128,13 +128,13 @@ async def test_a_worker_frozen_in_the_middle_of_a_turns_commit(database_url: str
         async with sending_by_sql(database_url, books):
             await looking.until(
                 "select exists (select from pg_stat_activity where wait_event = 'PgSleep'"
-                " and application_name = 'understudy sleeper pool' and datname = current_database())"
+                " and application_name = 'rolebook sleeper pool' and datname = current_database())"
             )
             sleeper.freeze()
         await slow_down(looking, 0)
         with worker(database_url, "watcher") as watcher:
             await trio.to_thread.run_sync(watcher.wait_ready)
-            await looking.until("select bool_and(owner = 'watcher') from understudy.partitions")
+            await looking.until("select bool_and(owner = 'watcher') from rolebook.partitions")
             sleeper.wake()
             await trio.to_thread.run_sync(watcher.end)
         await trio.to_thread.run_sync(sleeper.end)

@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 import pytest
 
+from rolebook.runtime._resident import Resident, Work
+from rolebook.runtime._turns import Turns
 from tests.runtime.looking import Looking
-from understudy.runtime._resident import Resident, Work
-from understudy.runtime._turns import Turns
 
-_MARKER = 'insert into "understudy".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
+_MARKER = 'insert into "rolebook".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
 CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "epoch": ("if held <> cardinality(fence_queue) then", "if false then"),
@@ -49,14 +49,14 @@ async def slow_down(looking: Looking, seconds: float) -> None:
 async def mute(looking: Looking) -> None:
     """Let no notification out."""
     await looking.do(
-        "create or replace function understudy.ring(queue text) returns void language sql as 'select'"
+        "create or replace function rolebook.ring(queue text) returns void language sql as 'select'"
     )
 
 
 async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
     text = await looking.value(
         "select pg_get_functiondef(oid) from pg_proc where proname = 'commit_batch'"
-        " and pronamespace = 'understudy'::regnamespace"
+        " and pronamespace = 'rolebook'::regnamespace"
     )
     for old, new in edits:
         assert text.count(old) == 1, f"commit_batch no longer says {old!r}"

@@ -13,16 +13,16 @@ from random import Random
 
 import trio
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Runtime
 from tests.chaos.ledger import Tick, Ticker, ledger, settings
-from understudy.runtime import Runtime
 
 
 async def run(url: str, name: str, changes: str, *options: str) -> None:
     """Run until the input ends."""
     chosen = settings(**json.loads(changes))
     async with (
-        us.open_runtime(ledger(), database=url, settings=chosen, process=name) as runtime,
+        rb.open_runtime(ledger(), database=url, settings=chosen, process=name) as runtime,
         trio.open_nursery() as nursery,
     ):
         if "tick" in options:
@@ -38,7 +38,7 @@ async def tick(runtime: Runtime, key: str) -> None:
     chance = Random(key)
     while True:
         await trio.sleep(chance.uniform(0, 0.03))
-        with suppress(us.OutcomeUnknown):
+        with suppress(rb.OutcomeUnknown):
             await runtime.ask(Ticker, key, Tick())
 
 

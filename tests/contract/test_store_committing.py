@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from rolebook.runtime._finished import Finished
+from rolebook.runtime._rows import Committed, Conflict, Rare, Refused
 from tests.stores import (
     QUEUE,
     Bench,
@@ -17,8 +19,6 @@ from tests.stores import (
     send_row,
     snapshot_part,
 )
-from understudy.runtime._finished import Finished
-from understudy.runtime._rows import Committed, Conflict, Rare, Refused
 
 
 async def test_a_turn_commits_whole(bench: Bench) -> None:

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from rolebook.runtime._rows import StoredSnapshot, Stream
 from tests.stores import Bench, event_row, finished, open_process, snapshot_part
-from understudy.runtime._rows import StoredSnapshot, Stream
 
 
 async def test_an_actor_without_events_is_empty(bench: Bench) -> None:

@@ -2,8 +2,8 @@
 
 import trio
 
+from rolebook.runtime._rows import Committed, Conflict, Fence
 from tests.stores import PARTITIONS, QUEUE, Bench, finished, open_process, send_row
-from understudy.runtime._rows import Committed, Conflict, Fence
 
 
 async def test_the_first_owns_everything(bench: Bench) -> None:

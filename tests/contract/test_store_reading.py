@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from rolebook.runtime._cursor import Lane, merge
+from rolebook.runtime._partition import partition_of_key
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -18,8 +20,6 @@ from tests.stores import (
     retry_part,
     send_row,
 )
-from understudy.runtime._cursor import Lane, merge
-from understudy.runtime._partition import partition_of_key
 
 
 async def send(bench: Bench, client: Client, *wanted: int, **options: Any) -> None:

@@ -2,8 +2,8 @@
 
 import trio
 
+from rolebook.runtime._rows import Rare
 from tests.stores import QUEUE, Bench, finished, hear, open_process, retry_part, send_row
-from understudy.runtime._rows import Rare
 
 
 async def test_every_ear_hears_a_commit(bench: Bench) -> None:

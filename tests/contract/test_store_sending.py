@@ -2,6 +2,9 @@
 
 import pytest
 
+from rolebook.runtime._cursor import Lane
+from rolebook.runtime._rows import Rare, SendRow
+from rolebook.runtime._store import TurnConflict
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -13,9 +16,6 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.runtime._cursor import Lane
-from understudy.runtime._rows import Rare, SendRow
-from understudy.runtime._store import TurnConflict
 
 
 async def test_a_send_belongs_to_the_callers_transaction(bench: Bench) -> None:

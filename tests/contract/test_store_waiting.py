@@ -5,6 +5,8 @@ from typing import Any
 
 import trio
 
+from rolebook.runtime._rows import Committed, Rare
+from rolebook.runtime._store import Parked, Promoted
 from tests.stores import (
     QUEUE,
     Bench,
@@ -17,8 +19,6 @@ from tests.stores import (
     retry_part,
     send_row,
 )
-from understudy.runtime._rows import Committed, Rare
-from understudy.runtime._store import Parked, Promoted
 
 
 def later(number: int, *, delay: float | None = None, at: datetime | None = None, **options: Any) -> Rare:

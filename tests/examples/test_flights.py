@@ -125,7 +125,7 @@ def test_a_stray_event_is_found(database_url: str, tmp_path: Path) -> None:
     assert demo(database_url, "--file", str(file)).code == 0
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "insert into understudy.events (actor, key, seq, type, version, payload)"
+            "insert into rolebook.events (actor, key, seq, type, version, payload)"
             " values ('aircraft', 'N00000', 1, 'flight.cancelled', 1, '{}')"
         )
     ended = demo(database_url, "--file", str(file))
@@ -139,7 +139,7 @@ def test_fresh_leaves_other_apps_alone(database_url: str, tmp_path: Path) -> Non
     sample(file, 300)
     assert demo(database_url, "--file", str(file)).code == 0
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("insert into understudy.partitions (queue, partition) values ('shop', 0)")
+        connection.execute("insert into rolebook.partitions (queue, partition) values ('shop', 0)")
     refused = demo(database_url, "--file", str(file), "--fresh")
     assert refused.code == 1
     assert "the queues shop of another app" in refused.out

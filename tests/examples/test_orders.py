@@ -33,7 +33,7 @@ def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
     dice = random.Random(seed)
     for point in sorted(dice.randrange(1, ORDERS * 7) for _ in range(3)):
         with started(*DEMO, "--database-url", database_url) as program:
-            wait_until(database_url, f"select count(*) >= {point} from understudy.events", program)
+            wait_until(database_url, f"select count(*) >= {point} from rolebook.events", program)
             program.send(Signal.SIGKILL)
             program.wait()
     last = demo(database_url)
@@ -55,8 +55,8 @@ def test_books_that_do_not_add_up_are_an_error(
     actor, key = ("wallet", "one/customer-1") if event.startswith("wallet") else ("order", "one/0001")
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "insert into understudy.events (actor, key, seq, type, version, payload)"
-            " select actor, key, max(seq) + 1, %s, 1, %s from understudy.events"
+            "insert into rolebook.events (actor, key, seq, type, version, payload)"
+            " select actor, key, max(seq) + 1, %s, 1, %s from rolebook.events"
             " where actor = %s and key = %s group by actor, key",
             (event, payload, actor, key),
         )

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
 
-from understudy.runtime._finished import Finished
-from understudy.runtime._rows import CommitResult, Committed, Conflict, Message, Refused
-from understudy.runtime._store import Store, WriteSession
+from rolebook.runtime._finished import Finished
+from rolebook.runtime._rows import CommitResult, Committed, Conflict, Message, Refused
+from rolebook.runtime._store import Store, WriteSession
 
 Kind: TypeAlias = Literal["missing", "stale", "refused", "cut before", "cut after"]
 """missing: another process has handled the message. stale: another process has taken the partition.

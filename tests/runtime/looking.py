@@ -6,8 +6,8 @@ from typing import Any, LiteralString
 
 from attrs import frozen
 
+from rolebook.runtime.postgres import Connection
 from tests.waiting import eventually
-from understudy.runtime.postgres import Connection
 
 
 @frozen
@@ -42,20 +42,20 @@ class Looking:
     async def owned(self, queues: int = 1) -> None:
         """Wait until whoever is there has taken all partitions of so many queues."""
         await self.until(
-            "select count(*) = %s * (select partitions from understudy.meta)"
-            " from understudy.partitions where owner is not null",
+            "select count(*) = %s * (select partitions from rolebook.meta)"
+            " from rolebook.partitions where owner is not null",
             queues,
         )
 
     async def mailbox(self, queue: str) -> int:
         """Return how many messages are in a mailbox."""
-        found = await self.value("select count(*) from understudy.messages where queue = %s", queue)
+        found = await self.value("select count(*) from rolebook.messages where queue = %s", queue)
         return int(found)
 
     async def journal(self, actor: str, key: str) -> list[int]:
         """Return the numbers that a diary wrote down, in order."""
         rows = await self.rows(
-            "select (payload ->> 'number')::int from understudy.events"
+            "select (payload ->> 'number')::int from rolebook.events"
             " where actor = %s and key = %s order by seq",
             actor,
             key,
@@ -66,7 +66,7 @@ class Looking:
         """Return the backends of the runtime's sessions with a role, such as "writer"."""
         rows = await self.rows(
             "select pid from pg_stat_activity where datname = current_database()"
-            " and application_name like 'understudy %% ' || %s order by backend_start",
+            " and application_name like 'rolebook %% ' || %s order by backend_start",
             role,
         )
         return [pid for (pid,) in rows]
@@ -75,7 +75,7 @@ class Looking:
         """End the backends of the runtime's sessions with a role; return how many."""
         rows = await self.rows(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
-            " and application_name like 'understudy %% ' || %s",
+            " and application_name like 'rolebook %% ' || %s",
             role,
         )
         return len(rows)

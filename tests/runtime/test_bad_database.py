@@ -10,10 +10,8 @@ import trio
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-import understudy as us
-from tests.runtime.apps import Account, Deposit
-from tests.runtime.looking import Looking
-from understudy.runtime.postgres import (
+import rolebook as rb
+from rolebook.runtime.postgres import (
     BudgetExceeded,
     DatabaseRefused,
     DatabaseUnreachable,
@@ -21,9 +19,11 @@ from understudy.runtime.postgres import (
     SchemaError,
     connect_session,
 )
-from understudy.runtime.postgres._budget import check_budget
+from rolebook.runtime.postgres._budget import check_budget
+from tests.runtime.apps import Account, Deposit
+from tests.runtime.looking import Looking
 
-APP = us.App("app", actors=[Account])
+APP = rb.App("app", actors=[Account])
 
 
 @asynccontextmanager
@@ -39,9 +39,9 @@ async def role(looking: Looking) -> AsyncGenerator[str]:
         await looking.connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
-async def open_it(url: str, settings: us.Settings | None = None) -> None:
+async def open_it(url: str, settings: rb.Settings | None = None) -> None:
     """Open a runtime and use it."""
-    async with us.open_runtime(APP, database=url, settings=settings) as runtime:
+    async with rb.open_runtime(APP, database=url, settings=settings) as runtime:
         assert await runtime.ask(Account, "a", Deposit(1)) > 0
 
 
@@ -75,7 +75,7 @@ async def test_a_url_that_cannot_be_read(url: str) -> None:
 async def test_a_role_that_may_not_create_the_schema(database_url: str, looking: Looking) -> None:
     """The error names the role, the schema and the grant that is missing."""
     async with role(looking) as name:
-        with pytest.raises(SchemaError, match=f"{name}.* may not create schema 'understudy'.*grant create"):
+        with pytest.raises(SchemaError, match=f"{name}.* may not create schema 'rolebook'.*grant create"):
             await open_it(make_conninfo(database_url, user=name, password="secret"))
 
 
@@ -90,7 +90,7 @@ async def test_a_role_that_may_not_use_the_schema(database_url: str, looking: Lo
 async def test_too_few_connections(database_url: str) -> None:
     """A server without room for this process is refused with the arithmetic."""
     with pytest.raises(BudgetExceeded, match=r"needs 1005 connections.*a pool of 1000.*max_connections"):
-        await open_it(database_url, us.Settings(pool_size=1000))
+        await open_it(database_url, rb.Settings(pool_size=1000))
 
 
 async def test_an_ordinary_role_counts_the_connections_of_others(database_url: str, looking: Looking) -> None:
@@ -113,7 +113,7 @@ async def test_an_ordinary_role_counts_the_connections_of_others(database_url: s
 async def test_a_schema_of_a_newer_version(database_url: str, looking: Looking) -> None:
     """A schema from the future is left alone, and the error says to upgrade."""
     await open_it(database_url)
-    await looking.do("insert into understudy.migrations values (9999, 'future', 'x')")
+    await looking.do("insert into rolebook.migrations values (9999, 'future', 'x')")
     with pytest.raises(SchemaError, match=r"9999_future.*Upgrade"):
         await open_it(database_url)
 
@@ -121,24 +121,24 @@ async def test_a_schema_of_a_newer_version(database_url: str, looking: Looking) 
 async def test_a_schema_from_another_cluster(database_url: str, looking: Looking) -> None:
     """A restored dump is noticed, and the error names the command that makes it usable."""
     await open_it(database_url)
-    await looking.do("update understudy.meta set system_identifier = '1'")
-    with pytest.raises(SchemaError, match=r"restored from another cluster.*understudy rebase"):
+    await looking.do("update rolebook.meta set system_identifier = '1'")
+    with pytest.raises(SchemaError, match=r"restored from another cluster.*rolebook rebase"):
         await open_it(database_url)
 
 
 async def test_a_schema_that_lacks_a_migration(database_url: str) -> None:
     """Told not to migrate, a runtime says what is missing and which command brings it."""
-    with pytest.raises(SchemaError, match=r"lacks 0001_foundation.*understudy migrate"):
-        async with us.open_runtime(APP, database=database_url, migrate=False):
+    with pytest.raises(SchemaError, match=r"lacks 0001_foundation.*rolebook migrate"):
+        async with rb.open_runtime(APP, database=database_url, migrate=False):
             pass
 
 
 async def test_another_schema(database_url: str, looking: Looking) -> None:
     """Two apps can share a database in two schemas, and do not hear each other."""
-    first, second = us.Settings(schema="first"), us.Settings(schema="second")
+    first, second = rb.Settings(schema="first"), rb.Settings(schema="second")
     async with (
-        us.open_runtime(APP, database=database_url, settings=first) as one,
-        us.open_runtime(APP, database=database_url, settings=second) as two,
+        rb.open_runtime(APP, database=database_url, settings=first) as one,
+        rb.open_runtime(APP, database=database_url, settings=second) as two,
     ):
         assert await one.ask(Account, "a", Deposit(1)) == 1
         assert await two.ask(Account, "a", Deposit(5)) == 5
@@ -152,5 +152,5 @@ async def test_two_processes_start_at_once(database_url: str, looking: Looking) 
     """Processes that start together on an empty database create its schema once."""
     async with trio.open_nursery() as nursery:
         for _ in range(4):
-            nursery.start_soon(open_it, database_url, us.Settings(pool_size=1))
-    assert await looking.value("select count(*) from understudy.migrations where version = 1") == 1
+            nursery.start_soon(open_it, database_url, rb.Settings(pool_size=1))
+    assert await looking.value("select count(*) from rolebook.migrations where version = 1") == 1

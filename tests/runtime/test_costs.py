@@ -6,7 +6,7 @@ one of them slipped back to a commit, a statement or an UPDATE for each message.
 
 import pytest
 
-import understudy as us
+import rolebook as rb
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
@@ -16,9 +16,9 @@ FEW = 300
 """Transactions for 1,000 messages: one for each, or one fetch for each, would be 1,000 and more."""
 
 
-def working_app() -> us.App:
+def working_app() -> rb.App:
     """An app with an actor and a queue."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
     @app.handler("work")
     async def work(command: Deposit) -> None:
@@ -27,9 +27,9 @@ def working_app() -> us.App:
     return app
 
 
-async def handle(url: str, effects: list[us.Tell | us.Enqueue]) -> int:
+async def handle(url: str, effects: list[rb.Tell | rb.Enqueue]) -> int:
     """Send messages in one transaction and wait until they are handled; return the writer's commits."""
-    async with us.open_runtime(working_app(), database=url) as runtime:
+    async with rb.open_runtime(working_app(), database=url) as runtime:
         if effects:
             await runtime.send(*effects)
 
@@ -49,9 +49,9 @@ async def transactions(looking: Looking) -> int:
     )
 
 
-MESSAGES: dict[str, list[us.Tell | us.Enqueue]] = {
-    "queue": [us.Enqueue("work", Deposit(1)) for _ in range(COUNT)],
-    "actors": [us.Tell(Account, f"a{number % 100}", Deposit(1)) for number in range(COUNT)],
+MESSAGES: dict[str, list[rb.Tell | rb.Enqueue]] = {
+    "queue": [rb.Enqueue("work", Deposit(1)) for _ in range(COUNT)],
+    "actors": [rb.Tell(Account, f"a{number % 100}", Deposit(1)) for number in range(COUNT)],
 }
 
 

@@ -7,21 +7,21 @@ import trio
 from attrs import define, frozen
 from trio.testing import MockClock
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore, QueueFull
+from rolebook.runtime._store import Store
 from tests.runtime.apps import Account, Deposit, Note
-from understudy.runtime import MemoryStore, QueueFull
-from understudy.runtime._store import Store
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, pool_size=2)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)
 
 
 async def test_a_full_queue_refuses(store: Store) -> None:
     """A sender beyond the limit is told the queue, its depth and the limit, and nothing of it is sent."""
-    app = us.App("app", actors=[Account], limits=us.Limits(depth=5))
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
-        await runtime.send(*(us.Enqueue("nobody", Note(number)) for number in range(4)))
+    app = rb.App("app", actors=[Account], limits=rb.Limits(depth=5))
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+        await runtime.send(*(rb.Enqueue("nobody", Note(number)) for number in range(4)))
         with pytest.raises(QueueFull, match=r"queue 'nobody' holds 4 messages, and its limit is 5"):
-            await runtime.send(*(us.Enqueue("nobody", Note(number)) for number in range(2)))
+            await runtime.send(*(rb.Enqueue("nobody", Note(number)) for number in range(2)))
         await runtime.enqueue("nobody", Note(5))
         with pytest.raises(QueueFull) as caught:
             await runtime.enqueue("nobody", Note(6))
@@ -35,8 +35,8 @@ async def test_a_full_queue_refuses(store: Store) -> None:
 
 async def test_a_queue_that_is_worked_off_takes_more(store: Store) -> None:
     """Nobody is refused for what was handled long ago: a full estimate is counted anew."""
-    app = us.App("app", actors=[Account], limits=us.Limits(depth=3))
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    app = rb.App("app", actors=[Account], limits=rb.Limits(depth=3))
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         for _ in range(20):
             with trio.fail_after(10):
                 while True:
@@ -49,27 +49,27 @@ async def test_a_queue_that_is_worked_off_takes_more(store: Store) -> None:
         assert (await runtime.read(Account, "a")).balance == 20
 
 
-@us.command("watch.look")
+@rb.command("watch.look")
 @frozen
-class Look(us.Command[datetime]):
+class Look(rb.Command[datetime]):
     pass
 
 
-@us.actor("watch")
+@rb.actor("watch")
 @define
 class Watch:
     last: int = 0
 
-    @us.decide
-    def look(self, command: Look, turn: us.DecideTurn) -> datetime:
+    @rb.decide
+    def look(self, command: Look, turn: rb.DecideTurn) -> datetime:
         return turn.now
 
 
 async def test_turns_go_by_the_stores_clock(autojump_clock: MockClock) -> None:
     """`turn.now` is the store's time from the first turn on, in virtual time too."""
     start = datetime(2031, 5, 1, tzinfo=UTC)
-    app = us.App("app", actors=[Watch])
-    async with us.open_runtime(app, database=MemoryStore(start=start)) as runtime:
+    app = rb.App("app", actors=[Watch])
+    async with rb.open_runtime(app, database=MemoryStore(start=start)) as runtime:
         assert abs(await runtime.ask(Watch, "a", Look()) - start) < timedelta(seconds=1)
         await trio.sleep(3600)
         assert abs(await runtime.ask(Watch, "a", Look()) - start - timedelta(hours=1)) < timedelta(seconds=1)

@@ -9,20 +9,20 @@ import pytest
 from attrs import define, evolve, frozen, make_class
 from attrs import field as attrs_field
 
-import understudy as us
-from understudy.runtime import ClassDrift
-from understudy.runtime._drift import explain, fields_of
-from understudy.runtime._store import Store
-from understudy.runtime.cli._check import drifted
+import rolebook as rb
+from rolebook.runtime import ClassDrift
+from rolebook.runtime._drift import explain, fields_of
+from rolebook.runtime._store import Store
+from rolebook.runtime.cli._check import drifted
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, pool_size=2)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)
 
 
 @frozen
 class Made:
     """An app, and a command for its actor."""
 
-    app: us.App
+    app: rb.App
     command: Any
 
 
@@ -32,32 +32,32 @@ def shop(
     """An app whose event and command have these fields."""
     options: dict[str, Any] = {} if version == 1 else {"version": version, "upcast": {1: dict}}
     fields: Any = {name: attrs_field(type=kind) for name, kind in event.items()}
-    decorate: Any = us.event("shop.sold", **options)
+    decorate: Any = rb.event("shop.sold", **options)
     sold = decorate(make_class("Sold", fields, frozen=True))
     fields = {name: attrs_field(type=kind) for name, kind in (command or {"number": int}).items()}
-    decorate = us.command("shop.sell")
+    decorate = rb.command("shop.sell")
     sell = decorate(make_class("Sell", fields, frozen=True))
 
-    @us.actor("shop")
+    @rb.actor("shop")
     @define
     class Shop:
-        @us.decide
-        def decide(self, command: Any) -> us.Effects[None]:
+        @rb.decide
+        def decide(self, command: Any) -> rb.Effects[None]:
             yield sold(**{name: kind(1) for name, kind in event.items()})
 
-        @us.apply
+        @rb.apply
         def apply(self, event: Any) -> None: ...
 
     # Annotations are read when an app is built; these classes are made as the test wants them.
     Shop.decide.__annotations__["command"] = sell
     Shop.apply.__annotations__["event"] = sold
     values = {name: kind(1) for name, kind in (command or {"number": int}).items()}
-    return Made(us.App(name, actors=[Shop]), sell(**values))
+    return Made(rb.App(name, actors=[Shop]), sell(**values))
 
 
 async def start(store: Store, made: Made, *, sells: bool = False, **changes: Any) -> None:
     settings = evolve(SETTINGS, **changes)
-    async with us.open_runtime(made.app, database=store, settings=settings) as runtime:
+    async with rb.open_runtime(made.app, database=store, settings=settings) as runtime:
         if sells:
             await runtime.tell("shop", "a", made.command)
             await runtime.wait_idle()
@@ -100,7 +100,7 @@ async def test_what_is_not_stored_may_change(store: Store) -> None:
 async def test_a_changed_command_is_worth_a_warning(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """Commands that wait are read strictly, so a changed class is said and not refused."""
     made = shop({"price": int})
-    async with us.open_runtime(made.app, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(made.app, database=store, settings=SETTINGS) as runtime:
         await runtime.tell("shop", "a", made.command, delay=1000)
     with caplog.at_level(logging.WARNING):
         await start(store, shop({"price": int}, {"number": int, "note": str}))
@@ -127,12 +127,12 @@ def test_the_fields_of_a_shape() -> None:
 
 def test_settings_name_what_they_take() -> None:
     """Anything but "error" and "warn" is refused."""
-    with pytest.raises(us.UnderstudyError, match="drift"):
-        us.Settings(drift="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # on purpose
+    with pytest.raises(rb.RolebookError, match="drift"):
+        rb.Settings(drift="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # on purpose
 
 
 def test_the_check_before_a_deployment_finds_it_too() -> None:
-    """`understudy check` compares the app with the kept shapes, for what is stored only."""
+    """`rolebook check` compares the app with the kept shapes, for what is stored only."""
     made, stored = shop({"price": int}), {"kind": "event", "name": "shop.sold", "version": 1}
     kept = {"app": "shop", **stored, "shape": "{price: float}"}
     (drift,) = drifted(made.app, [stored], [kept])

@@ -3,18 +3,18 @@
 import pytest
 import trio
 
-import understudy as us
+import rolebook as rb
+from rolebook.actors import RolebookError
+from rolebook.runtime import MemoryStore, NotRunning, Runtime
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
-from understudy.actors import UnderstudyError
-from understudy.runtime import MemoryStore, NotRunning, Runtime
 
 
 async def test_an_orderly_end_leaves_nothing_behind(database_url: str, looking: Looking) -> None:
     """After the block no session, no lock and no task is left; the runtime says that it is not open."""
-    app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("app", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.ask(Account, "a", Deposit(1))
     await looking.nothing_left()
     with pytest.raises(NotRunning):
@@ -25,7 +25,7 @@ async def test_an_orderly_end_finishes_what_has_begun(database_url: str, looking
     """What is in work when the end is asked for is finished and committed; the rest stays in the mailbox."""
     begun, release = trio.Event(), trio.Event()
     done: list[int] = []
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", concurrency=1)
     async def mail(command: Note) -> None:
@@ -34,8 +34,8 @@ async def test_an_orderly_end_finishes_what_has_begun(database_url: str, looking
         done.append(command.number)
 
     async with trio.open_nursery() as nursery:
-        runtime = await nursery.start(us.Runtime(app, database=database_url).run)
-        await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(5)))
+        runtime = await nursery.start(rb.Runtime(app, database=database_url).run)
+        await runtime.send(*(rb.Enqueue("mail", Note(number)) for number in range(5)))
         await begun.wait()
         runtime.tree.request_stop()
         await eventually(lambda: runtime.tree.snapshot()["session/queues/mail"].state == "stopping")
@@ -47,14 +47,14 @@ async def test_an_orderly_end_finishes_what_has_begun(database_url: str, looking
 
 async def test_nothing_is_lost_when_a_runtime_ends_under_load(database_url: str, looking: Looking) -> None:
     """Whenever a runtime ends, the next one goes on where it stopped, in order."""
-    app = us.App("app", actors=[diary()])
-    async with us.open_runtime(us.App("app", actors=[Account]), database=database_url) as sender:
-        await sender.send(*(us.Tell("diary", f"k{n % 3}", Note(n)) for n in range(3000)))
+    app = rb.App("app", actors=[diary()])
+    async with rb.open_runtime(rb.App("app", actors=[Account]), database=database_url) as sender:
+        await sender.send(*(rb.Tell("diary", f"k{n % 3}", Note(n)) for n in range(3000)))
     for _ in range(3):
-        async with us.open_runtime(app, database=database_url):
-            before = await looking.value("select count(*) from understudy.events")
-            await looking.until("select count(*) > %s or count(*) = 3000 from understudy.events", before)
-    async with us.open_runtime(app, database=database_url) as runtime:
+        async with rb.open_runtime(app, database=database_url):
+            before = await looking.value("select count(*) from rolebook.events")
+            await looking.until("select count(*) > %s or count(*) = 3000 from rolebook.events", before)
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.wait_idle()
     for key in range(3):
         assert await looking.journal("diary", f"k{key}") == list(range(key, 3000, 3))
@@ -62,16 +62,16 @@ async def test_nothing_is_lost_when_a_runtime_ends_under_load(database_url: str,
 
 async def test_a_cancelled_runtime_leaves_nothing_behind(database_url: str, looking: Looking) -> None:
     """Cancelled at any time, it leaves no session and no lock, and nothing half done."""
-    app = us.App("app", actors=[diary()])
+    app = rb.App("app", actors=[diary()])
 
     @app.handler("mail")
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute("select pg_sleep(600)")
 
     async with trio.open_nursery() as nursery:
-        runtime: Runtime = await nursery.start(us.Runtime(app, database=database_url).run)
-        await runtime.send(*(us.Tell("diary", "a", Note(n)) for n in range(100)))
+        runtime: Runtime = await nursery.start(rb.Runtime(app, database=database_url).run)
+        await runtime.send(*(rb.Tell("diary", "a", Note(n)) for n in range(100)))
         await runtime.enqueue("mail", Note(1))
         await looking.until("select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep'")
         nursery.cancel_scope.cancel()
@@ -85,16 +85,16 @@ async def test_a_cancelled_runtime_leaves_nothing_behind(database_url: str, look
 async def test_a_handler_that_does_not_end_is_cancelled(database_url: str, looking: Looking) -> None:
     """After `Settings.shutdown` seconds what still runs is cancelled, and its message stays."""
     begun = trio.Event()
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail")
     async def mail(command: Note) -> None:
         begun.set()
         await trio.sleep_forever()
 
-    settings = us.Settings(shutdown=0.2)
+    settings = rb.Settings(shutdown=0.2)
     with trio.fail_after(10):
-        async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
+        async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
             await runtime.enqueue("mail", Note(1))
             await begun.wait()
     assert await looking.mailbox("mail") == 1
@@ -106,27 +106,27 @@ async def test_what_waits_for_a_retry_does_not_delay_the_end(
     database_url: str, looking: Looking, policy: str
 ) -> None:
     """Keys that wait for a retry, of actors and of queues, are no work that the end waits for."""
-    app = us.App("app", actors=[diary(retry=SLOW, on_failure=policy)])
+    app = rb.App("app", actors=[diary(retry=SLOW, on_failure=policy)])
 
     @app.handler("mail", retry=SLOW, on_failure=policy)  # type: ignore[arg-type]
     async def mail(command: Note) -> None:
         raise Broken("always")
 
     with trio.fail_after(20):
-        async with us.open_runtime(app, database=database_url, settings=us.Settings(shutdown=60)) as runtime:
+        async with rb.open_runtime(app, database=database_url, settings=rb.Settings(shutdown=60)) as runtime:
             await runtime.tell("diary", "a", Note(1, failures=9))
             await runtime.enqueue("mail", Note(1), key="k")
             await looking.until(
-                "select (select count(*) from understudy.messages where attempts = 1)"
-                " + (select count(*) from understudy.scheduled where attempts = 1) = 2"
+                "select (select count(*) from rolebook.messages where attempts = 1)"
+                " + (select count(*) from rolebook.scheduled where attempts = 1) = 2"
             )
     await looking.nothing_left()
 
 
 async def test_a_second_request_to_stop_changes_nothing(database_url: str, looking: Looking) -> None:
     """Asked to stop twice, and cancelled on top, it stops once."""
-    app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("app", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         runtime.tree.request_stop()
         runtime.tree.request_stop()
         await runtime.tree.wait_stopped()
@@ -135,9 +135,9 @@ async def test_a_second_request_to_stop_changes_nothing(database_url: str, looki
 
 async def test_an_error_in_the_block_ends_the_runtime(database_url: str, looking: Looking) -> None:
     """An exception out of the block is what the caller gets, after the runtime has ended."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
     with pytest.raises(Broken, match="mine"):  # noqa: PT012 - the block is what is tested
-        async with us.open_runtime(app, database=database_url) as runtime:
+        async with rb.open_runtime(app, database=database_url) as runtime:
             await runtime.tell(Account, "a", Deposit(1))
             raise Broken("mine")
     await looking.nothing_left()
@@ -148,7 +148,7 @@ def test_the_end_of_the_program_in_the_block_is_just_that(error: BaseException) 
     """`sys.exit`, or Ctrl-C, in the block ends the runtime and then the program: in no group of errors."""
 
     async def main() -> None:
-        async with us.open_runtime(us.App("app", actors=[Account]), database="memory:"):
+        async with rb.open_runtime(rb.App("app", actors=[Account]), database="memory:"):
             raise error
 
     with pytest.raises(type(error)) as caught:
@@ -158,10 +158,10 @@ def test_the_end_of_the_program_in_the_block_is_just_that(error: BaseException) 
 
 async def test_two_processes_hand_over(database_url: str, looking: Looking) -> None:
     """When the owner ends in order, the other takes its partitions at once, and order is kept."""
-    settings = us.Settings(take_interval=0.05)
-    app = us.App("app", actors=[diary(retry=QUICK)])
-    async with us.open_runtime(app, database=database_url, settings=settings) as second:
-        async with us.open_runtime(app, database=database_url, settings=settings) as first:
+    settings = rb.Settings(take_interval=0.05)
+    app = rb.App("app", actors=[diary(retry=QUICK)])
+    async with rb.open_runtime(app, database=database_url, settings=settings) as second:
+        async with rb.open_runtime(app, database=database_url, settings=settings) as first:
             for number in range(50):
                 await first.tell("diary", "a", Note(number))
             await second.tell("diary", "a", Note(50))
@@ -173,9 +173,9 @@ async def test_two_processes_hand_over(database_url: str, looking: Looking) -> N
 
 async def test_a_runtime_is_open_once_at_a_time() -> None:
     """To open it a second time is an error, and harms nothing; it may be opened again when it has ended."""
-    runtime = us.Runtime(us.App("app", actors=[Account]), database=MemoryStore())
+    runtime = rb.Runtime(rb.App("app", actors=[Account]), database=MemoryStore())
     async with runtime.opened():
-        with pytest.raises(UnderstudyError, match="open already"):
+        with pytest.raises(RolebookError, match="open already"):
             async with runtime.opened():
                 pass
         assert await runtime.ask(Account, "a", Deposit(1)) == 1
@@ -185,7 +185,7 @@ async def test_a_runtime_is_open_once_at_a_time() -> None:
 
 async def test_a_runtime_that_was_never_opened_says_so() -> None:
     """Using a runtime before it is open is an error that says what to do."""
-    runtime = us.Runtime(us.App("app", actors=[Account]))
+    runtime = rb.Runtime(rb.App("app", actors=[Account]))
     with pytest.raises(NotRunning, match="not open"):
         await runtime.ask(Account, "a", Deposit(1))
     with pytest.raises(NotRunning):

@@ -3,10 +3,10 @@
 import trio
 from trio.testing import MockClock
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.faults import FaultyStore, Hooks
-from understudy.runtime import MemoryStore
 
 
 async def _nothing(*_: object) -> None:
@@ -24,7 +24,7 @@ async def test_a_repetition_in_the_last_commit_does_not_hold_up_the_end(autojump
 
     real = MemoryStore()
     store = FaultyStore(real, Hooks(_nothing, _nothing, pause), ())
-    async with us.open_runtime(us.App("app", actors=[Account]), database=store.as_store()) as runtime:
+    async with rb.open_runtime(rb.App("app", actors=[Account]), database=store.as_store()) as runtime:
         for _ in range(2):
             await runtime.ask(Account, "a", Deposit(1), idempotency_key="one")
         # Its send is one commit, its turn the next.

@@ -12,39 +12,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import AskFailed, MemoryStore, NotRunning, Runtime
+from rolebook.runtime._rows import Message
+from rolebook.runtime.postgres import Connection, open_store
 from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
 from tests.waiting import eventually
-from understudy.runtime import AskFailed, MemoryStore, NotRunning, Runtime
-from understudy.runtime._rows import Message
-from understudy.runtime.postgres import Connection, open_store
 
 PARTITIONS = 4
-QUICK = us.Settings(
+QUICK = rb.Settings(
     partitions=PARTITIONS,
     batch=3,
     poll_interval=0.2,
     take_interval=0.05,
-    backoff=us.Backoff(first=0.01, cap=0.02),
+    backoff=rb.Backoff(first=0.01, cap=0.02),
     pool_size=2,
     check_purity=True,
 )
 
 
-@us.event("ledger.written")
+@rb.event("ledger.written")
 @frozen
 class Written:
     number: int
     place: int
 
 
-@us.command("ledger.write")
+@rb.command("ledger.write")
 @frozen
-class Write(us.Command[int]):
+class Write(rb.Command[int]):
     number: int
 
 
-@us.actor("ledger", retry=us.Retry(attempts=5, backoff=us.Backoff(first=0.001, cap=0.001)))
+@rb.actor("ledger", retry=rb.Retry(attempts=5, backoff=rb.Backoff(first=0.001, cap=0.001)))
 @define
 class Ledger:
     """Says of each number how many came before it: so a turn on void state would be seen."""
@@ -52,14 +52,14 @@ class Ledger:
     length: int = 0
     numbers: tuple[int, ...] = Factory(tuple)
 
-    @us.decide
-    def write(self, command: Write) -> us.Effects[int]:
+    @rb.decide
+    def write(self, command: Write) -> rb.Effects[int]:
         yield Written(command.number, self.length)
         if command.number % 5 == 0:
-            yield us.Stop()
+            yield rb.Stop()
         return self.length - 1
 
-    @us.apply
+    @rb.apply
     def written(self, event: Written) -> None:
         self.length += 1
         self.numbers += (event.number,)
@@ -85,8 +85,8 @@ class Drill:
 
     async def run(self) -> None:
         """Do everything, wait for its end, and look at what came of it."""
-        app = us.App("faults", actors=[Ledger])
-        async with us.open_runtime(
+        app = rb.App("faults", actors=[Ledger])
+        async with rb.open_runtime(
             app, database=self.store.as_store(), settings=QUICK, process="drill"
         ) as runtime:
             await self._tell(runtime)
@@ -105,16 +105,16 @@ class Drill:
 
     async def _tell(self, runtime: Runtime) -> None:
         """Send everything at once; a send that was cut in its commit is looked up by its sender."""
-        sends = [us.Tell(Ledger, work.key, Write(work.number)) for work in self.work if not work.asks]
+        sends = [rb.Tell(Ledger, work.key, Write(work.number)) for work in self.work if not work.asks]
         try:
             await runtime.send(*sends)
-        except (us.OutcomeUnknown, ValueError):
+        except (rb.OutcomeUnknown, ValueError):
             self.unknown.update(work.number for work in self.work if not work.asks)
 
     async def _ask(self, runtime: Runtime, work: Work) -> None:
         try:
             place = await runtime.ask(Ledger, work.key, Write(work.number))
-        except (us.OutcomeUnknown, AskFailed, ValueError):  # AskFailed: the same, by way of the mailbox
+        except (rb.OutcomeUnknown, AskFailed, ValueError):  # AskFailed: the same, by way of the mailbox
             self.unknown.add(work.number)
             return
         self.replies[work.number] = place
@@ -198,18 +198,18 @@ def test_only_dependent_turns_fall() -> None:
     """A refused turn takes the later uncommitted turns of its key with it, and no turn of another key."""
     computed: Counter[int] = Counter()
 
-    @us.actor("ledger", retry=us.Retry(attempts=5, backoff=us.Backoff(first=0.001, cap=0.001)))
+    @rb.actor("ledger", retry=rb.Retry(attempts=5, backoff=rb.Backoff(first=0.001, cap=0.001)))
     @define
     class Counting:
         length: int = 0
 
-        @us.decide
-        def write(self, command: Write) -> us.Effects[int]:
+        @rb.decide
+        def write(self, command: Write) -> rb.Effects[int]:
             computed[command.number] += 1
             yield Written(command.number, self.length)
             return self.length
 
-        @us.apply
+        @rb.apply
         def written(self, event: Written) -> None:
             self.length += 1
 
@@ -221,9 +221,9 @@ def test_only_dependent_turns_fall() -> None:
         # The first commit is the send's; the second has all even numbers, then all odd ones: an actor each.
         fault = Fault(2, "refused", 4)
         store = FaultyStore(real, Hooks(nothing, nothing, wait_all_tasks_blocked), [fault])
-        app = us.App("faults", actors=[Counting])
-        sends = [us.Tell(Counting, "ab"[number % 2], Write(number)) for number in range(20)]
-        async with us.open_runtime(app, database=store.as_store()) as runtime:
+        app = rb.App("faults", actors=[Counting])
+        sends = [rb.Tell(Counting, "ab"[number % 2], Write(number)) for number in range(20)]
+        async with rb.open_runtime(app, database=store.as_store()) as runtime:
             await runtime.send(*sends)
             while await runtime.depths() != {"ledger": 0}:
                 await runtime.wait_idle()
@@ -235,9 +235,9 @@ def test_only_dependent_turns_fall() -> None:
 
 
 CLEAR = """
-alter table understudy.events disable trigger append_only;
-delete from understudy.events; delete from understudy.messages; delete from understudy.outcomes;
-alter table understudy.events enable trigger append_only
+alter table rolebook.events disable trigger append_only;
+delete from rolebook.events; delete from rolebook.messages; delete from rolebook.outcomes;
+alter table rolebook.events enable trigger append_only
 """
 
 
@@ -246,10 +246,10 @@ async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) ->
     """The same on PostgreSQL, where another process is another session."""
 
     async def steal(message: Message) -> None:
-        await admin.execute("delete from understudy.messages where id = %s", (message.id,))
+        await admin.execute("delete from rolebook.messages where id = %s", (message.id,))
 
     async def take_over() -> None:
-        await admin.execute("update understudy.partitions set epoch = epoch + 1")
+        await admin.execute("update rolebook.partitions set epoch = epoch + 1")
         await admin.execute(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = current_database() and application_name like '% fetcher'"
@@ -282,7 +282,7 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
                 await runtime.ask(Ledger, "a", Write(1))
             else:
                 await runtime.tell(Ledger, "a", Write(2))
-        except us.UnderstudyError as error:
+        except rb.RolebookError as error:
             ended.append(type(error))
 
     async def after_the_end(runtime: Runtime) -> None:
@@ -295,13 +295,13 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
         with pytest.raises(NotRunning):
             await runtime.tell(Ledger, "a", Write(3))
 
-    app = us.App("faults", actors=[Ledger])
+    app = rb.App("faults", actors=[Ledger])
     for how in ("ask", "tell"):
         begun, ended = trio.Event(), list[type[Exception]]()
         store = FaultyStore(MemoryStore(partitions=PARTITIONS), Hooks(stall, stall, stall), [])
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
-                async with us.open_runtime(app, database=store.as_store(), settings=QUICK) as runtime:
+                async with rb.open_runtime(app, database=store.as_store(), settings=QUICK) as runtime:
                     nursery.start_soon(attempt, runtime, how)
                     await begun.wait()
                     nursery.start_soon(attempt, runtime, how)
@@ -309,4 +309,4 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
                     await wait_all_tasks_blocked()
                     scope.cancel()
         assert len(ended) == 2, how
-        assert us.OutcomeUnknown in ended, how
+        assert rb.OutcomeUnknown in ended, how

@@ -6,13 +6,13 @@ from typing import Any
 
 import trio
 
-from understudy.runtime import Settings
-from understudy.runtime._clock import StoreClock
-from understudy.runtime._fetcher import Fetcher
-from understudy.runtime._finished import Finished
-from understudy.runtime._rows import SendRow
-from understudy.runtime._signals import Attach, FetcherSignal, Page
-from understudy.runtime.memory import MemoryStore
+from rolebook.runtime import Settings
+from rolebook.runtime._clock import StoreClock
+from rolebook.runtime._fetcher import Fetcher
+from rolebook.runtime._finished import Finished
+from rolebook.runtime._rows import SendRow
+from rolebook.runtime._signals import Attach, FetcherSignal, Page
+from rolebook.runtime.memory import MemoryStore
 
 
 def message(queue: str, priority: int) -> SendRow:

@@ -7,37 +7,37 @@ from itertools import count
 import pytest
 from attrs import Factory, define, evolve, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.actors.testing import PurityError
+from rolebook.runtime import MemoryStore
 from tests.runtime.apps import Account, Deposit
-from understudy.actors.testing import PurityError
-from understudy.runtime import MemoryStore
 
-GUARDED = us.Settings(check_purity=True)
+GUARDED = rb.Settings(check_purity=True)
 
 
-@us.event("jar.filled")
+@rb.event("jar.filled")
 @frozen
 class Filled:
     amount: float
 
 
-@us.command("jar.fill")
+@rb.command("jar.fill")
 @frozen
-class Fill(us.Command[float]):
+class Fill(rb.Command[float]):
     how: str
 
 
 clock = count(1)
 
 
-@us.actor("jar")
+@rb.actor("jar")
 @define
 class Jar:
     content: float = 0.0
     notes: list[str] = Factory(list[str])
 
-    @us.decide
-    def fill(self, command: Fill, turn: us.DecideTurn) -> us.Effects[float]:
+    @rb.decide
+    def fill(self, command: Fill, turn: rb.DecideTurn) -> rb.Effects[float]:
         if command.how == "clock":
             yield Filled(float(next(clock)))
         elif command.how == "changes":
@@ -45,7 +45,7 @@ class Jar:
             yield Filled(1.0)
         elif command.how == "refuses":
             self.notes.append("mine")
-            raise us.Rejected("no")
+            raise rb.Rejected("no")
         elif command.how == "apply":
             yield Filled(-1.0)
         elif command.how == "turn":
@@ -54,7 +54,7 @@ class Jar:
             yield Filled(1.0)
         return self.content
 
-    @us.apply
+    @rb.apply
     def filled(self, event: Filled) -> None:
         self.content += next(clock) if event.amount < 0 else event.amount
 
@@ -70,8 +70,8 @@ class Jar:
 )
 async def test_what_is_not_pure_is_named(how: str, text: str) -> None:
     """The asker gets the error; the actor goes on from what is stored."""
-    app = us.App("app", actors=[Jar])
-    async with us.open_runtime(app, database="memory:", settings=GUARDED) as runtime:
+    app = rb.App("app", actors=[Jar])
+    async with rb.open_runtime(app, database="memory:", settings=GUARDED) as runtime:
         assert await runtime.ask(Jar, "a", Fill("well")) == 1
         with pytest.raises(PurityError, match=text):
             await runtime.ask(Jar, "a", Fill(how))
@@ -81,18 +81,18 @@ async def test_what_is_not_pure_is_named(how: str, text: str) -> None:
 
 async def test_turns_dice_and_clock_are_pure() -> None:
     """`turn.now` and `turn.random` are the same when a turn is run again."""
-    app = us.App("app", actors=[Jar])
-    async with us.open_runtime(app, database="memory:", settings=GUARDED) as runtime:
+    app = rb.App("app", actors=[Jar])
+    async with rb.open_runtime(app, database="memory:", settings=GUARDED) as runtime:
         assert await runtime.ask(Jar, "a", Fill("turn")) > 1
 
 
 async def test_a_pure_app_runs_the_same() -> None:
     """The guard changes nothing: replies, refusals, state."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
     balances: list[int] = []
     for settings in (GUARDED, evolve(GUARDED, check_purity=False)):
-        async with us.open_runtime(app, database=MemoryStore(), settings=settings) as runtime:
+        async with rb.open_runtime(app, database=MemoryStore(), settings=settings) as runtime:
             balances += [await runtime.ask(Account, "a", Deposit(amount)) for amount in (1, 2, 3)]
-            with pytest.raises(us.Rejected):
+            with pytest.raises(rb.Rejected):
                 await runtime.ask(Account, "a", Deposit(-1))
     assert balances == [1, 3, 6] * 2

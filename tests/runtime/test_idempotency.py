@@ -8,62 +8,62 @@ import pytest
 import trio
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Runtime
+from rolebook.runtime._store import Store
 from tests.runtime.apps import QUICK, Account, Broken
 from tests.waiting import eventually
-from understudy.runtime import Runtime
-from understudy.runtime._store import Store
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, take_interval=0.05, pool_size=2)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, take_interval=0.05, pool_size=2)
 
 
-@us.event("purse.taken")
+@rb.event("purse.taken")
 @frozen
 class Taken:
     amount: int
 
 
-@us.command("purse.take")
+@rb.command("purse.take")
 @frozen
-class Take(us.Command[int]):
+class Take(rb.Command[int]):
     amount: int
     failures: int = 0
 
 
-@us.actor("purse", retry=QUICK)
+@rb.actor("purse", retry=QUICK)
 @define
 class Purse:
     content: int = 100
 
-    @us.decide
-    def take(self, command: Take, turn: us.DecideTurn) -> us.Effects[int]:
+    @rb.decide
+    def take(self, command: Take, turn: rb.DecideTurn) -> rb.Effects[int]:
         if command.amount > self.content:
-            raise us.Rejected("not enough")
+            raise rb.Rejected("not enough")
         yield Taken(command.amount)
         if turn.attempt <= command.failures:
             raise Broken("as told")
         return self.content
 
-    @us.apply
+    @rb.apply
     def taken(self, event: Taken) -> None:
         self.content -= event.amount
 
 
-APP = us.App("app", actors=[Purse])
-ELSEWHERE = us.App("elsewhere", actors=[Account], messages=[Take])
+APP = rb.App("app", actors=[Purse])
+ELSEWHERE = rb.App("elsewhere", actors=[Account], messages=[Take])
 
 
 @pytest.fixture
 async def runtime(store: Store) -> AsyncGenerator[Runtime]:
     """A runtime that owns the actors."""
-    async with us.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime:
+    async with rb.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime:
         yield runtime
 
 
 @pytest.fixture
 async def other(store: Store, runtime: Runtime) -> AsyncGenerator[Runtime]:
     """Another process, without the actor."""
-    async with us.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other:
+    async with rb.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other:
         yield other
 
 
@@ -80,10 +80,10 @@ async def test_a_repeated_ask_returns_the_first_reply(runtime: Runtime, other: R
 
 async def test_a_repeated_ask_returns_the_first_refusal(runtime: Runtime, other: Runtime) -> None:
     """A refusal is an outcome: it stays one, even if the actor would not refuse any more."""
-    with pytest.raises(us.Rejected, match="not enough"):
+    with pytest.raises(rb.Rejected, match="not enough"):
         await runtime.ask(Purse, "a", Take(200), idempotency_key="one")
     for asker in (runtime, other):
-        with pytest.raises(us.Rejected, match="not enough"):
+        with pytest.raises(rb.Rejected, match="not enough"):
             await asker.ask("purse", "a", Take(1), idempotency_key="one")
     assert await runtime.ask(Purse, "b", Take(1), idempotency_key="one") == 99, "keys belong to one actor"
 
@@ -143,8 +143,8 @@ async def test_concurrent_duplicates_resolve_to_one(runtime: Runtime, other: Run
 
 async def test_the_first_outcome_expires(store: Store) -> None:
     """After its retention the key is free again, and its row is deleted."""
-    settings = us.Settings(partitions=4, pool_size=2, poll_interval=0.05, idempotency_retention=0.01)
-    async with us.open_runtime(APP, database=store, settings=settings, process="here") as runtime:
+    settings = rb.Settings(partitions=4, pool_size=2, poll_interval=0.05, idempotency_retention=0.01)
+    async with rb.open_runtime(APP, database=store, settings=settings, process="here") as runtime:
         assert await runtime.ask(Purse, "a", Take(1), idempotency_key="one") == 99
         replies = {99}
 
@@ -158,9 +158,9 @@ async def test_the_first_outcome_expires(store: Store) -> None:
 @pytest.mark.parametrize("key", ["", "a\0b", "x" * 600])
 async def test_a_key_that_cannot_be_stored_is_refused(runtime: Runtime, key: str) -> None:
     """An idempotency key is a key like others."""
-    with pytest.raises(us.InvalidKey):
+    with pytest.raises(rb.InvalidKey):
         await runtime.ask(Purse, "a", Take(1), idempotency_key=key)
-    with pytest.raises(us.InvalidKey):
+    with pytest.raises(rb.InvalidKey):
         await runtime.tell(Purse, "a", Take(1), idempotency_key=key)
 
 

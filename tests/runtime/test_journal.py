@@ -4,11 +4,11 @@ from typing import LiteralString
 
 import pytest
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Runtime
+from rolebook.runtime._actor_handler import ActorStatistics
 from tests.runtime.apps import Account, Deposit, Note, diary
 from tests.runtime.looking import Looking
-from understudy.runtime import Runtime
-from understudy.runtime._actor_handler import ActorStatistics
 
 
 async def deposit_ten_times(runtime: Runtime, key: str) -> None:
@@ -19,10 +19,10 @@ async def deposit_ten_times(runtime: Runtime, key: str) -> None:
 
 async def test_an_actor_is_rebuilt_from_its_journal(database_url: str) -> None:
     """The next process goes on where the last one stopped, with state and sequence from the journal."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         assert await runtime.ask(Account, "a", Deposit(5)) == 15
         recorded = [each async for each in runtime.events(Account, "a")]
     assert [each.seq for each in recorded] == list(range(1, 12))
@@ -30,8 +30,8 @@ async def test_an_actor_is_rebuilt_from_its_journal(database_url: str) -> None:
 
 async def test_events_are_read_after_a_number(database_url: str) -> None:
     """`events` starts after a sequence number, and an actor nobody told anything has none."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
         assert [each.seq async for each in runtime.events(Account, "a", after=7)] == [8, 9, 10]
         assert [each async for each in runtime.events("account", "nobody")] == []
@@ -40,8 +40,8 @@ async def test_events_are_read_after_a_number(database_url: str) -> None:
 
 async def test_what_is_read_is_the_readers_own(database_url: str) -> None:
     """Changing what `read` returned changes nothing."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.ask(Account, "a", Deposit(1))
         (await runtime.read(Account, "a")).balance = 1000
         assert await runtime.ask(Account, "a", Deposit(1)) == 2
@@ -49,10 +49,10 @@ async def test_what_is_read_is_the_readers_own(database_url: str) -> None:
 
 async def test_the_journal_refuses_changes(database_url: str, looking: Looking) -> None:
     """Events are neither changed nor deleted, by nobody."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.ask(Account, "a", Deposit(1))
-    for change in ("update understudy.events set seq = 2", "delete from understudy.events"):
+    for change in ("update rolebook.events set seq = 2", "delete from rolebook.events"):
         with pytest.raises(Exception, match="append-only"):
             await looking.do(change)
 
@@ -60,27 +60,27 @@ async def test_the_journal_refuses_changes(database_url: str, looking: Looking) 
 async def test_snapshots_are_stored_kept_and_used(database_url: str, looking: Looking) -> None:
     """A snapshot is stored every so many events, the newest are kept, and recovery starts from one."""
     kind = diary(snapshot_every=4, snapshot_keep=2)
-    async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
+    async with rb.open_runtime(rb.App("app", actors=[kind]), database=database_url) as runtime:
         for number in range(18):
             await runtime.tell("diary", "a", Note(number))
             await runtime.wait_idle()
-        rows = await looking.rows("select seq from understudy.snapshots order by seq")
+        rows = await looking.rows("select seq from rolebook.snapshots order by seq")
         assert rows == [(12,), (16,)]
     await looking.do(
-        "update understudy.snapshots set state = json_build_object('shape', state -> 'shape', 'state',"
+        "update rolebook.snapshots set state = json_build_object('shape', state -> 'shape', 'state',"
         " json_build_object('numbers', array[99])) where seq = 16"
     )
-    async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
+    async with rb.open_runtime(rb.App("app", actors=[kind]), database=database_url) as runtime:
         assert (await runtime.read(kind, "a")).numbers == [99, 16, 17]  # so it was used
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        'update understudy.snapshots set state = \'{"numbers": "x"}\'',
-        "update understudy.snapshots set state = '3'",
-        "update understudy.snapshots set state_version = 9",
-        "update understudy.snapshots set seq = 1000",
+        'update rolebook.snapshots set state = \'{"numbers": "x"}\'',
+        "update rolebook.snapshots set state = '3'",
+        "update rolebook.snapshots set state_version = 9",
+        "update rolebook.snapshots set seq = 1000",
     ],
 )
 async def test_a_bad_snapshot_costs_only_time(
@@ -88,22 +88,22 @@ async def test_a_bad_snapshot_costs_only_time(
 ) -> None:
     """A snapshot that does not fit is passed over: the state is what the journal says."""
     kind = diary(snapshot_every=3)
-    async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
+    async with rb.open_runtime(rb.App("app", actors=[kind]), database=database_url) as runtime:
         for number in range(5):
             await runtime.ask("diary", "a", Note(number))
     await looking.do(spoil)
-    async with us.open_runtime(us.App("app", actors=[kind]), database=database_url) as runtime:
+    async with rb.open_runtime(rb.App("app", actors=[kind]), database=database_url) as runtime:
         assert (await runtime.read(kind, "a")).numbers == [0, 1, 2, 3, 4]
         assert await runtime.ask("diary", "a", Note(5)) == 6
 
 
 async def test_actors_leave_memory_by_number(database_url: str) -> None:
     """No more actors stay in memory than the settings say, and one that left comes back as it was."""
-    settings = us.Settings(residents=5, mailbox_capacity=20)
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
+    settings = rb.Settings(residents=5, mailbox_capacity=20)
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
         for _ in range(2):
-            await runtime.send(*(us.Tell(Account, f"k{n}", Deposit(1)) for n in range(100)))
+            await runtime.send(*(rb.Tell(Account, f"k{n}", Deposit(1)) for n in range(100)))
             await runtime.wait_idle()
         assert await runtime.ask(Account, "k0", Deposit(1)) == 3
         parts = runtime._now.parts  # pyright: ignore[reportPrivateUsage]
@@ -116,20 +116,20 @@ async def test_actors_leave_memory_by_number(database_url: str) -> None:
 
 async def test_a_hole_in_the_journal_parks_one_actor(database_url: str, looking: Looking) -> None:
     """An actor whose journal lacks an event is parked with a reason that names it; nothing of it is lost."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
-    await looking.do("alter table understudy.events disable trigger append_only")
-    await looking.do("delete from understudy.events where seq = 4")
-    await looking.do("alter table understudy.events enable trigger append_only")
-    async with us.open_runtime(app, database=database_url) as runtime:
+    await looking.do("alter table rolebook.events disable trigger append_only")
+    await looking.do("delete from rolebook.events where seq = 4")
+    await looking.do("alter table rolebook.events enable trigger append_only")
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.tell(Account, "a", Deposit(1))
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
-        with pytest.raises(us.UnderstudyError, match=r"account/a is parked.* no event 4"):
+        with pytest.raises(rb.RolebookError, match=r"account/a is parked.* no event 4"):
             await runtime.ask(Account, "a", Deposit(1))
-        with pytest.raises(us.UnderstudyError, match="no event 4"):
+        with pytest.raises(rb.RolebookError, match="no event 4"):
             await runtime.read(Account, "a")
-        await looking.until("select count(*) = 1 from understudy.events where key = 'b'")
+        await looking.until("select count(*) = 1 from rolebook.events where key = 'b'")
         assert await looking.mailbox("account") == 1
         assert await runtime.dead_letters() == []
 
@@ -138,13 +138,13 @@ async def test_a_last_event_that_is_missing_is_not_noticed_as_a_hole(
     database_url: str, looking: Looking
 ) -> None:
     """The journal's newest event is the newest there is: what was cut off at the end cannot be known."""
-    app = us.App("bank", actors=[Account])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
-    await looking.do("alter table understudy.events disable trigger append_only")
-    await looking.do("delete from understudy.events where seq = 10")
-    await looking.do("alter table understudy.events enable trigger append_only")
-    async with us.open_runtime(app, database=database_url) as runtime:
+    await looking.do("alter table rolebook.events disable trigger append_only")
+    await looking.do("delete from rolebook.events where seq = 10")
+    await looking.do("alter table rolebook.events enable trigger append_only")
+    async with rb.open_runtime(app, database=database_url) as runtime:
         assert await runtime.ask(Account, "a", Deposit(1)) == 10
 
 
@@ -160,23 +160,23 @@ async def test_an_event_that_cannot_be_replayed_parks_one_actor(
     database_url: str, looking: Looking, name: str, payload: str, said: str
 ) -> None:
     """An event that does not decode, is unknown, or has no applier, parks its actor and names itself."""
-    app = us.App("bank", actors=[Account, diary()])
-    async with us.open_runtime(app, database=database_url) as runtime:
+    app = rb.App("bank", actors=[Account, diary()])
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
     await looking.do(
-        "insert into understudy.events (actor, key, seq, type, version, payload)"
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
         " values ('account', 'a', 11, %s, 1, %s::json)",
         name,
         payload,
     )
-    async with us.open_runtime(app, database=database_url) as runtime:
-        with pytest.raises(us.UnderstudyError, match="account/a is parked") as caught:
+    async with rb.open_runtime(app, database=database_url) as runtime:
+        with pytest.raises(rb.RolebookError, match="account/a is parked") as caught:
             await runtime.ask(Account, "a", Deposit(1))
         assert said in str(caught.value)
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
         assert await runtime.ask("diary", "a", Note(7)) == 1
         if name != "diary.noted":  # that one can be read, and is not an account's
-            with pytest.raises(us.UnderstudyError, match="event 11 of account/a"):
+            with pytest.raises(rb.RolebookError, match="event 11 of account/a"):
                 [each async for each in runtime.events(Account, "a")]
 
 
@@ -184,19 +184,19 @@ async def test_an_ask_from_elsewhere_to_a_parked_actor_is_answered(
     database_url: str, looking: Looking
 ) -> None:
     """Who asks a parked actor of another process is told so, as in one process."""
-    app = us.App("bank", actors=[Account])
+    app = rb.App("bank", actors=[Account])
     await _break_an_actor(app, database_url, looking)
-    async with us.open_runtime(app, database=database_url):
+    async with rb.open_runtime(app, database=database_url):
         await looking.owned()
-        async with us.open_runtime(app, database=database_url) as other:
-            with pytest.raises(us.UnderstudyError, match="parked"):
+        async with rb.open_runtime(app, database=database_url) as other:
+            with pytest.raises(rb.RolebookError, match="parked"):
                 await other.ask(Account, "a", Deposit(1))
 
 
-async def _break_an_actor(app: us.App, url: str, looking: Looking) -> None:
-    async with us.open_runtime(app, database=url) as runtime:
+async def _break_an_actor(app: rb.App, url: str, looking: Looking) -> None:
+    async with rb.open_runtime(app, database=url) as runtime:
         await runtime.ask(Account, "a", Deposit(1))
     await looking.do(
-        "insert into understudy.events (actor, key, seq, type, version, payload)"
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
         " values ('account', 'a', 3, 'account.deposited', 1, '{\"amount\": 1}')"
     )

@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 import trio
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime._listener import Listener
+from rolebook.runtime._signals import FetcherSignal, Look
+from rolebook.runtime.postgres import connect_session
+from rolebook.runtime.postgres._listening import PostgresEar
 from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
-from understudy.runtime._listener import Listener
-from understudy.runtime._signals import FetcherSignal, Look
-from understudy.runtime.postgres import connect_session
-from understudy.runtime.postgres._listening import PostgresEar
 
 LONG = 3600.0
 
 
-async def go_deaf(url: str, settings: us.Settings) -> bool:
+async def go_deaf(url: str, settings: rb.Settings) -> bool:
     """Let the wire of the listening session go dark; say whether the runtime has noticed. Then heal it."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
     async with (
         open_proxy(url) as proxy,
-        us.open_runtime(app, database=url, direct_url=proxy.url, settings=settings) as runtime,
+        rb.open_runtime(app, database=url, direct_url=proxy.url, settings=settings) as runtime,
     ):
         await eventually(lambda: runtime.listening == "listening")
         proxy.freeze()
@@ -41,30 +41,30 @@ async def go_deaf(url: str, settings: us.Settings) -> bool:
 
 async def test_a_deaf_listener_is_noticed(database_url: str) -> None:
     """A link that swallows everything and reports nothing is noticed by the health check, and replaced."""
-    backoff = us.Backoff(first=0.01, cap=0.05)
-    chosen = us.Settings(health_interval=0.3, health_deadline=0.3, backoff=backoff)
+    backoff = rb.Backoff(first=0.01, cap=0.05)
+    chosen = rb.Settings(health_interval=0.3, health_deadline=0.3, backoff=backoff)
     assert await go_deaf(database_url, chosen)
 
 
 async def test_a_deaf_listener_is_noticed_control(database_url: str) -> None:
     """Without the health check nobody notices: silence is what a healthy listener hears, too."""
-    assert not await go_deaf(database_url, us.Settings(health_interval=LONG))
+    assert not await go_deaf(database_url, rb.Settings(health_interval=LONG))
 
 
 async def test_a_new_listener_looks_at_everything(database_url: str, looking: Looking) -> None:
     """What was sent while nobody listened is found as soon as somebody does, without a poll."""
-    app = us.App("app", actors=[Account])
-    settings = us.Settings(poll_interval=25, backoff=us.Backoff(first=0.01, cap=0.05))
-    async with us.open_runtime(app, database=database_url, settings=settings):
+    app = rb.App("app", actors=[Account])
+    settings = rb.Settings(poll_interval=25, backoff=rb.Backoff(first=0.01, cap=0.05))
+    async with rb.open_runtime(app, database=database_url, settings=settings):
         await looking.owned()
         for amount in range(1, 4):
             await looking.terminate("listener")
             await looking.do(
-                "select understudy.tell('account', 'a', 'account.deposit',"
+                "select rolebook.tell('account', 'a', 'account.deposit',"
                 " json_build_object('amount', %s::int))",
                 amount,
             )
-            await looking.until("select count(*) = %s from understudy.events", amount)
+            await looking.until("select count(*) = %s from rolebook.events", amount)
 
 
 class Hindered:
@@ -89,9 +89,9 @@ async def test_without_notifications_it_says_once_that_it_polls(
     """A server that does not let us listen does not end the session: the state says so, and the log, once."""
     store: Any = Hindered(database_url)
     to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
-    settings = us.Settings(health_interval=0.05, poll_interval=0.02)
+    settings = rb.Settings(health_interval=0.05, poll_interval=0.02)
     listener = Listener(store, settings, "test", to_fetcher, lambda: None, lambda: None, lambda _: None)
-    with caplog.at_level(logging.INFO, "understudy.listener"):
+    with caplog.at_level(logging.INFO, "rolebook.listener"):
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)
             assert listener.state == "polling"

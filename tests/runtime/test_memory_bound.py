@@ -8,29 +8,29 @@ import tracemalloc
 import trio
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore
 from tests.waiting import eventually
-from understudy.runtime import MemoryStore
 
 KEYS = 100_000
 RESIDENTS = 1_000
 BATCH = 2_000
 
 
-@us.command("visitor.greet")
+@rb.command("visitor.greet")
 @frozen
-class Greet(us.Command[None]):
+class Greet(rb.Command[None]):
     name: str
 
 
-@us.actor("visitor")
+@rb.actor("visitor")
 @define
 class Visitor:
     """Has a state, and no events: so that the store's own memory does not grow."""
 
     text: str = "x" * 20
 
-    @us.decide
+    @rb.decide
     def greet(self, command: Greet) -> None:
         return None
 
@@ -40,13 +40,13 @@ async def test_a_hundred_thousand_actors_in_the_memory_of_a_thousand() -> None:
 
     Memory is traced for the last fifth only, because tracing is slow: a leak of 20 bytes a key would show.
     """
-    settings = us.Settings(residents=RESIDENTS, mailbox_capacity=BATCH)
-    app = us.App("app", actors=[Visitor])
+    settings = rb.Settings(residents=RESIDENTS, mailbox_capacity=BATCH)
+    app = rb.App("app", actors=[Visitor])
     most, early, late = 0, 0, 0
-    async with us.open_runtime(app, database=MemoryStore(), settings=settings) as runtime:
+    async with rb.open_runtime(app, database=MemoryStore(), settings=settings) as runtime:
         for start in range(0, KEYS, BATCH):
             keys = (f"visitor-{number}" for number in range(start, start + BATCH))
-            await runtime.send(*(us.Tell(Visitor, key, Greet(key)) for key in keys))
+            await runtime.send(*(rb.Tell(Visitor, key, Greet(key)) for key in keys))
             with trio.fail_after(30):
                 while await runtime.depths() != {"visitor": 0}:
                     await runtime.wait_idle()
@@ -74,9 +74,9 @@ def _traced() -> int:
 
 async def test_a_needed_actor_stays() -> None:
     """The least recently used leave first: one that is asked all the time is never loaded again."""
-    settings = us.Settings(residents=10)
-    app = us.App("app", actors=[Visitor])
-    async with us.open_runtime(app, database="memory:", settings=settings) as runtime:
+    settings = rb.Settings(residents=10)
+    app = rb.App("app", actors=[Visitor])
+    async with rb.open_runtime(app, database="memory:", settings=settings) as runtime:
         for number in range(100):
             await runtime.ask(Visitor, "often", Greet("again"))
             await runtime.ask(Visitor, f"once-{number}", Greet("first"))

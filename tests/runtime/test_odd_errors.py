@@ -4,11 +4,11 @@ import pytest
 import trio
 from attrs import frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import AskFailed, Settings
+from rolebook.runtime._store import Store
 from tests.runtime.apps import QUICK, Account, Note
 from tests.waiting import eventually
-from understudy.runtime import AskFailed, Settings
-from understudy.runtime._store import Store
 
 SETTINGS = Settings(poll_interval=0.05)
 
@@ -20,31 +20,31 @@ class Unprintable(Exception):
         raise KeyError("reason")
 
 
-@us.command("odd.fail")
+@rb.command("odd.fail")
 @frozen
-class Fail(us.Command[int]):
+class Fail(rb.Command[int]):
     refuse: bool = False
 
 
-@us.actor("odd", retry=QUICK)
+@rb.actor("odd", retry=QUICK)
 @frozen
 class Odd:
-    @us.decide
+    @rb.decide
     def fail(self, command: Fail) -> int:
         if command.refuse:
-            raise us.Rejected(ValueError("not today"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # users do this
+            raise rb.Rejected(ValueError("not today"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # users do this
         raise Unprintable
 
 
-APP = us.App("here", actors=[Odd])
-ELSEWHERE = us.App("there", actors=[Account], messages=[Fail])
+APP = rb.App("here", actors=[Odd])
+ELSEWHERE = rb.App("there", actors=[Account], messages=[Fail])
 
 
 async def test_an_error_that_cannot_be_printed_is_contained(store: Store) -> None:
     """Its message is tried again and becomes a dead letter, as any; an asker in another process is told."""
     async with (
-        us.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
-        us.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
+        rb.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
+        rb.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
     ):
         with trio.fail_after(60):
             await runtime.tell(Odd, "a", Fail())
@@ -62,13 +62,13 @@ async def test_an_error_that_cannot_be_printed_is_contained(store: Store) -> Non
 
 async def test_a_handlers_error_that_cannot_be_printed_is_contained(store: Store) -> None:
     """A queue's handler may raise it too."""
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", retry=QUICK)
     async def mail(_: Note) -> None:
         raise Unprintable
 
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         with trio.fail_after(60):
             await runtime.enqueue("mail", Note(1))
 
@@ -81,11 +81,11 @@ async def test_a_handlers_error_that_cannot_be_printed_is_contained(store: Store
 async def test_an_error_as_the_reason_of_a_refusal_is_its_text(store: Store) -> None:
     """`Rejected(error)` refuses with the error's text, also where the refusal is stored."""
     async with (
-        us.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
-        us.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
+        rb.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
+        rb.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
     ):
         with trio.fail_after(60):
             for asker, key in ((runtime, None), (other, None), (runtime, "one"), (other, "one")):
-                with pytest.raises(us.Rejected) as caught:
+                with pytest.raises(rb.Rejected) as caught:
                     await asker.ask("odd", "a", Fail(refuse=True), idempotency_key=key)
                 assert caught.value.reason == "not today"

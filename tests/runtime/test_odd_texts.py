@@ -4,57 +4,57 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Settings
+from rolebook.runtime._store import Store
 from tests.runtime.apps import QUICK, Account
 from tests.waiting import eventually
-from understudy.runtime import Settings
-from understudy.runtime._store import Store
 
 SETTINGS = Settings(poll_interval=0.05)
 
 TEXTS = ["\0", "a\0b", "", "null", '{"a": "\\u0000"}', "\\", '"', "'", "{,}", "\r\n\t", "\u2028\ufeff", "🎭é"]
 
 
-@us.event("page.written")
+@rb.event("page.written")
 @frozen
 class Written:
     text: str
 
 
-@us.command("page.write")
+@rb.command("page.write")
 @frozen
-class Write(us.Command[list[str]]):
+class Write(rb.Command[list[str]]):
     text: str
     to: str | None = None
 
 
-@us.actor("page", retry=QUICK, snapshot_every=1)
+@rb.actor("page", retry=QUICK, snapshot_every=1)
 @define
 class Page:
     lines: list[str] = field(factory=list[str])
 
-    @us.decide
-    def write(self, command: Write, turn: us.DecideTurn) -> us.Effects[list[str]]:
+    @rb.decide
+    def write(self, command: Write, turn: rb.DecideTurn) -> rb.Effects[list[str]]:
         yield Written(command.text + turn.headers.get("more", ""))
         if command.to is not None:
-            yield us.Tell(Page, command.to, Write(command.text), delay=0.001, headers={"more": command.text})
+            yield rb.Tell(Page, command.to, Write(command.text), delay=0.001, headers={"more": command.text})
         return list(self.lines)
 
-    @us.apply
+    @rb.apply
     def written(self, event: Written) -> None:
         self.lines.append(event.text)
 
 
-APP = us.App("here", actors=[Page])
-ELSEWHERE = us.App("there", actors=[Account], messages=[Write])
+APP = rb.App("here", actors=[Page])
+ELSEWHERE = rb.App("there", actors=[Account], messages=[Write])
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 async def test_a_text_comes_through_as_it_was(store: Store, text: str) -> None:
     """In events, snapshots, replies, first outcomes, headers, and messages for later."""
     async with (
-        us.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
-        us.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
+        rb.open_runtime(APP, database=store, settings=SETTINGS, process="here") as runtime,
+        rb.open_runtime(ELSEWHERE, database=store, settings=SETTINGS, process="there") as other,
     ):
         with trio.fail_after(60):
             assert [text] == await runtime.ask(Page, "a", Write(text, to="b"))

@@ -9,25 +9,25 @@ import trio
 from attrs import Factory, define, frozen
 from trio.testing import MockClock
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore, Parked, Runtime
+from rolebook.runtime._actor_handler import ActorUnavailable
+from rolebook.runtime._store import Store
 from tests.runtime.apps import QUICK, Account, Broken, Deposit
 from tests.waiting import eventually
-from understudy.runtime import MemoryStore, Parked, Runtime
-from understudy.runtime._actor_handler import ActorUnavailable
-from understudy.runtime._store import Store
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, take_interval=0.05, pool_size=2)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, take_interval=0.05, pool_size=2)
 
 
-@us.event("log.added")
+@rb.event("log.added")
 @frozen
 class Added:
     number: int
 
 
-@us.command("log.add")
+@rb.command("log.add")
 @frozen
-class Add(us.Command[int]):
+class Add(rb.Command[int]):
     number: int
 
 
@@ -39,30 +39,30 @@ class World:
         self.bad_events: set[int] = set()
         self.mailed: list[int] = []
 
-    def app(self) -> us.App:
+    def app(self) -> rb.App:
         world = self
 
-        @us.actor("log", on_failure="park", retry=QUICK)
+        @rb.actor("log", on_failure="park", retry=QUICK)
         @define
         class Log:
             numbers: list[int] = Factory(list[int])
 
-            @us.decide
-            def add(self, command: Add) -> us.Effects[int]:
+            @rb.decide
+            def add(self, command: Add) -> rb.Effects[int]:
                 if command.number in world.bad_turns:
                     raise Broken(f"turn {command.number}")
                 yield Added(command.number)
                 if command.number == 99:
-                    yield us.Stop()
+                    yield rb.Stop()
                 return len(self.numbers)
 
-            @us.apply
+            @rb.apply
             def added(self, event: Added) -> None:
                 if event.number in world.bad_events:
                     raise Broken(f"event {event.number}")
                 self.numbers.append(event.number)
 
-        app = us.App("app", actors=[Log])
+        app = rb.App("app", actors=[Log])
 
         @app.handler("mail", on_failure="park", retry=QUICK)
         async def mail(command: Add) -> None:
@@ -81,15 +81,15 @@ def world() -> World:
 @pytest.fixture
 async def runtime(store: Store, world: World) -> AsyncGenerator[Runtime]:
     """A runtime that owns the actors."""
-    async with us.open_runtime(world.app(), database=store, settings=SETTINGS, process="here") as runtime:
+    async with rb.open_runtime(world.app(), database=store, settings=SETTINGS, process="here") as runtime:
         yield runtime
 
 
 @pytest.fixture
 async def other(store: Store, runtime: Runtime) -> AsyncGenerator[Runtime]:
     """Another process, without them."""
-    app = us.App("other", actors=[Account])
-    async with us.open_runtime(app, database=store, settings=SETTINGS, process="there") as other:
+    app = rb.App("other", actors=[Account])
+    async with rb.open_runtime(app, database=store, settings=SETTINGS, process="there") as other:
         yield other
 
 
@@ -163,14 +163,14 @@ async def test_a_parked_actor_stays_parked_in_another_life(store: Store, world: 
     """What is parked is stored with its message: the next process finds it so, and can resume it."""
     world.bad_turns = {1}
     for life in range(2):
-        async with us.open_runtime(world.app(), database=store, settings=SETTINGS) as runtime:
+        async with rb.open_runtime(world.app(), database=store, settings=SETTINGS) as runtime:
             if not life:
                 await runtime.tell("log", "a", Add(1))
                 await runtime.tell("log", "a", Add(2))
             (row,) = await parked(runtime)
             assert row.reason.startswith("Broken: turn 1")
     world.bad_turns.clear()
-    async with us.open_runtime(world.app(), database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(world.app(), database=store, settings=SETTINGS) as runtime:
         await runtime.resume("log", "a")
         await journal(runtime, "a", 1, 2)
 
@@ -212,10 +212,10 @@ async def test_a_queue_parks_its_keys_too(runtime: Runtime, other: Runtime, worl
 async def test_a_lost_notification_delays_it_only(world: World, autojump_clock: MockClock) -> None:
     """With every notification lost a parked key goes on within `poll_interval` of being resumed."""
     store = MemoryStore(partitions=4)
-    settings = us.Settings(poll_interval=5.0)
+    settings = rb.Settings(poll_interval=5.0)
     async with (
-        us.open_runtime(world.app(), database=store, settings=settings) as runtime,
-        us.open_runtime(us.App("other", actors=[Account]), database=store, settings=settings) as other,
+        rb.open_runtime(world.app(), database=store, settings=settings) as runtime,
+        rb.open_runtime(rb.App("other", actors=[Account]), database=store, settings=settings) as other,
     ):
         await runtime.ask("log", "b", Add(99))
         world.bad_turns, world.bad_events = {1}, {99}
@@ -236,8 +236,8 @@ async def test_a_lost_notification_delays_it_only(world: World, autojump_clock: 
 
 async def test_deposits_are_not_touched(store: Store) -> None:
     """Resuming what is not parked does nothing."""
-    app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    app = rb.App("app", actors=[Account])
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask(Account, "a", Deposit(1)) == 1
         assert await runtime.resume(Account, "a") == 0
         assert await runtime.ask(Account, "a", Deposit(1)) == 2

@@ -4,7 +4,7 @@ import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.runtime._partition import partition_of, partition_of_key
+from rolebook.runtime._partition import partition_of, partition_of_key
 
 KEYS = ["", "a", "alice", "N10156", "ключ", "鍵", "🔑", "a b", "x" * 1000, "'\"\\", "\t\n", "\u0301e"]
 
@@ -12,11 +12,11 @@ KEYS = ["", "a", "alice", "N10156", "ключ", "鍵", "🔑", "a b", "x" * 1000
 def test_python_and_sql_agree(migrated_url: str) -> None:
     """For any text PostgreSQL can hold, both sides compute the same partition."""
     with psycopg.connect(migrated_url) as connection:
-        partitions = connection.execute("select partitions from understudy.meta").fetchone()
+        partitions = connection.execute("select partitions from rolebook.meta").fetchone()
         assert partitions is not None
         keys = KEYS + [f"key-{number}" for number in range(200)]
         answer = connection.execute(
-            "select key, understudy.partition_of(key) from unnest(%s::text[]) as k (key)", (keys,)
+            "select key, rolebook.partition_of(key) from unnest(%s::text[]) as k (key)", (keys,)
         )
         for key, partition in answer.fetchall():
             assert partition_of_key(key, partitions[0]) == partition
@@ -40,6 +40,6 @@ def test_keys_spread(migrated_url: str) -> None:
     assert len({partition_of_key(f"key-{number}", 32) for number in range(1000)}) == 32
     with psycopg.connect(migrated_url) as connection:
         answer = connection.execute(
-            "select count(distinct understudy.partition_of(null)) from generate_series(1, 200)"
+            "select count(distinct rolebook.partition_of(null)) from generate_series(1, 200)"
         )
         assert answer.fetchone() == (4,)

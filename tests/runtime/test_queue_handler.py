@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 import trio
 
-import understudy as us
+import rolebook as rb
 from tests.runtime.apps import QUICK, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
 
-ONCE = us.Retry(attempts=1)
+ONCE = rb.Retry(attempts=1)
 
 
 async def test_messages_are_handled_concurrently_up_to_the_bound(database_url: str) -> None:
     """As many messages are in work at once as `concurrency` says, and no more."""
     running = most = 0
     full = trio.Event()
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", concurrency=3)
     async def mail(command: Note) -> None:
@@ -29,8 +29,8 @@ async def test_messages_are_handled_concurrently_up_to_the_bound(database_url: s
         await trio.lowlevel.checkpoint()
         running -= 1
 
-    async with us.open_runtime(app, database=database_url) as runtime:
-        await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(50)))
+    async with rb.open_runtime(app, database=database_url) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(number)) for number in range(50)))
         await runtime.wait_idle()
     assert most == 3
 
@@ -39,18 +39,18 @@ async def test_messages_of_one_key_are_handled_in_order(database_url: str) -> No
     """Messages of one key are handled one at a time, in order, while those of others go on."""
     seen: dict[str, list[int]] = {}
     busy: set[str] = set()
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", concurrency=8)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         assert turn.key not in busy
         busy.add(turn.key)
         await trio.lowlevel.checkpoint()
         seen.setdefault(turn.key, []).append(command.number)
         busy.discard(turn.key)
 
-    async with us.open_runtime(app, database=database_url) as runtime:
-        await runtime.send(*(us.Enqueue("mail", Note(n), key=f"k{n % 5}") for n in range(100)))
+    async with rb.open_runtime(app, database=database_url) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(n), key=f"k{n % 5}") for n in range(100)))
         await runtime.wait_idle()
         assert await runtime.dead_letters() == []
     assert seen == {f"k{key}": list(range(key, 100, 5)) for key in range(5)}
@@ -60,7 +60,7 @@ async def test_a_slow_message_holds_up_its_key_only(database_url: str) -> None:
     """While one message of a key is in work, messages of other keys and without a key are handled."""
     release = trio.Event()
     done: list[int] = []
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", concurrency=2)
     async def mail(command: Note) -> None:
@@ -70,11 +70,11 @@ async def test_a_slow_message_holds_up_its_key_only(database_url: str) -> None:
         if len(done) == 20:
             release.set()
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.send(
-            us.Enqueue("mail", Note(0), key="slow"),
-            us.Enqueue("mail", Note(1), key="slow"),
-            *(us.Enqueue("mail", Note(n), key=None if n % 2 else "k") for n in range(2, 22)),
+            rb.Enqueue("mail", Note(0), key="slow"),
+            rb.Enqueue("mail", Note(1), key="slow"),
+            *(rb.Enqueue("mail", Note(n), key=None if n % 2 else "k") for n in range(2, 22)),
         )
         await runtime.wait_idle()
     assert done[20:] == [0, 1]
@@ -82,19 +82,19 @@ async def test_a_slow_message_holds_up_its_key_only(database_url: str) -> None:
 
 async def test_what_a_turn_sends_goes_with_its_commit(database_url: str, looking: Looking) -> None:
     """`turn.send` sends when the handler succeeded, and nothing when it raised."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
-    @app.handler("mail", retry=us.Retry(attempts=3, backoff=us.Backoff(first=0.001)))
-    async def mail(command: Note, turn: us.Turn) -> None:
-        turn.send(us.Tell(Account, "a", Deposit(command.number)))
+    @app.handler("mail", retry=rb.Retry(attempts=3, backoff=rb.Backoff(first=0.001)))
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        turn.send(rb.Tell(Account, "a", Deposit(command.number)))
         if turn.attempt <= command.failures:
             raise Broken("again")
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(5, failures=2))
         await runtime.enqueue("mail", Note(100, failures=9))
-        await looking.until("select count(*) = 1 from understudy.dead_letters")
-        await looking.until("select count(*) = 1 from understudy.events")
+        await looking.until("select count(*) = 1 from rolebook.dead_letters")
+        await looking.until("select count(*) = 1 from rolebook.events")
         await runtime.wait_idle()
         assert (await runtime.read(Account, "a")).balance == 5
 
@@ -102,18 +102,18 @@ async def test_what_a_turn_sends_goes_with_its_commit(database_url: str, looking
 async def test_sql_of_a_turn_commits_with_it(database_url: str, looking: Looking) -> None:
     """With `turn.connection()` the handler's SQL, its sends and the acknowledgement commit together."""
     await looking.do("create table done (number int)")
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail", retry=QUICK)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute("insert into public.done values (%s)", (command.number,))
-            turn.send(us.Tell(Account, "a", Deposit(1)))
+            turn.send(rb.Tell(Account, "a", Deposit(1)))
         async with turn.connection() as again:
             assert again is connection
 
-    async with us.open_runtime(app, database=database_url) as runtime:
-        await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(20)))
+    async with rb.open_runtime(app, database=database_url) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(number)) for number in range(20)))
         await runtime.wait_idle()
         assert (await runtime.read(Account, "a")).balance == 20
     assert await looking.rows("select number from done order by 1") == [(n,) for n in range(20)]
@@ -122,22 +122,22 @@ async def test_sql_of_a_turn_commits_with_it(database_url: str, looking: Looking
 async def test_sql_of_a_failing_turn_is_rolled_back(database_url: str, looking: Looking) -> None:
     """If the handler raises, its SQL and its sends have not happened, and the message is tried again."""
     await looking.do("create table done (number int, attempt int)")
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail", retry=QUICK)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(
                 "insert into public.done values (%s, %s)", (command.number, turn.attempt)
             )
-        turn.send(us.Tell(Account, "a", Deposit(1)))
+        turn.send(rb.Tell(Account, "a", Deposit(1)))
         if turn.attempt <= command.failures:
             raise Broken("again")
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1, failures=2))
         await runtime.enqueue("mail", Note(2, failures=9))
-        await looking.until("select count(*) = 1 from understudy.dead_letters")
+        await looking.until("select count(*) = 1 from rolebook.dead_letters")
         await looking.until("select count(*) = 1 from done")
         await runtime.wait_idle()
         assert (await runtime.read(Account, "a")).balance == 1
@@ -150,17 +150,17 @@ async def test_broken_sql_of_a_turn_is_an_error_of_the_turn(
 ) -> None:
     """A handler that breaks its transaction fails, is a dead letter, and takes nobody with it."""
     await looking.do("create table done (number int)")
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail", retry=ONCE)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute("insert into public.done values (1)")
             if command.number:
                 await connection.execute(mistake)
 
-    settings = us.Settings(backoff=us.Backoff(first=0.01, cap=0.02))
-    async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
+    settings = rb.Settings(backoff=rb.Backoff(first=0.01, cap=0.02))
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.enqueue("mail", Note(0))
         await runtime.wait_idle()
@@ -173,16 +173,16 @@ async def test_broken_sql_of_a_turn_is_an_error_of_the_turn(
 
 async def test_a_handler_that_swallows_an_sql_error_fails(database_url: str, looking: Looking) -> None:
     """A transaction in error cannot commit: the turn fails although the handler returned."""
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", retry=ONCE)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             with pytest.raises(Exception, match="division"):
                 await connection.execute("select 1 / 0")
 
-    settings = us.Settings(backoff=us.Backoff(first=0.01, cap=0.02))
-    async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
+    settings = rb.Settings(backoff=rb.Backoff(first=0.01, cap=0.02))
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
@@ -192,40 +192,40 @@ async def test_a_handler_that_swallows_an_sql_error_fails(database_url: str, loo
 async def test_more_handlers_than_connections_wait_their_turn(database_url: str, looking: Looking) -> None:
     """Handlers that want a transaction queue for the pool; actors still load, and nothing fails."""
     await looking.do("create table done (number int)")
-    settings = us.Settings(pool_size=2, acquire_timeout=5)
-    app = us.App("app", actors=[Account])
+    settings = rb.Settings(pool_size=2, acquire_timeout=5)
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail", concurrency=16, retry=ONCE)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute("insert into public.done values (%s)", (command.number,))
-            turn.send(us.Tell(Account, f"k{command.number}", Deposit(1)))
+            turn.send(rb.Tell(Account, f"k{command.number}", Deposit(1)))
 
-    async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
-        await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(100)))
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(number)) for number in range(100)))
         await runtime.wait_idle()
         assert await runtime.dead_letters() == []
     assert await looking.value("select count(*) from done") == 100
-    assert await looking.value("select count(*) from understudy.events") == 100
+    assert await looking.value("select count(*) from rolebook.events") == 100
 
 
 async def test_handlers_that_hog_the_pool_do_not_starve_actors(database_url: str, looking: Looking) -> None:
     """While every connection for handlers is in use, and stays so, actors are loaded and read."""
     release = trio.Event()
     inside = 0
-    settings = us.Settings(pool_size=2, acquire_timeout=0.2)
-    app = us.App("app", actors=[Account])
+    settings = rb.Settings(pool_size=2, acquire_timeout=0.2)
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail", concurrency=2, retry=ONCE)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         nonlocal inside
         async with turn.connection():
             inside += 1
             await release.wait()
 
     with trio.fail_after(20):
-        async with us.open_runtime(app, database=database_url, settings=settings) as runtime:
-            await runtime.send(*(us.Enqueue("mail", Note(number)) for number in range(2)))
+        async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
+            await runtime.send(*(rb.Enqueue("mail", Note(number)) for number in range(2)))
             while inside < 2:
                 await looking.value("select 1")
             assert await runtime.ask(Account, "a", Deposit(1)) == 1
@@ -235,13 +235,13 @@ async def test_handlers_that_hog_the_pool_do_not_starve_actors(database_url: str
 
 async def test_a_turn_that_takes_too_long_fails(database_url: str) -> None:
     """A handler over the app's limit is cancelled; the dead letter says how long it was given."""
-    app = us.App("app", limits=us.Limits(turn_seconds=0.05))
+    app = rb.App("app", limits=rb.Limits(turn_seconds=0.05))
 
     @app.handler("mail", retry=ONCE)
     async def mail(command: Note) -> None:
         await trio.sleep_forever()
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
@@ -250,32 +250,32 @@ async def test_a_turn_that_takes_too_long_fails(database_url: str) -> None:
 
 async def test_a_turn_is_over_when_the_handler_returns(database_url: str) -> None:
     """A turn that was kept beyond its handler gives no connection, and sends nothing, with an error."""
-    turns: list[us.Turn] = []
-    app = us.App("app")
+    turns: list[rb.Turn] = []
+    app = rb.App("app")
 
     @app.handler("mail")
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         turns.append(turn)
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()
-        with pytest.raises(us.UnderstudyError, match=r"this turn is over: turn\.send\(\)"):
-            turns[0].send(us.Enqueue("mail", Note(2)))
-        with pytest.raises(us.UnderstudyError, match="this turn is over"):
+        with pytest.raises(rb.RolebookError, match=r"this turn is over: turn\.send\(\)"):
+            turns[0].send(rb.Enqueue("mail", Note(2)))
+        with pytest.raises(rb.RolebookError, match="this turn is over"):
             async with turns[0].connection():
                 pass
 
 
 async def test_a_command_that_a_handler_does_not_take_is_a_dead_letter(database_url: str) -> None:
     """A message of a class that the app knows and the handler does not take never gets to it."""
-    app = us.App("app", actors=[Account])
+    app = rb.App("app", actors=[Account])
 
     @app.handler("mail")
     async def mail(command: Note) -> None:
         raise AssertionError
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Deposit(1))
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
@@ -284,14 +284,14 @@ async def test_a_command_that_a_handler_does_not_take_is_a_dead_letter(database_
 
 async def test_a_refused_message_of_a_queue_is_acknowledged(database_url: str, looking: Looking) -> None:
     """A handler that raises Rejected is done with its message, and what it sent was not sent."""
-    app = us.App("app", actors=[diary()])
+    app = rb.App("app", actors=[diary()])
 
     @app.handler("mail")
-    async def mail(command: Note, turn: us.Turn) -> None:
-        turn.send(us.Tell("diary", "a", command))
-        raise us.Rejected("no")
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        turn.send(rb.Tell("diary", "a", command))
+        raise rb.Rejected("no")
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()
         assert await runtime.dead_letters() == []
@@ -301,19 +301,19 @@ async def test_a_refused_message_of_a_queue_is_acknowledged(database_url: str, l
 async def test_the_message_id_is_the_same_at_each_attempt(database_url: str, looking: Looking) -> None:
     """`turn.message_id` names the message for ever: the key for effects outside the database."""
     seen: list[tuple[str, int]] = []
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail", retry=QUICK)
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         seen.append((turn.message_id, turn.attempt))
         if turn.attempt <= command.failures:
             raise Broken("again")
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.enqueue("mail", Note(1, failures=2))
         await looking.until(
-            "select not exists (select from understudy.messages)"
-            " and not exists (select from understudy.scheduled)"
+            "select not exists (select from rolebook.messages)"
+            " and not exists (select from rolebook.scheduled)"
         )
     assert [attempt for _, attempt in seen] == [1, 2, 3]
     assert len({message_id for message_id, _ in seen}) == 1
@@ -321,16 +321,16 @@ async def test_the_message_id_is_the_same_at_each_attempt(database_url: str, loo
 
 async def test_what_is_no_message_is_a_dead_letter_at_once(database_url: str) -> None:
     """A command that a handler sends without saying whom, for one; a sender outside gets the error."""
-    app = us.App("app")
+    app = rb.App("app")
 
     @app.handler("mail")
-    async def mail(command: Note, turn: us.Turn) -> None:
+    async def mail(command: Note, turn: rb.Turn) -> None:
         wrong: Any = command
         turn.send(wrong)
 
-    async with us.open_runtime(app, database=database_url) as runtime:
+    async with rb.open_runtime(app, database=database_url) as runtime:
         wrong: Any = Note(2)
-        with pytest.raises(us.EffectError, match=r"Note\(number=2.*\) is no message; send Tell"):
+        with pytest.raises(rb.EffectError, match=r"Note\(number=2.*\) is no message; send Tell"):
             await runtime.send(wrong)
         await runtime.enqueue("mail", Note(1))
         await runtime.wait_idle()

@@ -10,11 +10,11 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore, _recovering
+from rolebook.runtime._rows import Stream
+from rolebook.runtime._store import Store
 from tests.runtime.apps import Account, Deposit
-from understudy.runtime import MemoryStore, _recovering
-from understudy.runtime._rows import Stream
-from understudy.runtime._store import Store
 
 
 @define(eq=False)
@@ -42,9 +42,9 @@ async def test_one_load_is_bounded_whatever_is_cold() -> None:
     """A hundred long journals are read in pages that together have a bound, and every state is right."""
     store: Any = Watched(MemoryStore())
     keys = [f"k{number}" for number in range(100)]
-    app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=store) as runtime:
-        sends: Sequence[us.Tell] = [us.Tell(Account, key, Deposit(1)) for key in keys for _ in range(250)]
+    app = rb.App("app", actors=[Account])
+    async with rb.open_runtime(app, database=store) as runtime:
+        sends: Sequence[rb.Tell] = [rb.Tell(Account, key, Deposit(1)) for key in keys for _ in range(250)]
         await runtime.send(*sends)
         await runtime.wait_idle()
         store.loads.clear()
@@ -60,9 +60,9 @@ async def test_a_long_journal_keeps_no_other_actor_waiting(
     """It is read page by page; what comes for others meanwhile is handled between two pages."""
     monkeypatch.setattr(_recovering, "EVENTS", 10)
     real = MemoryStore()
-    app = us.App("app", actors=[Account])
-    async with us.open_runtime(app, database=real) as runtime:
-        await runtime.send(*[us.Tell(Account, "long", Deposit(1)) for _ in range(1000)])
+    app = rb.App("app", actors=[Account])
+    async with rb.open_runtime(app, database=real) as runtime:
+        await runtime.send(*[rb.Tell(Account, "long", Deposit(1)) for _ in range(1000)])
         await runtime.wait_idle()
 
     times: dict[str, float] = {}
@@ -72,7 +72,7 @@ async def test_a_long_journal_keeps_no_other_actor_waiting(
         times[key] = trio.current_time() - start
 
     store: Any = Watched(real, takes=1)
-    async with us.open_runtime(app, database=store) as runtime, trio.open_nursery() as nursery:
+    async with rb.open_runtime(app, database=store) as runtime, trio.open_nursery() as nursery:
         start = trio.current_time()
         for key in ("long", "short", "also short"):
             nursery.start_soon(ask, key)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 
-import understudy as us
+import rolebook as rb
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "runtime.md"
 
@@ -14,7 +14,7 @@ def test_every_setting_is_in_the_reference() -> None:
     text = PAGE.read_text(encoding="utf-8").split("## `Settings`")[1].split("### Drift")[0]
     rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
     found = {name.strip(" `"): default.strip(" `").replace('"', "'") for name, default in rows}
-    settings = us.Settings()
-    expected = {field.name: repr(getattr(settings, field.name)) for field in attrs.fields(us.Settings)}
+    settings = rb.Settings()
+    expected = {field.name: repr(getattr(settings, field.name)) for field in attrs.fields(rb.Settings)}
     expected["backoff"] = "Backoff()"
     assert expected == found

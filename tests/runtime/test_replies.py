@@ -5,51 +5,51 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime._replying import AskFailed
+from rolebook.runtime._store import Store
 from tests.runtime.apps import Account
-from understudy.runtime._replying import AskFailed
-from understudy.runtime._store import Store
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, pool_size=2)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)
 
 
-@us.event("till.opened")
+@rb.event("till.opened")
 @frozen
 class Opened:
     times: int
 
 
-@us.command("till.open")
+@rb.command("till.open")
 @frozen
-class Open(us.Command[int]):
+class Open(rb.Command[int]):
     answer: str | None = None
 
 
-@us.actor("till")
+@rb.actor("till")
 @define
 class Till:
     times: int = 0
 
-    @us.decide
-    def open(self, command: Open) -> us.Effects[Any]:
+    @rb.decide
+    def open(self, command: Open) -> rb.Effects[Any]:
         yield Opened(1)
         return self.times if command.answer is None else command.answer
 
-    @us.apply
+    @rb.apply
     def opened(self, event: Opened) -> None:
         self.times += event.times
 
 
 async def test_a_reply_of_the_wrong_type_fails_the_turn(store: Store) -> None:
     """The asker gets an error that names the actor, the command and the type; nothing is committed."""
-    app = us.App("app", actors=[Till])
-    elsewhere = us.App("elsewhere", actors=[Account], messages=[Open])
+    app = rb.App("app", actors=[Till])
+    elsewhere = rb.App("elsewhere", actors=[Account], messages=[Open])
     async with (
-        us.open_runtime(app, database=store, settings=SETTINGS, process="here") as runtime,
-        us.open_runtime(elsewhere, database=store, settings=SETTINGS, process="there") as other,
+        rb.open_runtime(app, database=store, settings=SETTINGS, process="here") as runtime,
+        rb.open_runtime(elsewhere, database=store, settings=SETTINGS, process="there") as other,
     ):
         assert await runtime.ask(Till, "a", Open()) == 1
-        with pytest.raises(us.Unencodable, match=r"till\.open.*by actor 'till' Open is answered with int"):
+        with pytest.raises(rb.Unencodable, match=r"till\.open.*by actor 'till' Open is answered with int"):
             await runtime.ask(Till, "a", Open("five"))
         with pytest.raises(AskFailed, match=r"till\.open.*by actor 'till' Open is answered with int"):
             await other.ask("till", "a", Open("five"))

@@ -4,26 +4,26 @@ import pytest
 import trio
 from attrs import Factory, define, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import MemoryStore
 from tests.runtime.apps import QUICK, Account, Broken, Deposit, Deposited, Transfer, Withdrawn
-from understudy.runtime import MemoryStore
 
 
-@us.event("auditor.noted")
+@rb.event("auditor.noted")
 @frozen
 class Noted:
     account: str
     amount: int
 
 
-@us.command("auditor.note")
+@rb.command("auditor.note")
 @frozen
-class Note(us.Command[None]):
+class Note(rb.Command[None]):
     account: str
     amount: int
 
 
-@us.actor("auditor")
+@rb.actor("auditor")
 @define
 class Auditor:
     """Notes what happens to accounts, and sends everything above a limit on to the mail."""
@@ -31,23 +31,23 @@ class Auditor:
     totals: dict[str, int] = Factory(dict[str, int])
     notes: int = 0
 
-    @us.decide
-    def note(self, command: Note) -> us.Effects[None]:
+    @rb.decide
+    def note(self, command: Note) -> rb.Effects[None]:
         yield Noted(command.account, command.amount)
 
-    @us.apply
+    @rb.apply
     def noted(self, event: Noted) -> None:
         self.notes += 1
         self.totals[event.account] = self.totals.get(event.account, 0) + event.amount
 
 
-def audited() -> us.App:
-    app = us.App("bank", actors=[Account, Auditor])
+def audited() -> rb.App:
+    app = rb.App("bank", actors=[Account, Auditor])
 
     @app.route
-    def note(event: Deposited | Withdrawn, turn: us.DecideTurn) -> us.Tell:
+    def note(event: Deposited | Withdrawn, turn: rb.DecideTurn) -> rb.Tell:
         amount = event.amount if isinstance(event, Deposited) else -event.amount
-        return us.Tell(Auditor, "all", Note(turn.key, amount))
+        return rb.Tell(Auditor, "all", Note(turn.key, amount))
 
     return app
 
@@ -63,7 +63,7 @@ def database(request: pytest.FixtureRequest) -> str | MemoryStore:
 
 async def test_an_event_is_routed_once(database: str | MemoryStore) -> None:
     """Asked or told, each event of an account reaches the auditor once, with its trail."""
-    async with us.open_runtime(audited(), database=database) as runtime:
+    async with rb.open_runtime(audited(), database=database) as runtime:
         await runtime.ask(Account, "a", Deposit(10))
         await runtime.tell(Account, "a", Transfer("b", 4))
         await runtime.wait_idle()
@@ -76,8 +76,8 @@ async def test_an_event_is_routed_once(database: str | MemoryStore) -> None:
 
 async def test_a_refused_turn_is_not_routed(database: str | MemoryStore) -> None:
     """What was not decided is routed nowhere."""
-    async with us.open_runtime(audited(), database=database) as runtime:
-        with pytest.raises(us.Rejected):
+    async with rb.open_runtime(audited(), database=database) as runtime:
+        with pytest.raises(rb.Rejected):
             await runtime.ask(Account, "a", Deposit(0))
         await runtime.wait_idle()
         assert (await runtime.read(Auditor, "all")).notes == 0
@@ -87,30 +87,30 @@ async def test_a_route_that_raises_fails_its_turn(database: str | MemoryStore) -
     """Neither the event nor its message is there before the retry succeeds; then both are, once."""
     attempts: list[int] = []
 
-    @us.actor("safe", retry=QUICK)
+    @rb.actor("safe", retry=QUICK)
     @define
     class Safe:
         amount: int = 0
 
-        @us.decide
-        def deposit(self, command: Deposit) -> us.Effects[int]:
+        @rb.decide
+        def deposit(self, command: Deposit) -> rb.Effects[int]:
             yield Deposited(command.amount)
             return self.amount
 
-        @us.apply
+        @rb.apply
         def deposited(self, event: Deposited) -> None:
             self.amount += event.amount
 
-    app = us.App("bank", actors=[Safe, Auditor])
+    app = rb.App("bank", actors=[Safe, Auditor])
 
     @app.route
-    def note(event: Deposited, turn: us.DecideTurn) -> us.Tell:
+    def note(event: Deposited, turn: rb.DecideTurn) -> rb.Tell:
         attempts.append(turn.attempt)
         if turn.attempt < 3:
             raise Broken("not yet")
-        return us.Tell(Auditor, "all", Note(turn.key, event.amount))
+        return rb.Tell(Auditor, "all", Note(turn.key, event.amount))
 
-    async with us.open_runtime(app, database=database) as runtime:
+    async with rb.open_runtime(app, database=database) as runtime:
         await runtime.tell(Safe, "a", Deposit(5))
         while attempts != [1, 2, 3] or (await runtime.read(Auditor, "all")).notes == 0:
             await runtime.wait_idle()
@@ -122,13 +122,13 @@ async def test_a_route_that_raises_fails_its_turn(database: str | MemoryStore) -
 
 async def test_a_route_to_nowhere_makes_a_dead_letter(database: str | MemoryStore) -> None:
     """A route that returns no message has its turn given up at once, and is named."""
-    app = us.App("bank", actors=[Account])
+    app = rb.App("bank", actors=[Account])
 
     @app.route
     def wrong(event: Deposited) -> object:
         return event
 
-    async with us.open_runtime(app, database=database) as runtime:
+    async with rb.open_runtime(app, database=database) as runtime:
         await runtime.tell(Account, "a", Deposit(5))
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
@@ -139,16 +139,16 @@ async def test_a_route_to_nowhere_makes_a_dead_letter(database: str | MemoryStor
 async def test_a_runtime_that_is_cut_off_routes_everything_once(database: str | MemoryStore) -> None:
     """However often a runtime is cancelled in the middle, in the end every event was routed once."""
     deposits = 2000
-    async with us.open_runtime(us.App("sender", actors=[Auditor]), database=database) as sender:
-        await sender.send(*(us.Tell(Account, str(number % 7), Deposit(1)) for number in range(deposits)))
+    async with rb.open_runtime(rb.App("sender", actors=[Auditor]), database=database) as sender:
+        await sender.send(*(rb.Tell(Account, str(number % 7), Deposit(1)) for number in range(deposits)))
     app, left = audited(), True
     while left:
         with trio.CancelScope() as cut:
-            async with us.open_runtime(app, database=database) as runtime:
+            async with rb.open_runtime(app, database=database) as runtime:
                 while left and runtime.statistics().commits < 3:
                     left = await runtime.store.pending(app.queues)
                 cut.cancel()
-    async with us.open_runtime(audited(), database=database) as runtime:
+    async with rb.open_runtime(audited(), database=database) as runtime:
         await runtime.wait_idle()
         auditor = await runtime.read(Auditor, "all")
         balances = await runtime.read_many(Account, [str(number) for number in range(7)])

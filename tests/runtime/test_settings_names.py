@@ -2,13 +2,13 @@
 
 import pytest
 
-import understudy as us
+import rolebook as rb
+from rolebook.actors import InvalidSetting
+from rolebook.runtime import Settings
 from tests.runtime.apps import Account
-from understudy.actors import InvalidSetting
-from understudy.runtime import Settings
 
 
-@pytest.mark.parametrize("name", ["understudy", "Shop_2", "_x", "x" * 63])
+@pytest.mark.parametrize("name", ["rolebook", "Shop_2", "_x", "x" * 63])
 def test_a_plain_identifier_is_a_name(name: str) -> None:
     """Letters, digits and underscores, up to 63 bytes."""
     assert Settings(schema=name).schema == name
@@ -25,12 +25,12 @@ def test_anything_else_is_refused(name: str) -> None:
 def test_a_process_name_stands_in_every_message(name: str) -> None:
     """One that could not is refused when the runtime is made."""
     with pytest.raises(InvalidSetting, match="is no name for a process"):
-        us.Runtime(us.App("app", actors=[Account]), process=name)
+        rb.Runtime(rb.App("app", actors=[Account]), process=name)
 
 
 def test_a_process_has_a_name_of_its_own() -> None:
     """Without one given it is made of the app, the host and the process."""
-    app = us.App("app", actors=[Account])
-    first, second = us.Runtime(app).process, us.Runtime(app, process="it's#1@home").process
+    app = rb.App("app", actors=[Account])
+    first, second = rb.Runtime(app).process, rb.Runtime(app, process="it's#1@home").process
     assert first.startswith("app@")
     assert second == "it's#1@home"

@@ -8,48 +8,48 @@ from typing import Any
 import pytest
 from attrs import Factory, define, frozen
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime._rows import Committed, Rare, StoredSnapshot
+from rolebook.runtime._store import Store
 from tests.stores import finished
-from understudy.runtime._rows import Committed, Rare, StoredSnapshot
-from understudy.runtime._store import Store
 
-SETTINGS = us.Settings(partitions=4, poll_interval=0.2, pool_size=2, check_purity=True)
+SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2, check_purity=True)
 
 
-@us.event("tank.filled")
+@rb.event("tank.filled")
 @frozen
 class Filled:
     amount: int
 
 
-@us.command("tank.fill")
+@rb.command("tank.fill")
 @frozen
-class Fill(us.Command[int]):
+class Fill(rb.Command[int]):
     amount: int
     stops: bool = False
 
 
-def tank(*, bad: bool = False, parts: int = 0, **options: Any) -> us.App:
+def tank(*, bad: bool = False, parts: int = 0, **options: Any) -> rb.App:
     """An app with one kind of actor, whose snapshots are as the options say; bad states cannot be stored.
 
     With `parts` its applier relies on that many parts, which an actor has from the beginning.
     """
 
-    @us.actor("tank", **options)
+    @rb.actor("tank", **options)
     @define
     class Tank:
         content: int = 0
         label: str = ""
         parts: list[int] = Factory(lambda: [0] * parts)
 
-        @us.decide
-        def fill(self, command: Fill) -> us.Effects[int]:
+        @rb.decide
+        def fill(self, command: Fill) -> rb.Effects[int]:
             yield Filled(command.amount)
             if command.stops:
-                yield us.Stop()
+                yield rb.Stop()
             return self.content
 
-        @us.apply
+        @rb.apply
         def filled(self, event: Filled) -> None:
             self.content += event.amount
             self.parts.append(event.amount)
@@ -57,7 +57,7 @@ def tank(*, bad: bool = False, parts: int = 0, **options: Any) -> us.App:
             if bad:
                 self.label = "\ud800"  # half a character: no database takes it
 
-    return us.App("app", actors=[Tank])
+    return rb.App("app", actors=[Tank])
 
 
 async def newest(store: Store, version: int = 1) -> StoredSnapshot | None:
@@ -67,7 +67,7 @@ async def newest(store: Store, version: int = 1) -> StoredSnapshot | None:
 async def test_every_so_many_events(store: Store) -> None:
     """A snapshot follows every third event, and only as many are kept as was said."""
     seqs: list[int] = []
-    async with us.open_runtime(tank(snapshot_every=3), database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(tank(snapshot_every=3), database=store, settings=SETTINGS) as runtime:
         for _ in range(10):
             await runtime.ask("tank", "a", Fill(1))
             found = await newest(store)
@@ -84,7 +84,7 @@ async def test_by_a_predicate(store: Store) -> None:
         return bool(event.amount > 10 and state.content > 10)
 
     seqs: list[int] = []
-    async with us.open_runtime(tank(snapshot_when=when), database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(tank(snapshot_when=when), database=store, settings=SETTINGS) as runtime:
         for amount in (1, 11, 1, 12):
             await runtime.ask("tank", "a", Fill(amount))
             found = await newest(store)
@@ -102,8 +102,8 @@ async def test_a_snapshot_that_cannot_be_taken_harms_nobody(
         raise RuntimeError("the predicate is broken")
 
     app = tank(bad=True, snapshot_every=1) if trouble == "state" else tank(snapshot_when=raises)
-    with caplog.at_level(logging.WARNING, "understudy.handler"):
-        async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    with caplog.at_level(logging.WARNING, "rolebook.handler"):
+        async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
             assert [await runtime.ask("tank", "a", Fill(1)) for _ in range(3)] == [1, 2, 3]
     assert await newest(store) is None
     (record,) = [each for each in caplog.records if "no snapshot at event 1" in each.getMessage()]
@@ -112,7 +112,7 @@ async def test_a_snapshot_that_cannot_be_taken_harms_nobody(
 
 async def test_an_older_version_is_upcast_or_passed_over(store: Store) -> None:
     """With a way to today's version a snapshot is used; without one the events are replayed."""
-    async with us.open_runtime(tank(snapshot_every=2), database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(tank(snapshot_every=2), database=store, settings=SETTINGS) as runtime:
         for _ in range(5):
             await runtime.ask("tank", "a", Fill(1))
     upcasts: list[dict[str, Any]] = []
@@ -122,13 +122,13 @@ async def test_an_older_version_is_upcast_or_passed_over(store: Store) -> None:
         return {**old, "label": "upcast"}
 
     second = tank(state_version=2, state_upcast={1: upcast})
-    async with us.open_runtime(second, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(second, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 6
     third = tank(state_version=3)
-    async with us.open_runtime(third, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(third, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 7
     with_snapshots = tank(state_version=2, state_upcast={1: upcast}, snapshot_every=100)
-    async with us.open_runtime(with_snapshots, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(with_snapshots, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 8
     assert [old["content"] for old in upcasts][-1] == 4
 
@@ -146,14 +146,14 @@ async def test_an_older_version_is_upcast_or_passed_over(store: Store) -> None:
 async def test_a_wrong_snapshot_costs_a_replay(store: Store, snapshot: StoredSnapshot) -> None:
     """One that is no state, of another shape, ahead of the journal or from the future is passed over."""
     app = tank(snapshot_every=3)
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         for _ in range(5):
             await runtime.ask("tank", "a", Fill(1))
     row = {"actor": "tank", "key": "a", "seq": snapshot.seq, "state_version": snapshot.version}
     part = Rare("snapshots", {**row, "state": snapshot.state, "keep": 1})
     async with store.open_write_session() as session:
         assert await session.commit([finished(rare=[part])], []) == Committed()
-    async with us.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 6
 
 
@@ -161,12 +161,12 @@ async def test_a_snapshot_that_todays_applier_cannot_go_on_from_costs_a_replay(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An `@apply` changed its meaning and nobody raised `state_version`: the events decide, not the cache."""
-    async with us.open_runtime(tank(snapshot_every=3), database=store, settings=SETTINGS) as runtime:
+    async with rb.open_runtime(tank(snapshot_every=3), database=store, settings=SETTINGS) as runtime:
         for _ in range(4):
             await runtime.ask("tank", "a", Fill(1))
     changed = tank(parts=9, snapshot_every=100)
-    with caplog.at_level(logging.WARNING, "understudy.recovery"):
-        async with us.open_runtime(changed, database=store, settings=SETTINGS) as runtime:
+    with caplog.at_level(logging.WARNING, "rolebook.recovery"):
+        async with rb.open_runtime(changed, database=store, settings=SETTINGS) as runtime:
             assert await runtime.ask("tank", "a", Fill(1)) == 5
             kind: Any = changed.actors["tank"].cls
             assert (await runtime.read(kind, "a")).parts == [0] * 9 + [1] * 5

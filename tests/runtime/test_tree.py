@@ -7,17 +7,17 @@ import pytest
 import trio
 from attrs import frozen
 
-import understudy as us
-from understudy.actors import Child, InvalidSetting, Supervisor
-from understudy.actors.supervision import InvalidFile, draw
-from understudy.runtime import open_runtime
-from understudy.runtime._tree import configured_tree, settings_of
-from understudy.runtime.memory import MemoryStore
+import rolebook as rb
+from rolebook.actors import Child, InvalidSetting, Supervisor
+from rolebook.actors.supervision import InvalidFile, draw
+from rolebook.runtime import open_runtime
+from rolebook.runtime._tree import configured_tree, settings_of
+from rolebook.runtime.memory import MemoryStore
 
 
-@us.command("post.letter")
+@rb.command("post.letter")
 @frozen
-class Letter(us.Command[None]):
+class Letter(rb.Command[None]):
     text: str
 
 
@@ -25,9 +25,9 @@ async def _idle() -> None:
     await trio.sleep_forever()
 
 
-def post_office() -> tuple[us.App, list[str]]:
+def post_office() -> tuple[rb.App, list[str]]:
     """An app with one queue and one child of its own."""
-    app = us.App("office", children=[Child("clock", _idle)])
+    app = rb.App("office", children=[Child("clock", _idle)])
     read: list[str] = []
 
     @app.handler("post")
@@ -100,12 +100,12 @@ def test_the_default_tree_has_every_part_and_the_apps_own_children() -> None:
 def test_a_file_puts_its_settings_over_the_programs(tmp_path: Path) -> None:
     """What the file says wins; what it does not say stays as the program had it."""
     app, _ = post_office()
-    settings = settings_of(app, us.Settings(pool_size=2, health_interval=9.0), _file(tmp_path, TREE))
+    settings = settings_of(app, rb.Settings(pool_size=2, health_interval=9.0), _file(tmp_path, TREE))
     assert (2, 2.5, 0.01) == (settings.pool_size, settings.health_interval, settings.backoff.first)
     assert {"post": 3} == dict(settings.concurrency)
-    usual = us.Settings().shutdown
+    usual = rb.Settings().shutdown
     file = _file(tmp_path, f"[runtime]\nshutdown = {usual}")
-    assert usual == settings_of(app, us.Settings(shutdown=usual + 1), file).shutdown
+    assert usual == settings_of(app, rb.Settings(shutdown=usual + 1), file).shutdown
 
 
 async def test_a_runtime_runs_in_a_tree_from_a_file(tmp_path: Path) -> None:
@@ -198,4 +198,4 @@ def test_concurrency_of_an_unknown_queue_is_refused() -> None:
     """The error lists the queues there are."""
     app, _ = post_office()
     with pytest.raises(InvalidSetting, match=r"concurrency\.mail: no queue of that name; the app has: post"):
-        configured_tree(app, us.Settings(concurrency={"mail": 2}))
+        configured_tree(app, rb.Settings(concurrency={"mail": 2}))

@@ -2,12 +2,12 @@
 
 from typing import assert_type
 
-import understudy as us
+import rolebook as rb
+from rolebook.runtime import Recorded
 from tests.actors.bank import Account, Deposit, Deposited, Transfer
-from understudy.runtime import Recorded
 
 
-async def never_run(runtime: us.Runtime) -> None:
+async def never_run(runtime: rb.Runtime) -> None:
     """Hold what the type checkers look at."""
     assert_type(await runtime.ask(Account, "alice", Deposit(1)), int)
     assert_type(await runtime.ask("account", "alice", Deposit(1), idempotency_key="one"), int)
@@ -20,6 +20,6 @@ async def never_run(runtime: us.Runtime) -> None:
 
 async def test_an_ask_gives_what_its_type_says() -> None:
     """The type that the checkers infer is that of the value."""
-    async with us.open_runtime(us.App("bank", actors=[Account]), database="memory:") as runtime:
+    async with rb.open_runtime(rb.App("bank", actors=[Account]), database="memory:") as runtime:
         assert type(await runtime.ask(Account, "alice", Deposit(1))) is int
         assert type(await runtime.read(Account, "alice")) is Account

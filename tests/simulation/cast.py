@@ -4,13 +4,13 @@ from typing import Any
 
 from attrs import Factory, define, frozen
 
-import understudy as us
+import rolebook as rb
 
 KINDS = ("block", "skip")
 """The actors' names, which are also what they do with a failing message."""
 
 ATTEMPTS = 3
-RETRY = us.Retry(attempts=ATTEMPTS, backoff=us.Backoff(first=0.01, cap=0.02, jitter=0))
+RETRY = rb.Retry(attempts=ATTEMPTS, backoff=rb.Backoff(first=0.01, cap=0.02, jitter=0))
 RELAY = "relay"
 FACTOR, MODULUS = 31, 1_000_003
 
@@ -36,9 +36,9 @@ class Reply:
     digest: int
 
 
-@us.command("sim.do")
+@rb.command("sim.do")
 @frozen
-class Do(us.Command[Reply]):
+class Do(rb.Command[Reply]):
     """What one turn does.
 
     Attributes:
@@ -74,19 +74,19 @@ class Do(us.Command[Reply]):
         return self.events + len(self.routed)
 
 
-@us.command("sim.relay")
+@rb.command("sim.relay")
 @frozen
-class Relay(us.Command[None]):
+class Relay(rb.Command[None]):
     to: Address
 
 
-@us.event("sim.done")
+@rb.event("sim.done")
 @frozen
 class Done:
     number: int
 
 
-@us.event("sim.routed")
+@rb.event("sim.routed")
 @frozen
 class Routed:
     number: int
@@ -98,47 +98,47 @@ def digest_of(digest: int, number: int) -> int:
     return (digest * FACTOR + number) % MODULUS
 
 
-def fail(command: Do, attempt: int) -> us.Effects[None]:
+def fail(command: Do, attempt: int) -> rb.Effects[None]:
     """Fail or refuse, with or without an event before it."""
     if command.spoil:
         yield Done(command.number)
     if attempt <= command.failures:
         raise Broken(f"command {command.number}, attempt {attempt}")
-    raise us.Rejected(f"command {command.number}")
+    raise rb.Rejected(f"command {command.number}")
 
 
-def effects_of(command: Do) -> us.Effects[None]:
+def effects_of(command: Do) -> rb.Effects[None]:
     """Everything that a command is to do."""
     for _ in range(command.events):
         yield Done(command.number)
     for to in command.tells:
-        yield us.Tell(to.kind, to.key, Do(to.number))
+        yield rb.Tell(to.kind, to.key, Do(to.number))
     for to in command.routed:
         yield Routed(command.number, to)
     for to in command.relayed:
-        yield us.Enqueue(RELAY, Relay(to))
+        yield rb.Enqueue(RELAY, Relay(to))
     if command.stop:
-        yield us.Stop()
+        yield rb.Stop()
 
 
 def ledger(name: str, **options: Any) -> type[Any]:
     """Make a kind of actor."""
 
-    @us.actor(name, retry=RETRY, **options)
+    @rb.actor(name, retry=RETRY, **options)
     @define
     class Ledger:
         count: int = 0
         digest: int = 0
         numbers: list[int] = Factory(list[int])
 
-        @us.decide
-        def do(self, command: Do, turn: us.DecideTurn) -> us.Effects[Reply]:
+        @rb.decide
+        def do(self, command: Do, turn: rb.DecideTurn) -> rb.Effects[Reply]:
             if turn.attempt <= command.failures or command.refuse:
                 yield from fail(command, turn.attempt)
             yield from effects_of(command)
             return Reply(self.count, self.digest)
 
-        @us.apply
+        @rb.apply
         def happened(self, event: Done | Routed) -> None:
             self.count += 1
             self.digest = digest_of(self.digest, event.number)
@@ -150,21 +150,21 @@ def ledger(name: str, **options: Any) -> type[Any]:
 def forgetful(name: str, **options: Any) -> type[Any]:
     """Make a kind of actor with a bug: part of its state is in no event."""
 
-    @us.actor(name, retry=RETRY, **options)
+    @rb.actor(name, retry=RETRY, **options)
     @define
     class Forgetful:
         count: int = 0
         digest: int = 0
         numbers: list[int] = Factory(list[int])
 
-        @us.decide
-        def do(self, command: Do) -> us.Effects[Reply]:
+        @rb.decide
+        def do(self, command: Do) -> rb.Effects[Reply]:
             if command.events == 0:
                 self.count += 1
             yield from effects_of(command)
             return Reply(self.count, self.digest)
 
-        @us.apply
+        @rb.apply
         def happened(self, event: Done | Routed) -> None:
             self.count += 1
             self.digest = digest_of(self.digest, event.number)
@@ -173,21 +173,21 @@ def forgetful(name: str, **options: Any) -> type[Any]:
     return Forgetful
 
 
-def make_app(make: Any = ledger, **options: Any) -> us.App:
+def make_app(make: Any = ledger, **options: Any) -> rb.App:
     """Make an app with one kind of actor for each way to fail, a route and a queue.
 
     Args:
         make: Makes a kind of actor.
         options: For both kinds, such as `snapshot_every`.
     """
-    app = us.App("simulation", actors=[make(kind, on_failure=kind, **options) for kind in KINDS])
+    app = rb.App("simulation", actors=[make(kind, on_failure=kind, **options) for kind in KINDS])
 
     @app.route
-    def route(event: Routed) -> us.Tell:
-        return us.Tell(event.to.kind, event.to.key, Do(event.to.number))
+    def route(event: Routed) -> rb.Tell:
+        return rb.Tell(event.to.kind, event.to.key, Do(event.to.number))
 
     @app.handler(RELAY, retry=RETRY)
-    async def relay(command: Relay, turn: us.Turn) -> None:
-        turn.send(us.Tell(command.to.kind, command.to.key, Do(command.to.number)))
+    async def relay(command: Relay, turn: rb.Turn) -> None:
+        turn.send(rb.Tell(command.to.kind, command.to.key, Do(command.to.number)))
 
     return app

@@ -7,10 +7,10 @@ from typing import Any
 import trio
 from attrs import define, evolve, field
 
-import understudy as us
-from understudy.runtime import Recorded, Settings
-from understudy.runtime._replying import AskFailed
-from understudy.runtime._rows import StoredSnapshot
+import rolebook as rb
+from rolebook.runtime import Recorded, Settings
+from rolebook.runtime._replying import AskFailed
+from rolebook.runtime._rows import StoredSnapshot
 
 from .cast import KINDS, Broken, Do, Reply
 from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
@@ -67,7 +67,7 @@ class History:
 class Process:
     """One runtime, in a task of its own."""
 
-    runtime: us.Runtime
+    runtime: rb.Runtime
     asks: trio.Nursery
     cut: trio.CancelScope
     stop: trio.Event = field(factory=trio.Event)
@@ -85,7 +85,7 @@ class Process:
 class Play:
     """One run of a program."""
 
-    app: us.App
+    app: rb.App
     setup: Setup
     world: World
     nursery: trio.Nursery
@@ -124,9 +124,9 @@ class Play:
             blocked_capacity=setup.blocked,
             batch=setup.batch,
             residents=setup.residents,
-            backoff=us.Backoff(first=0.01, cap=0.1, jitter=0),
+            backoff=rb.Backoff(first=0.01, cap=0.1, jitter=0),
         )
-        opened = us.open_runtime(
+        opened = rb.open_runtime(
             self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
         )
         ended = trio.Event()
@@ -168,7 +168,7 @@ class Play:
         self.history.unknown.add(number)
         if step.delay is not None:
             self.history.due[number] = trio.current_time() + step.delay
-        with trio.move_on_after(LONGEST if step.within is None else step.within), suppress(us.OutcomeUnknown):
+        with trio.move_on_after(LONGEST if step.within is None else step.within), suppress(rb.OutcomeUnknown):
             await self._process(step.process).runtime.tell(
                 step.kind, step.key, step.command, delay=step.delay, priority=step.priority
             )
@@ -180,7 +180,7 @@ class Play:
         for kind, key, command in step.told:
             self.history.sent[command.number] = (kind, key, command)
         await self._process(step.process).runtime.send(
-            *(us.Tell(kind, key, command) for kind, key, command in step.told)
+            *(rb.Tell(kind, key, command) for kind, key, command in step.told)
         )
         for kind, key, command in step.told:
             self._in_line(step.process, kind, key, command)
@@ -202,16 +202,16 @@ class Play:
         elif await self._answer(process.runtime, step):
             self._in_line(step.process, step.kind, step.key, evolve(step.command, failures=0))
 
-    async def _answer(self, runtime: us.Runtime, step: Asked) -> bool:
+    async def _answer(self, runtime: rb.Runtime, step: Asked) -> bool:
         history, number = self.history, step.command.number
         with trio.move_on_after(LONGEST if step.within is None else step.within):
             try:
                 history.replies[number] = await runtime.ask(step.kind, step.key, step.command)
-            except us.Rejected:
+            except rb.Rejected:
                 history.refused.add(number)
             except (Broken, AskFailed):
                 history.failed.add(number)
-            except us.OutcomeUnknown:
+            except rb.OutcomeUnknown:
                 return False
             history.unknown.remove(number)
             return True
@@ -226,7 +226,7 @@ class Play:
             await trio.sleep(1.0 if self.world.virtual else 0.01)
             resting = await self.world.at_rest()
 
-    async def _look(self, runtime: us.Runtime) -> None:
+    async def _look(self, runtime: rb.Runtime) -> None:
         history = self.history
         for kind in KINDS:
             cls: type[Any] = self.app.actors[kind].cls
@@ -249,7 +249,7 @@ class Play:
         return self.app.codec.decode_state(self.app.actors[kind], snapshot.version, snapshot.state)
 
 
-async def play(app: us.App, setup: Setup, world: World, steps: Sequence[Step]) -> History:
+async def play(app: rb.App, setup: Setup, world: World, steps: Sequence[Step]) -> History:
     """Run a program and return what was seen of it."""
     with trio.fail_after(LONGEST if world.virtual else LONGEST_IN_REALITY):
         async with trio.open_nursery() as nursery:

@@ -1,6 +1,6 @@
 """Random programs on both stores: nothing is lost, done twice, out of order, or other than its events say.
 
-`UNDERSTUDY_SIMULATIONS=5000` runs more of them.
+`ROLEBOOK_SIMULATIONS=5000` runs more of them.
 """
 
 import os
@@ -13,7 +13,7 @@ from .cast import forgetful, ledger
 from .machine import Make, simulation
 from .worlds import IN_MEMORY, WITH_A_BLIND_STORE, WITH_STALE_SNAPSHOTS, Worlds, on_postgres
 
-PROGRAMS = int(os.environ.get("UNDERSTUDY_SIMULATIONS", "60"))
+PROGRAMS = int(os.environ.get("ROLEBOOK_SIMULATIONS", "60"))
 """How many in memory; a tenth of it on PostgreSQL."""
 
 COMMON = settings(

@@ -7,14 +7,14 @@ from typing import Any, Protocol, final
 import trio
 from attrs import define, evolve, frozen
 
+from rolebook.runtime import MemoryStore
+from rolebook.runtime._finished import Finished
+from rolebook.runtime._rows import CommitResult, StoredSnapshot, Stream
+from rolebook.runtime._store import WriteSession
+from rolebook.runtime.memory import MemoryTransaction
+from rolebook.runtime.memory._tables import Tables
+from rolebook.runtime.postgres import Connection
 from tests.stores import empty
-from understudy.runtime import MemoryStore
-from understudy.runtime._finished import Finished
-from understudy.runtime._rows import CommitResult, StoredSnapshot, Stream
-from understudy.runtime._store import WriteSession
-from understudy.runtime.memory import MemoryTransaction
-from understudy.runtime.memory._tables import Tables
-from understudy.runtime.postgres import Connection
 
 from .cast import KINDS, RELAY
 from .steps import Setup, Trouble
@@ -121,14 +121,14 @@ class OnPostgres:
         await self.connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and application_name = %s",
-            (f"understudy {process} {role}",),
+            (f"rolebook {process} {role}",),
         )
 
     async def at_rest(self) -> bool:
         """Whether no message is left; in one statement, for the scheduler moves them from table to table."""
         cursor = await self.connection.execute(
-            "select not exists (select from understudy.messages)"
-            " and not exists (select from understudy.scheduled)"
+            "select not exists (select from rolebook.messages)"
+            " and not exists (select from rolebook.scheduled)"
         )
         return await cursor.fetchone() == (True,)
 

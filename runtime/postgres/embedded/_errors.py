@@ -3,10 +3,10 @@
 import sys
 from typing import final
 
-from understudy.actors import UnderstudyError
+from rolebook.actors import RolebookError
 
 
-class EmbeddedError(UnderstudyError):
+class EmbeddedError(RolebookError):
     """The embedded PostgreSQL could not be started, reached or stopped; the message says why."""
 
 

@@ -28,17 +28,17 @@ _SOCKET_LIMIT: Final = 103
 def default_folder() -> Path:
     """Where the embedded server keeps its data unless told otherwise.
 
-    `UNDERSTUDY_DATA` if it is set; `/var/lib/understudy` for root; else the user's data folder.
+    `ROLEBOOK_DATA` if it is set; `/var/lib/rolebook` for root; else the user's data folder.
     """
     refuse_windows()
-    if setting := os.environ.get("UNDERSTUDY_DATA"):
+    if setting := os.environ.get("ROLEBOOK_DATA"):
         return Path(setting).absolute()
     if os.geteuid() == 0:
-        return Path("/var/lib/understudy")
+        return Path("/var/lib/rolebook")
     if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/understudy"
+        return Path.home() / "Library/Application Support/rolebook"
     data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
-    return Path(data_home).absolute() / "understudy"
+    return Path(data_home).absolute() / "rolebook"
 
 
 @final
@@ -98,7 +98,7 @@ class Layout:
         if len(path) <= _SOCKET_LIMIT and b"," not in path:
             return self.server
         digest = hashlib.sha256(os.fsencode(self.server.resolve())).hexdigest()[:16]
-        return Path("/tmp") / f"understudy-{digest}"  # noqa: S108 -- 0700 and its owner is checked
+        return Path("/tmp") / f"rolebook-{digest}"  # noqa: S108 -- 0700 and its owner is checked
 
     def make_base(self) -> None:
         """Make the folder of the locks, with its parents; those that exist keep their mode.
@@ -126,7 +126,7 @@ class Layout:
         if not account.can_use(self.server):
             raise EmbeddedError(
                 f"PostgreSQL may not run as root and runs as user id {account.uid}, which cannot enter "
-                f"{self.base}. Choose a folder that all may enter with UNDERSTUDY_DATA"
+                f"{self.base}. Choose a folder that all may enter with ROLEBOOK_DATA"
             )
 
 
@@ -138,5 +138,5 @@ def _named(base: Path) -> Generator[None]:
     except OSError as error:
         raise EmbeddedError(
             f"The embedded PostgreSQL cannot use the folder {base}: {error}. "
-            "Choose another with UNDERSTUDY_DATA, or give a database with --database-url"
+            "Choose another with ROLEBOOK_DATA, or give a database with --database-url"
         ) from error

@@ -1,7 +1,7 @@
 """The small detached process that stops the server when its last user is gone. Standard library only.
 
 It waits for the lease, which the kernel releases even if a user is killed. It lives in a session of its own,
-so a Ctrl-C does not reach it, and does not load the rest of Understudy, so it is small and quick to start.
+so a Ctrl-C does not reach it, and does not load the rest of Rolebook, so it is small and quick to start.
 """
 
 import os
@@ -16,7 +16,7 @@ from ._postmaster import stop_postmaster
 GRACE = 1.0
 """Seconds that a server without users waits for a newcomer."""
 
-# A package of this folder's modules under another name: the real one would load all of Understudy.
+# A package of this folder's modules under another name: the real one would load all of Rolebook.
 _BOOT = """
 import sys, types
 package = types.ModuleType("embedded")

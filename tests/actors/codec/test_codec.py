@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import define, field, frozen, make_class, validators
 
-import understudy as us
-from understudy.actors import Codec, definition_of, reply_type
+import rolebook as rb
+from rolebook.actors import Codec, definition_of, reply_type
 
 from ..bank import Account, Deposit, Deposited, Look
 from .zoo import Box, Circle, Point, Shaped, Square, Tree
@@ -23,9 +23,9 @@ T = TypeVar("T")
 UNKNOWN: Any = "int | Nowhere"
 
 
-@us.command("order.place")
+@rb.command("order.place")
 @frozen
-class Place(us.Command[Decimal]):
+class Place(rb.Command[Decimal]):
     item: str
     count: int
     express: bool = False
@@ -67,7 +67,7 @@ CODEC = Codec([definition_of(Account)], [Place])
 )
 def test_commands_are_read_strictly(payload: str, problem: str) -> None:
     """Nothing is coerced and nothing is let through; the error says what, where and of which command."""
-    with pytest.raises(us.Undecodable) as caught:
+    with pytest.raises(rb.Undecodable) as caught:
         CODEC.decode_command("order.place", 1, payload)
     error = caught.value
     assert problem in str(error)
@@ -83,24 +83,24 @@ def test_whole_number_is_a_float() -> None:
 
 def test_unknown_name_and_undecodable_are_different_errors() -> None:
     """The first is for the one who deploys, the second for the one who sent."""
-    with pytest.raises(us.UnknownName, match="this app knows no command of that name"):
+    with pytest.raises(rb.UnknownName, match="this app knows no command of that name"):
         CODEC.decode_command("order.cancel", 1, "{}")
-    with pytest.raises(us.UnknownName, match="this app reads version 1 of it; deploy a newer app"):
+    with pytest.raises(rb.UnknownName, match="this app reads version 1 of it; deploy a newer app"):
         CODEC.decode_command("order.place", 2, "{}")
-    with pytest.raises(us.UnknownName, match="this app knows no event of that name"):
+    with pytest.raises(rb.UnknownName, match="this app knows no event of that name"):
         CODEC.decode_event("order.place", 1, "{}")
-    with pytest.raises(us.UnknownName):
+    with pytest.raises(rb.UnknownName):
         CODEC.event_decoder("nothing", 1)
 
 
 def test_deeply_nested_rubbish_is_undecodable() -> None:
     """A payload made to exhaust the stack is one more row that cannot be read."""
     for deep in ("[" * 100_000, '{"name":"a","parent":' * 5_000):
-        with pytest.raises(us.Undecodable):
+        with pytest.raises(rb.Undecodable):
             CODEC.decode_command("order.place", 1, deep)
 
 
-@us.event("tree.grown")
+@rb.event("tree.grown")
 @frozen
 class Grown:
     tree: Tree
@@ -110,7 +110,7 @@ def test_one_bad_leaf_deep_down_is_found_at_once() -> None:
     """The cost of an error grows with the depth, not with two to its power."""
     codec = Codec(messages=[Grown])
     text = '{"name":"a","children":[' * 60 + '{"name":1}' + "]}" * 60
-    with pytest.raises(us.Undecodable, match=r"at tree\.children\[0\]\.children.*\.name: expected str"):
+    with pytest.raises(rb.Undecodable, match=r"at tree\.children\[0\]\.children.*\.name: expected str"):
         codec.decode_event("tree.grown", 1, f'{{"tree":{text}}}')
 
 
@@ -120,7 +120,7 @@ def test_value_too_deep_to_read_is_not_written() -> None:
     tree = Tree("leaf")
     for _ in range(2_000):
         tree = Tree("a", parent=tree)
-    with pytest.raises(us.Unencodable, match="nested too deeply"):
+    with pytest.raises(rb.Unencodable, match="nested too deeply"):
         codec.encode_event(Grown(tree))
 
 
@@ -140,7 +140,7 @@ def test_value_too_deep_to_read_is_not_written() -> None:
 )
 def test_what_would_not_come_back_is_not_written(command: Place, where: str, problem: str) -> None:
     """The sender gets the error, not whoever reads it later."""
-    with pytest.raises(us.Unencodable) as caught:
+    with pytest.raises(rb.Unencodable) as caught:
         CODEC.encode_command(command)
     assert caught.value.where == where
     assert problem in caught.value.problem
@@ -154,45 +154,45 @@ def test_subclass_of_a_field_is_not_written() -> None:
     class Point3(Point):
         z: int = 0
 
-    with pytest.raises(us.Unencodable, match="expected Point, got Point3"):
+    with pytest.raises(rb.Unencodable, match="expected Point, got Point3"):
         CODEC.encode_command(Place("a", 1, point=Point3(1, 2, 3)))
 
 
 def test_unregistered_class_is_refused() -> None:
     """A plain object, or an event where a command belongs, has no stored name."""
-    with pytest.raises(us.DefinitionError, match=r"Point has no stored name; write @command"):
+    with pytest.raises(rb.DefinitionError, match=r"Point has no stored name; write @command"):
         CODEC.encode_command(Point(1))
     with pytest.raises(
-        us.DefinitionError, match=r"is event 'account\.deposited', where the class of a command"
+        rb.DefinitionError, match=r"is event 'account\.deposited', where the class of a command"
     ):
         CODEC.encode_command(Deposited(1))
-    with pytest.raises(us.DefinitionError, match="has no stored name"):
+    with pytest.raises(rb.DefinitionError, match="has no stored name"):
         CODEC.encode_event(7)
 
 
 def test_command_of_another_app_can_be_sent() -> None:
     """What is only sent needs no registration to be written; it is not read."""
 
-    @us.command("elsewhere.do")
+    @rb.command("elsewhere.do")
     @frozen
     class Elsewhere:
         pass
 
     assert CODEC.encode_command(Elsewhere()) == ("elsewhere.do", 1, "{}")
-    with pytest.raises(us.UnknownName):
+    with pytest.raises(rb.UnknownName):
         CODEC.decode_command("elsewhere.do", 1, "{}")
 
 
 def test_validators_of_a_class_are_heard() -> None:
     """A class that refuses its own fields makes the payload undecodable."""
 
-    @us.command("checked")
+    @rb.command("checked")
     @frozen
     class Checked:
         amount: int = field(validator=validators.gt(0))
 
     codec = Codec(messages=[Checked])
-    with pytest.raises(us.Undecodable, match="refused by its class: ValueError") as caught:
+    with pytest.raises(rb.Undecodable, match="refused by its class: ValueError") as caught:
         codec.decode_command("checked", 1, '{"amount":0}')
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -252,9 +252,9 @@ def test_type_that_would_not_come_back_is_refused_when_the_app_is_built(hint: An
     """The error has the path to the field and the remedy."""
     inner = make_class("Inner", {"value": field(type=hint)})
     bad: Any = make_class("Bad", {"inner": field(type=inner)})
-    us.event("bad")(bad)
-    with pytest.raises(us.DefinitionError, match=remedy) as caught:
-        us.App("app", messages=[bad])
+    rb.event("bad")(bad)
+    with pytest.raises(rb.DefinitionError, match=remedy) as caught:
+        rb.App("app", messages=[bad])
     assert "event 'bad'" in str(caught.value)
     assert "Bad.inner.value" in str(caught.value)
 
@@ -262,19 +262,19 @@ def test_type_that_would_not_come_back_is_refused_when_the_app_is_built(hint: An
 def test_field_without_a_type_is_refused() -> None:
     """Without a type there is nothing to hold a value against."""
 
-    @us.event("bare")
+    @rb.event("bare")
     @define
     class Bare:
         value = field(default=None)  # type: ignore[var-annotated]
 
-    with pytest.raises(us.DefinitionError, match=r"Bare\.value cannot be stored: has no type; annotate it"):
+    with pytest.raises(rb.DefinitionError, match=r"Bare\.value cannot be stored: has no type; annotate it"):
         Codec(messages=[Bare])
 
 
 def test_union_of_classes_is_tagged() -> None:
     """A registered class is tagged with its stored name, another with its own."""
 
-    @us.event("union")
+    @rb.event("union")
     @frozen
     class Union:
         value: Deposited | Circle | Square | int | None
@@ -294,7 +294,7 @@ def test_union_of_classes_is_tagged() -> None:
         '{"value":7}',
         '{"value":{}}',
     ):
-        with pytest.raises(us.Undecodable, match="at value"):
+        with pytest.raises(rb.Undecodable, match="at value"):
             codec.decode_event("union", 1, bad)
 
 
@@ -304,7 +304,7 @@ def test_literals_and_enums_do_not_mix_up_kinds() -> None:
     class Level(enum.IntEnum):
         ONE = 1
 
-    @us.event("kinds")
+    @rb.event("kinds")
     @frozen
     class Kinds:
         literal: Literal[1]
@@ -313,9 +313,9 @@ def test_literals_and_enums_do_not_mix_up_kinds() -> None:
     codec = Codec(messages=[Kinds])
     assert codec.decode_event("kinds", 1, '{"literal":1,"level":1}') == Kinds(1, Level.ONE)
     for bad in ("true", "1.0", '"1"', "null", "[]", "{}"):
-        with pytest.raises(us.Undecodable):
+        with pytest.raises(rb.Undecodable):
             codec.decode_event("kinds", 1, f'{{"literal":{bad},"level":1}}')
-        with pytest.raises(us.Undecodable):
+        with pytest.raises(rb.Undecodable):
             codec.decode_event("kinds", 1, f'{{"literal":1,"level":{bad}}}')
 
 
@@ -331,7 +331,7 @@ def test_literals_and_enums_do_not_mix_up_kinds() -> None:
 def test_durations_are_iso_8601(text: str, value: timedelta) -> None:
     """Other languages can write them."""
 
-    @us.event("wait")
+    @rb.event("wait")
     @frozen
     class Wait:
         time: timedelta
@@ -339,14 +339,14 @@ def test_durations_are_iso_8601(text: str, value: timedelta) -> None:
     codec = Codec(messages=[Wait])
     assert codec.decode_event("wait", 1, f'{{"time":"{text}"}}') == Wait(value)
     for bad in ("P", "PT", "P1DT", "1", "PT1.S", "P1Y", ""):
-        with pytest.raises(us.Undecodable):
+        with pytest.raises(rb.Undecodable):
             codec.decode_event("wait", 1, f'{{"time":"{bad}"}}')
 
 
 def test_a_date_is_no_datetime() -> None:
     """Midnight is not guessed."""
 
-    @us.event("when")
+    @rb.event("when")
     @frozen
     class When:
         time: datetime
@@ -356,7 +356,7 @@ def test_a_date_is_no_datetime() -> None:
     odd = When(datetime(2013, 1, 1, tzinfo=timezone(timedelta(seconds=17))))
     assert codec.decode_event(*codec.encode_event(odd)) == odd
     for bad in ("2013-01-01", "20130101", "now", ""):
-        with pytest.raises(us.Undecodable):
+        with pytest.raises(rb.Undecodable):
             codec.decode_event("when", 1, f'{{"time":"{bad}"}}')
 
 
@@ -372,7 +372,7 @@ def test_reply_type_is_read_from_the_command() -> None:
     """`Command[int]` is answered with an int; a bare command with anything."""
 
     @frozen
-    class Base(us.Command[T], Generic[T]):
+    class Base(rb.Command[T], Generic[T]):
         pass
 
     class Child(Base[str]):
@@ -388,22 +388,22 @@ def test_replies_are_checked_both_ways() -> None:
     """A reply of another type than the command promises is found before it leaves."""
     assert CODEC.decode_reply(Place, CODEC.encode_reply(Place, Decimal("1.50"))) == Decimal("1.50")
     with pytest.raises(
-        us.Unencodable, match=r"reply 'account\.deposit' cannot be stored: expected int, got str 'x'"
+        rb.Unencodable, match=r"reply 'account\.deposit' cannot be stored: expected int, got str 'x'"
     ):
         CODEC.encode_reply(Deposit, "x")
-    with pytest.raises(us.Undecodable, match="expected int"):
+    with pytest.raises(rb.Undecodable, match="expected int"):
         CODEC.decode_reply(Deposit, '"x"')
 
 
 def test_reply_that_cannot_be_stored_is_refused_when_the_app_is_built() -> None:
     """The type of a reply is checked like that of a field."""
 
-    @us.command("bad")
+    @rb.command("bad")
     @frozen
-    class Bad(us.Command[complex]):
+    class Bad(rb.Command[complex]):
         pass
 
-    with pytest.raises(us.DefinitionError, match=r"command 'bad': the reply to .*Bad cannot be stored"):
+    with pytest.raises(rb.DefinitionError, match=r"command 'bad': the reply to .*Bad cannot be stored"):
         Codec(messages=[Bad])
 
 
@@ -417,7 +417,7 @@ def test_functions_for_batches_do_the_same() -> None:
 def test_anything_is_what_json_can_hold() -> None:
     """A field of Any takes JSON's own values, and refuses those that would come back as something else."""
 
-    @us.event("any")
+    @rb.event("any")
     @frozen
     class Free:
         value: Any
@@ -431,7 +431,7 @@ def test_anything_is_what_json_can_hold() -> None:
         ([{"a": {1}}], "value[0]['a']"),
         (Point(1), "value"),
     ):
-        with pytest.raises(us.Unencodable) as caught:
+        with pytest.raises(rb.Unencodable) as caught:
             codec.encode_event(Free(bad))
         assert caught.value.where == where
 
@@ -439,14 +439,14 @@ def test_anything_is_what_json_can_hold() -> None:
 def test_set_with_repeats_is_undecodable() -> None:
     """It was not written by this codec."""
 
-    @us.event("set")
+    @rb.event("set")
     @frozen
     class Members:
         names: frozenset[str]
 
     codec = Codec(messages=[Members])
     assert codec.encode_event(Members(frozenset("bac"))).payload == '{"names":["a","b","c"]}'
-    with pytest.raises(us.Undecodable, match="without repeats"):
+    with pytest.raises(rb.Undecodable, match="without repeats"):
         codec.decode_event("set", 1, '{"names":["a","a"]}')
 
 
@@ -468,7 +468,7 @@ class Marked(enum.Enum):
 def test_keys_of_a_mixed_enum_stay_apart() -> None:
     """A text that looks like a marked number is none."""
 
-    @us.event("marked")
+    @rb.event("marked")
     @frozen
     class Event:
         counts: dict[Marked, int]
@@ -481,13 +481,13 @@ def test_keys_of_a_mixed_enum_stay_apart() -> None:
 def test_a_time_whose_zone_would_be_lost_is_not_written() -> None:
     """A bare time has no offset in a zone that changes its own; in one that does not it has."""
 
-    @us.event("timed")
+    @rb.event("timed")
     @frozen
     class Event:
         at: time
 
     codec = Codec(messages=[Event])
-    with pytest.raises(us.Unencodable, match=r"at at: .* has a zone without a fixed offset"):
+    with pytest.raises(rb.Unencodable, match=r"at at: .* has a zone without a fixed offset"):
         codec.encode_event(Event(time(12, tzinfo=ZoneInfo("Europe/Berlin"))))
     event = Event(time(12, tzinfo=UTC))
     assert codec.decode_event(*codec.encode_event(event)) == event
@@ -497,19 +497,19 @@ def test_the_annotation_that_cannot_be_resolved_is_named() -> None:
     """Not its neighbours, which are text too under `from __future__ import annotations`."""
     fields = {"count": "int", "place": "Nowhere", "name": "str"}
     cls = frozen(type("Event", (), {"__annotations__": fields, "__module__": __name__}))
-    with pytest.raises(us.DefinitionError, match=r"Event\.place cannot be stored: the annotation 'Nowhere'"):
-        Codec(messages=[us.event("text")(cls)])
+    with pytest.raises(rb.DefinitionError, match=r"Event\.place cannot be stored: the annotation 'Nowhere'"):
+        Codec(messages=[rb.event("text")(cls)])
 
 
-@us.command("forward")
+@rb.command("forward")
 @frozen
-class Forward(us.Command["list[Answer]"]):
+class Forward(rb.Command["list[Answer]"]):
     pass
 
 
-@us.command("backward")
+@rb.command("backward")
 @frozen
-class Backward(us.Command["Nowhere"]):  # type: ignore[name-defined] # pyright: ignore[reportUndefinedVariable] # the mistake
+class Backward(rb.Command["Nowhere"]):  # type: ignore[name-defined] # pyright: ignore[reportUndefinedVariable] # the mistake
     pass
 
 
@@ -523,5 +523,5 @@ def test_a_reply_may_be_defined_after_its_command() -> None:
     assert reply_type(Forward) == list[Answer]
     codec = Codec(messages=[Forward])
     assert codec.decode_reply(Forward, codec.encode_reply(Forward, [Answer("yes")])) == [Answer("yes")]
-    with pytest.raises(us.DefinitionError, match=r"reply to Backward cannot .* annotation 'Nowhere'"):
+    with pytest.raises(rb.DefinitionError, match=r"reply to Backward cannot .* annotation 'Nowhere'"):
         Codec(messages=[Backward])

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import understudy as us
-from understudy.actors import Codec
-from understudy.actors.codec._direct import is_direct
-from understudy.actors.codec._shapes import Shapes
+import rolebook as rb
+from rolebook.actors import Codec
+from rolebook.actors.codec._direct import is_direct
+from rolebook.actors.codec._shapes import Shapes
 
 from .test_properties import exactly
 
@@ -24,7 +24,7 @@ class Inner:
     text: str = "none"
 
 
-@us.event("plain")
+@rb.event("plain")
 @attrs.frozen
 class Plain:
     number: int
@@ -53,7 +53,7 @@ def _checked(fields: list["attrs.Attribute[Any]"]) -> type:
         },
         frozen=True,
     )
-    us.event("plain")(made)
+    rb.event("plain")(made)
     kind: type = made
     return kind
 
@@ -75,7 +75,7 @@ documents = st.lists(st.tuples(names, raw_values), max_size=6).map(
 def _read(codec: Codec, text: str) -> Any:
     try:
         return exactly(codec.decode_event("plain", 1, text))[1:]
-    except us.Undecodable as error:
+    except rb.Undecodable as error:
         return str(error)
 
 
@@ -198,7 +198,7 @@ def test_a_class_that_does_more_takes_the_long_way(make: Callable[[], type]) -> 
 def test_slots_or_not(*, slots: bool) -> None:
     """Both kinds of classes are read the short way, and come out as they went in."""
     made: Any = attrs.make_class("Made", {"number": attrs.field(type=int)}, frozen=True, slots=slots)
-    us.event("made")(made)
+    rb.event("made")(made)
     assert Shapes("tolerant").of(made, "").direct
     codec = Codec(messages=[made])
     back = codec.decode_event(*codec.encode_event(made(3)))

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from attrs import define, field, frozen
 
-import understudy as us
-from understudy.actors import Codec, StoredName, definition_of, find_drift
+import rolebook as rb
+from rolebook.actors import Codec, StoredName, definition_of, find_drift
 
 
 def forget(old: dict[str, Any]) -> Any:
@@ -21,7 +21,7 @@ def to_cents(old: dict[str, Any]) -> dict[str, Any]:
     return {"cents": old["amount"] * 100, "currency": old["currency"]}
 
 
-@us.event("account.paid", version=3, upcast={1: add_currency, 2: to_cents}, aliases=("account.payed",))
+@rb.event("account.paid", version=3, upcast={1: add_currency, 2: to_cents}, aliases=("account.payed",))
 @frozen
 class Paid:
     cents: int
@@ -29,14 +29,14 @@ class Paid:
     note: str = ""
 
 
-@us.command("account.pay", version=2, upcast={1: add_currency})
+@rb.command("account.pay", version=2, upcast={1: add_currency})
 @frozen
 class Pay:
     amount: int
     currency: str
 
 
-@us.actor(
+@rb.actor(
     "account", snapshot_every=10, state_version=2, state_upcast={1: lambda old: {"cents": old["sum"] * 100}}
 )
 @define
@@ -44,11 +44,11 @@ class Account:
     cents: int = 0
     seen: int = field(default=0, init=False)
 
-    @us.decide
-    def pay(self, command: Pay) -> us.Effects[None]:
+    @rb.decide
+    def pay(self, command: Pay) -> rb.Effects[None]:
         yield Paid(command.amount * 100, command.currency)
 
-    @us.apply
+    @rb.apply
     def paid(self, event: Paid) -> None:
         self.cents += event.cents
         self.seen += 1
@@ -75,14 +75,14 @@ def test_renamed_events_are_still_read() -> None:
 def test_unknown_fields_of_old_events_are_passed_over() -> None:
     """A field that was dropped needs no upcaster; a wrong type is still an error."""
     assert CODEC.decode_event("account.paid", 3, '{"cents":5,"currency":"USD","gone":1}') == Paid(5, "USD")
-    with pytest.raises(us.Undecodable, match="at cents: expected int, got str"):
+    with pytest.raises(rb.Undecodable, match="at cents: expected int, got str"):
         CODEC.decode_event("account.paid", 3, '{"cents":"5","currency":"USD"}')
 
 
 def test_commands_in_flight_are_upcast_and_read_strictly() -> None:
     """A deployment does not lose what was sent before it."""
     assert CODEC.decode_command("account.pay", 1, '{"amount":5}') == Pay(5, "EUR")
-    with pytest.raises(us.Undecodable, match="unknown field 'extra'"):
+    with pytest.raises(rb.Undecodable, match="unknown field 'extra'"):
         CODEC.decode_command("account.pay", 1, '{"amount":5,"extra":1}')
 
 
@@ -96,7 +96,7 @@ def test_commands_in_flight_are_upcast_and_read_strictly() -> None:
 )
 def test_upcaster_that_fails_is_named(payload: str, problem: str) -> None:
     """The error says from which version it was to lead."""
-    with pytest.raises(us.Undecodable) as caught:
+    with pytest.raises(rb.Undecodable) as caught:
         CODEC.decode_event("account.paid", 1, payload)
     assert problem in str(caught.value)
 
@@ -104,19 +104,19 @@ def test_upcaster_that_fails_is_named(payload: str, problem: str) -> None:
 def test_upcaster_that_returns_no_dict_is_named() -> None:
     """A forgotten return is a usual mistake."""
 
-    @us.event("thing", version=2, upcast={1: forget})
+    @rb.event("thing", version=2, upcast={1: forget})
     @frozen
     class Thing:
         pass
 
-    with pytest.raises(us.Undecodable, match="its upcaster from version 1 returned NoneType, not a dict"):
+    with pytest.raises(rb.Undecodable, match="its upcaster from version 1 returned NoneType, not a dict"):
         Codec(messages=[Thing]).decode_event("thing", 1, "{}")
 
 
 def test_version_without_an_upcaster_is_unknown() -> None:
     """The error says which versions are read."""
 
-    @us.event("thing", version=4, upcast={3: dict})
+    @rb.event("thing", version=4, upcast={3: dict})
     @frozen
     class Thing:
         pass
@@ -124,7 +124,7 @@ def test_version_without_an_upcaster_is_unknown() -> None:
     codec = Codec(messages=[Thing])
     assert codec.decode_event("thing", 3, "{}") == Thing()
     for version in (1, 2, 5):
-        with pytest.raises(us.UnknownName, match="this app reads versions 3 to 4 of it"):
+        with pytest.raises(rb.UnknownName, match="this app reads versions 3 to 4 of it"):
             codec.decode_event("thing", version, "{}")
 
 
@@ -152,47 +152,47 @@ def test_snapshot_comes_back_as_it_was() -> None:
 
 def test_old_snapshot_is_upcast_only_if_it_fits_exactly() -> None:
     """A field that the upcaster forgot is not filled in with its default: that would be a wrong state."""
-    with pytest.raises(us.Undecodable, match="missing field 'seen'"):
+    with pytest.raises(rb.Undecodable, match="missing field 'seen'"):
         CODEC.decode_state(DEFINITION, 1, '{"shape":"old","state":{"sum":5}}')
-    with pytest.raises(us.UnknownName, match="this app reads state version 2; replay the events"):
+    with pytest.raises(rb.UnknownName, match="this app reads state version 2; replay the events"):
         CODEC.decode_state(DEFINITION, 3, "{}")
 
 
 def test_snapshot_of_another_shape_is_not_used() -> None:
     """A field was added and nobody raised the version: the snapshot costs a replay, not the truth."""
 
-    @us.actor("account", snapshot_every=1)
+    @rb.actor("account", snapshot_every=1)
     @define
     class Before:
         total: int = 0
 
-    @us.actor("account", snapshot_every=1)
+    @rb.actor("account", snapshot_every=1)
     @define
     class After:
         total: int = 0
         count: int = 0
 
-    @us.actor("account", snapshot_every=1)
+    @rb.actor("account", snapshot_every=1)
     @define
     class Retyped:
         total: float = 0.0
 
     text = Codec().encode_state(definition_of(Before), Before(5))
     for changed in (After, Retyped):
-        with pytest.raises(us.Undecodable, match="the state's shape has changed"):
+        with pytest.raises(rb.Undecodable, match="the state's shape has changed"):
             Codec().decode_state(definition_of(changed), 1, text)
 
 
 @pytest.mark.parametrize("payload", ["", "null", "[]", "{}", '{"state":{}}', '{"shape":1,"state":{},"x":1}'])
 def test_rubbish_is_no_snapshot(payload: str) -> None:
     """Whatever a row holds, the answer is an error that leads to a replay."""
-    with pytest.raises(us.Undecodable):
+    with pytest.raises(rb.Undecodable):
         CODEC.decode_state(DEFINITION, 2, payload)
 
 
 def _paid(**annotations: Any) -> type:
     cls = type("Anything", (), {"__annotations__": annotations})
-    return us.event("paid")(frozen(cls))
+    return rb.event("paid")(frozen(cls))
 
 
 def test_change_without_a_new_version_is_found() -> None:
@@ -210,7 +210,7 @@ def test_change_without_a_new_version_is_found() -> None:
 def test_change_with_a_new_version_is_no_drift() -> None:
     """That is how it is done."""
 
-    @us.event("paid", version=2, upcast={1: lambda old: old})
+    @rb.event("paid", version=2, upcast={1: lambda old: old})
     @frozen
     class Paid2:
         amount: float

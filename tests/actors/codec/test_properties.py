@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import understudy as us
-from understudy.actors import Codec
-from understudy.testing import differences
+import rolebook as rb
+from rolebook.actors import Codec
+from rolebook.testing import differences
 
 from .zoo import (
     Box,
@@ -93,7 +93,7 @@ def test_generated_classes_come_back_exactly(data: st.DataObject) -> None:
         fields[f"field_{place}"] = attrs.field(type=hint, default=default, kw_only=True)
     options: dict[str, Any] = {"frozen": data.draw(st.booleans()), "slots": data.draw(st.booleans())}
     cls: Any = attrs.make_class("Generated", fields, **options)
-    us.command("generated")(cls)
+    rb.command("generated")(cls)
     value = cls(**{f"field_{place}": data.draw(FIELDS[kind][1]) for place, kind in enumerate(kinds)})
     codec = Codec(messages=[cls])
     assert exactly(codec.decode_command(*codec.encode_command(value))) == exactly(value)
@@ -102,7 +102,7 @@ def test_generated_classes_come_back_exactly(data: st.DataObject) -> None:
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 def test_noise_is_undecodable(text: str) -> None:
     """Whatever text a row holds, the error is the one for rows that cannot be read."""
-    with pytest.raises(us.Undecodable, match=r"event 'zoo\.filled' version 1: "):
+    with pytest.raises(rb.Undecodable, match=r"event 'zoo\.filled' version 1: "):
         CODEC.decode_event("zoo.filled", 1, text)
 
 
@@ -117,7 +117,7 @@ def test_one_wrong_field_is_named(value: Everything, field: "attrs.Attribute[Any
     raw[field.name] = other
     try:
         back = CODEC.decode_event("zoo.filled", 1, json.dumps(raw))
-    except us.Undecodable as error:
+    except rb.Undecodable as error:
         problem = str(error)
     else:
         problem = f"at {field.name}"
@@ -136,7 +136,7 @@ def test_chains_of_upcasters_lead_from_every_version_to_today(steps: list[int], 
 
         return upcast
 
-    @us.event("counted", version=today, upcast={at: upcaster(step) for at, step in enumerate(steps, 1)})
+    @rb.event("counted", version=today, upcast={at: upcaster(step) for at, step in enumerate(steps, 1)})
     @attrs.frozen
     class Counted:
         total: int

@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import frozen
 from hypothesis import strategies as st
 
-import understudy as us
+import rolebook as rb
 
 T = TypeVar("T")
 Cents = NewType("Cents", int)
@@ -70,13 +70,13 @@ class Tree:
     parent: "Tree | None" = None
 
 
-@us.event("zoo.shaped")
+@rb.event("zoo.shaped")
 @frozen
 class Shaped:
     shape: Circle | Square
 
 
-@us.event("zoo.filled")
+@rb.event("zoo.filled")
 @frozen
 class Everything:
     whole: int

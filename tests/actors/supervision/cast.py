@@ -3,8 +3,8 @@
 import attrs
 import trio
 
-from understudy.actors import Backoff, Child, Stopping
-from understudy.actors.supervision import Start
+from rolebook.actors import Backoff, Child, Stopping
+from rolebook.actors.supervision import Start
 
 AT_ONCE = Backoff(first=0)
 

@@ -7,8 +7,8 @@ import attrs
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Child, GaveUp, Stopping, Supervisor, Tree
-from understudy.actors.supervision import ChildDown, NotSupervising, Snapshot, Start, UnknownChild
+from rolebook.actors import Child, GaveUp, Stopping, Supervisor, Tree
+from rolebook.actors.supervision import ChildDown, NotSupervising, Snapshot, Start, UnknownChild
 
 from .model import ALIVE, ANY, Answer, Line, Look
 from .schedules import Command, GridRandom, Group, Leaf, Life, Schedule

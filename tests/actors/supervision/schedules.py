@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from understudy.actors import Backoff
+from rolebook.actors import Backoff
 
 LONG_AFTER = 10_000.0
 

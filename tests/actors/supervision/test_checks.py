@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from understudy.actors import Backoff, Child, InvalidSetting, Stopping, Supervisor
-from understudy.actors.supervision import most_failures
+from rolebook.actors import Backoff, Child, InvalidSetting, Stopping, Supervisor
+from rolebook.actors.supervision import most_failures
 
 
 async def work() -> None:

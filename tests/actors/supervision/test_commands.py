@@ -5,8 +5,8 @@ from contextlib import suppress
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Backoff, Child, Supervisor, open_supervisor
-from understudy.actors.supervision import Tree
+from rolebook.actors import Backoff, Child, Supervisor, open_supervisor
+from rolebook.actors.supervision import Tree
 
 from .cast import Diary, forever, returns
 

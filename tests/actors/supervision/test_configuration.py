@@ -10,7 +10,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.actors import (
+from rolebook.actors import (
     Backoff,
     Child,
     InvalidFile,
@@ -21,7 +21,7 @@ from understudy.actors import (
     load_configuration,
     load_tree,
 )
-from understudy.actors.supervision import Start
+from rolebook.actors.supervision import Start
 
 
 async def sense() -> None:

@@ -3,8 +3,8 @@
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Child, Supervisor, draw, open_supervisor
-from understudy.actors.supervision import MailboxStatistics, Snapshot
+from rolebook.actors import Child, Supervisor, draw, open_supervisor
+from rolebook.actors.supervision import MailboxStatistics, Snapshot
 
 from .cast import AT_ONCE, Diary, forever
 from .test_configuration import TREE

@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Backoff, Child, Supervisor, open_supervisor
-from understudy.actors.supervision import (
+from rolebook.actors import Backoff, Child, Supervisor, open_supervisor
+from rolebook.actors.supervision import (
     ChildCrashed,
     ChildDown,
     ChildFinished,

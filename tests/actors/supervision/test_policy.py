@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from understudy.actors import Backoff, Child, Supervisor
-from understudy.actors.supervision import (
+from rolebook.actors import Backoff, Child, Supervisor
+from rolebook.actors.supervision import (
     Escalate,
     Exit,
     History,

@@ -1,6 +1,6 @@
 """The supervisor against its model: random trees, random crashes, random commands, exact times.
 
-`UNDERSTUDY_SCHEDULES` sets how many schedules are played, `UNDERSTUDY_SEED` the first of them.
+`ROLEBOOK_SCHEDULES` sets how many schedules are played, `ROLEBOOK_SEED` the first of them.
 Without a seed every run plays others, and in CI the same: a change is not to fail for what it did not do.
 The seed is in the output of a failure.
 """
@@ -15,8 +15,8 @@ from .play import agree, play
 from .schedules import LONG_AFTER, CrowdedRandom, Leaf, Schedule, draw, draw_crowded
 from .simulation import simulate
 
-COUNT = int(os.environ.get("UNDERSTUDY_SCHEDULES", "1500"))
-SEED = int(os.environ.get("UNDERSTUDY_SEED") or (1 if "CI" in os.environ else random.randrange(10**9)))
+COUNT = int(os.environ.get("ROLEBOOK_SCHEDULES", "1500"))
+SEED = int(os.environ.get("ROLEBOOK_SEED") or (1 if "CI" in os.environ else random.randrange(10**9)))
 BATCHES = 10
 
 
@@ -24,23 +24,23 @@ BATCHES = 10
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_the_supervisor_does_what_the_model_says(batch: int, caplog: pytest.LogCaptureFixture) -> None:
     """Each start and each end of each child happens exactly when the model says, and nothing else does."""
-    caplog.set_level("CRITICAL", "understudy.supervision")
+    caplog.set_level("CRITICAL", "rolebook.supervision")
     first = SEED + batch * COUNT // BATCHES
-    print(f"UNDERSTUDY_SEED={SEED}, this batch from {first}")  # noqa: T201  # shown when the test fails
+    print(f"ROLEBOOK_SEED={SEED}, this batch from {first}")  # noqa: T201  # shown when the test fails
     for seed in range(first, SEED + (batch + 1) * COUNT // BATCHES):
         schedule = draw(seed)
         expected, actual = simulate(schedule), play(schedule)
-        assert agree(expected, actual), f"repeat with UNDERSTUDY_SCHEDULES=1 UNDERSTUDY_SEED={seed}"
+        assert agree(expected, actual), f"repeat with ROLEBOOK_SCHEDULES=1 ROLEBOOK_SEED={seed}"
         assert_stops_in_reverse(schedule, actual.trace, actual.ended_at)
 
 
 @pytest.mark.timeout(7200)
 def test_nobody_waits_for_ever_when_much_happens_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """In whichever order: every command is answered, everything comes to rest, and all of it ends."""
-    caplog.set_level("CRITICAL", "understudy.supervision")
+    caplog.set_level("CRITICAL", "rolebook.supervision")
     for seed in range(SEED, SEED + COUNT // 3):
         actual = play(draw_crowded(seed), CrowdedRandom)
-        repeat = f"UNDERSTUDY_SEED={seed}; Trio's order is random too, so repeat it often"
+        repeat = f"ROLEBOOK_SEED={seed}; Trio's order is random too, so repeat it often"
         at_rest = LONG_AFTER / 2  # no schedule goes on for so long
         assert [] == [answer for answer in actual.answers if answer[1] > at_rest], repeat
         if actual.ended_at > LONG_AFTER:

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Backoff, Child, GaveUp, Supervisor, open_supervisor, supervise
-from understudy.actors.supervision import ChildFailed, EndedUnexpectedly, StartTimedOut, Tree
+from rolebook.actors import Backoff, Child, GaveUp, Supervisor, open_supervisor, supervise
+from rolebook.actors.supervision import ChildFailed, EndedUnexpectedly, StartTimedOut, Tree
 
 from .cast import AT_ONCE, Boom, Diary, forever, raises, returns
 

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from understudy.actors import Backoff, Child, GaveUp, Stopping, Supervisor, Tree, open_supervisor, supervise
-from understudy.actors.supervision import ChildCrashed, ChildStuck
+from rolebook.actors import Backoff, Child, GaveUp, Stopping, Supervisor, Tree, open_supervisor, supervise
+from rolebook.actors.supervision import ChildCrashed, ChildStuck
 
 from .cast import Boom, Diary, forever, raises
 

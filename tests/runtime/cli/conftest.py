@@ -8,7 +8,7 @@ import pytest
 
 from tests.programs import Ended, run
 
-CLI = "understudy.runtime.cli"
+CLI = "rolebook.runtime.cli"
 SHOP = "tests.runtime.cli.shop:app"
 
 
@@ -28,7 +28,7 @@ class Database:
     def sell(self, key: str, amount: int) -> None:
         """Tell a shop to sell."""
         self.ask(
-            "select understudy.tell('shop', %s, 'shop.sell', json_build_object('amount', %s::int))",
+            "select rolebook.tell('shop', %s, 'shop.sell', json_build_object('amount', %s::int))",
             key,
             amount,
         )
@@ -36,11 +36,11 @@ class Database:
     def wrap(self, seconds: float) -> None:
         """Send a message to the queue that fails, or never ends."""
         self.ask(
-            "select understudy.enqueue('wrapping', 'shop.wrap', json_build_object('seconds', %s::float8))",
+            "select rolebook.enqueue('wrapping', 'shop.wrap', json_build_object('seconds', %s::float8))",
             seconds,
         )
 
-    def understudy(self, *arguments: str) -> Ended:
+    def rolebook(self, *arguments: str) -> Ended:
         """Run a command on this database."""
         return run(CLI, *arguments, env={"DATABASE_URL": self.url})
 
@@ -50,6 +50,6 @@ def database(database_url: str) -> Iterator[Database]:
     """A migrated database."""
     database = Database(database_url)
     with database.connection:
-        migrated = database.understudy("migrate")
+        migrated = database.rolebook("migrate")
         assert migrated.code == 0, migrated.text
         yield database

@@ -5,47 +5,47 @@ import logging
 import trio
 from attrs import define, frozen
 
-import understudy as us
+import rolebook as rb
 
 log = logging.getLogger("shop")
 
 
-@us.event("shop.sold")
+@rb.event("shop.sold")
 @frozen
 class Sold:
     amount: int
 
 
-@us.command("shop.sell")
+@rb.command("shop.sell")
 @frozen
 class Sell:
     amount: int
 
 
-@us.command("shop.wrap")
+@rb.command("shop.wrap")
 @frozen
 class Wrap:
     seconds: float
 
 
-@us.actor("shop", snapshot_every=2)
+@rb.actor("shop", snapshot_every=2)
 @define
 class Shop:
     sold: int = 0
 
-    @us.decide
-    def sell(self, command: Sell) -> us.Effects[None]:
+    @rb.decide
+    def sell(self, command: Sell) -> rb.Effects[None]:
         yield Sold(command.amount)
 
-    @us.apply
+    @rb.apply
     def was_sold(self, event: Sold) -> None:
         self.sold += event.amount
 
 
-app = us.App("shop", actors=[Shop])
+app = rb.App("shop", actors=[Shop])
 
 
-@app.handler("wrapping", retry=us.Retry(attempts=1))
+@app.handler("wrapping", retry=rb.Retry(attempts=1))
 async def wrap(command: Wrap) -> None:
     """Take as long as told; for ever, if that is negative."""
     log.info("wrapping begins")

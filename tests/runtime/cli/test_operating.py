@@ -27,7 +27,7 @@ def test_help_teaches_with_examples(command: tuple[str, ...]) -> None:
     ended = run(CLI, *command, "--help")
     assert ended.code == 0
     assert "Example" in ended.out
-    assert f"understudy {command[0]}" in ended.out
+    assert f"rolebook {command[0]}" in ended.out
 
 
 def test_a_terminal_may_lack_characters() -> None:
@@ -39,15 +39,15 @@ def test_a_terminal_may_lack_characters() -> None:
 
 def test_migrate_is_idempotent(database: Database) -> None:
     """A second time there is nothing left to apply."""
-    again = database.understudy("migrate")
-    assert (again.code, again.out) == (0, "schema 'understudy' is up to date\n")
+    again = database.rolebook("migrate")
+    assert (again.code, again.out) == (0, "schema 'rolebook' is up to date\n")
 
 
 def test_a_database_without_the_schema_is_a_sentence(database_url: str) -> None:
     """It names the command that helps."""
     ended = run(CLI, "status", "--database-url", database_url)
     assert ended.code == 1
-    assert "Run `understudy migrate`" in ended.err
+    assert "Run `rolebook migrate`" in ended.err
 
 
 def test_without_a_database_it_asks_for_one() -> None:
@@ -69,7 +69,7 @@ def test_rebase_without_a_schema_is_a_sentence(database_url: str) -> None:
     """There is nothing to rebase, and it says so."""
     ended = run(CLI, "rebase", "--database-url", database_url)
     assert ended.code == 1
-    assert "error: there is no schema 'understudy'" in ended.err
+    assert "error: there is no schema 'rolebook'" in ended.err
 
 
 def test_tree_draws_the_configured_tree() -> None:
@@ -84,19 +84,19 @@ def test_status_counts_what_waits_and_names_the_owners(database: Database) -> No
     """As a table for people and as JSON for programs."""
     database.sell("a", 1)
     database.sell("b", 1)
-    database.ask("select understudy.enqueue('wrapping', 'shop.wrap', '{}', delay => '1 hour')")
-    idle = database.understudy("status")
+    database.ask("select rolebook.enqueue('wrapping', 'shop.wrap', '{}', delay => '1 hour')")
+    idle = database.rolebook("status")
     assert idle.code == 0
     assert "shop" in idle.out
     queues = {
-        queue["queue"]: queue for queue in json.loads(database.understudy("status", "--json").out)["queues"]
+        queue["queue"]: queue for queue in json.loads(database.rolebook("status", "--json").out)["queues"]
     }
     assert (queues["shop"]["depth"], queues["shop"]["owned"]) == (2, 0)
     assert (queues["wrapping"]["depth"], queues["wrapping"]["scheduled"]) == (0, 1)
     with started(CLI, "run", SHOP, env={"DATABASE_URL": database.url}) as program:
-        wait_until(database.url, "select count(*) = 2 from understudy.events", program)
-        working = json.loads(database.understudy("status", "--json").out)["queues"]
-        table = database.understudy("status").out
+        wait_until(database.url, "select count(*) = 2 from rolebook.events", program)
+        working = json.loads(database.rolebook("status", "--json").out)["queues"]
+        table = database.rolebook("status").out
         program.send(Signal.SIGTERM)
         program.wait()
     shop = next(queue for queue in working if queue["queue"] == "shop")
@@ -109,49 +109,49 @@ def test_status_names_the_oldest_snapshot(database: Database) -> None:
     """A transaction left open holds the server's clean-up back: it is named with its process."""
     with psycopg.connect(database.url, application_name="forgotten") as connection:
         connection.execute("set transaction isolation level repeatable read")
-        connection.execute("select count(*) from understudy.messages")
-        status = database.understudy("status").out
+        connection.execute("select count(*) from rolebook.messages")
+        status = database.rolebook("status").out
     assert "oldest snapshot: session" in status
     assert "of forgotten, idle in transaction" in status
 
 
 def test_dead_letters_are_listed_shown_and_redriven(database: Database) -> None:
     """A redriven letter is a message again, and fails again if nothing has changed."""
-    assert database.understudy("dead", "list").out == "no dead letters\n"
+    assert database.rolebook("dead", "list").out == "no dead letters\n"
     database.wrap(1)
     with started(CLI, "run", SHOP, env={"DATABASE_URL": database.url}) as program:
-        wait_until(database.url, "select exists (select from understudy.dead_letters)", program)
+        wait_until(database.url, "select exists (select from rolebook.dead_letters)", program)
         program.send(Signal.SIGTERM)
         program.wait()
-    letter = str(database.ask("select id from understudy.dead_letters"))
-    listed = database.understudy("dead", "list", "--queue", "wrapping").out
+    letter = str(database.ask("select id from rolebook.dead_letters"))
+    listed = database.rolebook("dead", "list", "--queue", "wrapping").out
     assert "ValueError" in listed
     assert "shop.wrap v1" in listed
-    shown = database.understudy("dead", "show", letter).out
+    shown = database.rolebook("dead", "show", letter).out
     assert "no paper left" in shown
     assert '"seconds"' in shown
-    missing = database.understudy("dead", "show", "999")
+    missing = database.rolebook("dead", "show", "999")
     assert (missing.code, missing.err) == (
         1,
-        "error: there is no dead letter 999: see `understudy dead list`\n",
+        "error: there is no dead letter 999: see `rolebook dead list`\n",
     )
-    assert database.understudy("dead", "redrive").code == 2
-    assert database.understudy("dead", "redrive", letter).out == "1 back in their mailboxes\n"
-    assert database.ask("select count(*) from understudy.dead_letters") == 0
-    assert database.ask("select attempts from understudy.messages where queue = 'wrapping'") == 0
+    assert database.rolebook("dead", "redrive").code == 2
+    assert database.rolebook("dead", "redrive", letter).out == "1 back in their mailboxes\n"
+    assert database.ask("select count(*) from rolebook.dead_letters") == 0
+    assert database.ask("select attempts from rolebook.messages where queue = 'wrapping'") == 0
 
 
 def test_check_names_what_cannot_be_read(database: Database) -> None:
     """An app that can read everything passes; a version that it does not know fails, and is named."""
     database.sell("a", 1)
-    fine = database.understudy("check", SHOP)
+    fine = database.rolebook("check", SHOP)
     assert (fine.code, fine.out) == (0, "1 of 1 stored names can be read, over 1 rows\n")
-    database.ask("select understudy.tell('shop', 'a', 'shop.sell', '{}', version => 9)")
+    database.ask("select rolebook.tell('shop', 'a', 'shop.sell', '{}', version => 9)")
     database.ask(
-        "insert into understudy.events (actor, key, seq, type, version, payload)"
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
         " values ('shop', 'a', 1, 'shop.closed', 1, '{}')"
     )
-    broken = database.understudy("check", SHOP)
+    broken = database.rolebook("check", SHOP)
     assert broken.code == 1
     assert "messages of shop: 1 of shop.sell version 9: cannot be read" in broken.out
     assert "events of shop: 1 of shop.closed version 1: cannot be read" in broken.out
@@ -159,56 +159,56 @@ def test_check_names_what_cannot_be_read(database: Database) -> None:
 
 def test_check_tells_other_apps_apart(database: Database) -> None:
     """What belongs to no actor or queue of the app is named; it fails only if that is asked for."""
-    database.ask("select understudy.enqueue('mail', 'mail.send', '{}')")
-    ended = database.understudy("check", SHOP)
+    database.ask("select rolebook.enqueue('mail', 'mail.send', '{}')")
+    ended = database.rolebook("check", SHOP)
     assert ended.code == 0
     assert "messages of mail: 1 of mail.send version 1: this app has no such actor or queue" in ended.out
-    assert database.understudy("check", SHOP, "--strict").code == 1
+    assert database.rolebook("check", SHOP, "--strict").code == 1
 
 
 def test_rebase_makes_a_restored_dump_usable(database: Database) -> None:
     """An app refuses a database of another cluster; after the rebase it goes on, in the order there was."""
-    nothing = database.understudy("rebase")
-    assert nothing.out == "schema 'understudy' belongs to this cluster: nothing to do\n"
+    nothing = database.rolebook("rebase")
+    assert nothing.out == "schema 'rolebook' belongs to this cluster: nothing to do\n"
     for seq, tx in ((1, 2**40 + 7), (2, 2**40 + 5), (3, 2**40 + 9)):
         database.ask(
-            "insert into understudy.events (actor, key, seq, type, version, payload, tx)"
+            "insert into rolebook.events (actor, key, seq, type, version, payload, tx)"
             " values ('shop', %s, 1, 'shop.sold', 1, '{\"amount\": 5}', %s::text::xid8)",
             f"key{seq}",
             str(tx),
         )
     database.ask(
-        "insert into understudy.checkpoints"
-        " select 'sales', tx, position from understudy.events where key = 'key1'"
+        "insert into rolebook.checkpoints"
+        " select 'sales', tx, position from rolebook.events where key = 'key1'"
     )
     database.sell("key1", 1)
-    database.ask("update understudy.messages set tx = (2^40)::bigint::text::xid8")
-    database.ask("update understudy.meta set system_identifier = '1'")
+    database.ask("update rolebook.messages set tx = (2^40)::bigint::text::xid8")
+    database.ask("update rolebook.meta set system_identifier = '1'")
     refused = run(CLI, "run", SHOP, "--database-url", database.url)
     assert refused.code == 1
-    assert "Run `understudy rebase` once" in refused.err
-    done = database.understudy("rebase")
+    assert "Run `rolebook rebase` once" in refused.err
+    done = database.rolebook("rebase")
     assert (done.code, done.out) == (0, "rebased 3 events, 1 messages and 1 checkpoints\n"), done.text
-    keys = "select array_agg(key order by tx, position) from understudy.events"
+    keys = "select array_agg(key order by tx, position) from rolebook.events"
     assert database.ask(keys) == ["key2", "key1", "key3"]
-    behind = "select array_agg(key) from understudy.events e, understudy.checkpoints c"
+    behind = "select array_agg(key) from rolebook.events e, rolebook.checkpoints c"
     behind += " where (e.tx, e.position) > (c.tx, c.position)"
     assert database.ask(behind) == ["key3"]
     with pytest.raises(Exception, match="append-only"):
-        database.ask("delete from understudy.events")
+        database.ask("delete from rolebook.events")
     with started(CLI, "run", SHOP, env={"DATABASE_URL": database.url}) as program:
-        wait_until(database.url, "select count(*) = 4 from understudy.events", program)
+        wait_until(database.url, "select count(*) = 4 from rolebook.events", program)
         program.send(Signal.SIGTERM)
         assert program.wait().code == 0
-    assert database.ask("select seq from understudy.events order by tx desc, position desc limit 1") == 2
+    assert database.ask("select seq from rolebook.events order by tx desc, position desc limit 1") == 2
 
 
 def test_rebase_refuses_company(database: Database) -> None:
     """While a process of an app is at work, nothing is rewritten."""
     with started(CLI, "run", SHOP, env={"DATABASE_URL": database.url}) as program:
         program.line("shop runs")
-        database.ask("update understudy.meta set system_identifier = '1'")
-        ended = database.understudy("rebase")
+        database.ask("update rolebook.meta set system_identifier = '1'")
+        ended = database.rolebook("rebase")
         program.send(Signal.SIGTERM)
         program.wait()
     assert ended.code == 1
@@ -217,16 +217,16 @@ def test_rebase_refuses_company(database: Database) -> None:
 
 def test_a_parked_key_is_listed_and_goes_on(database: Database) -> None:
     """The list says why it stopped; resuming what is not parked is an error."""
-    assert database.understudy("parked", "list").out == "nothing is parked\n"
+    assert database.rolebook("parked", "list").out == "nothing is parked\n"
     database.sell("tulips", 1)
     database.ask(
-        "update understudy.messages set not_before = 'infinity', attempts = 1, last_error = 'Boom: no tulips'"
+        "update rolebook.messages set not_before = 'infinity', attempts = 1, last_error = 'Boom: no tulips'"
     )
-    listed = database.understudy("parked", "list")
+    listed = database.rolebook("parked", "list")
     assert "tulips" in listed.out
     assert "Boom: no tulips" in listed.out
-    assert "tulips goes on: 1 parked" in database.understudy("parked", "resume", "shop", "tulips").out
-    again = database.understudy("parked", "resume", "shop", "tulips")
+    assert "tulips goes on: 1 parked" in database.rolebook("parked", "resume", "shop", "tulips").out
+    again = database.rolebook("parked", "resume", "shop", "tulips")
     assert (again.code, "is not parked" in again.err) == (1, True)
 
 
@@ -235,7 +235,7 @@ def test_what_is_piped_is_not_cut(database: Database, columns: str) -> None:
     """However narrow the terminal would be: a line for each key, with its whole name to copy."""
     key = "a-key-that-is-long/" + "x" * 60 + "@example.com"
     database.sell(key, 1)
-    database.ask("update understudy.messages set not_before = 'infinity', attempts = 1, last_error = 'no'")
+    database.ask("update rolebook.messages set not_before = 'infinity', attempts = 1, last_error = 'no'")
     environment = {"DATABASE_URL": database.url, "COLUMNS": columns}
     listed = run(CLI, "parked", "list", env=environment)
     assert listed.out.splitlines()[1].split() == ["shop", key, "1", "no"]
@@ -244,9 +244,9 @@ def test_what_is_piped_is_not_cut(database: Database, columns: str) -> None:
 def test_an_actor_gets_another_name(database: Database) -> None:
     """Its events and its messages go by the new name."""
     database.ask(
-        "insert into understudy.events (actor, key, seq, type, version, payload)"
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
         " values ('shop', 'tulips', 1, 'shop.sold', 1, '{}')"
     )
-    renamed = database.understudy("rename-actor", "shop", "store")
+    renamed = database.rolebook("rename-actor", "shop", "store")
     assert renamed.out == "shop is now store: 1 events\n"
-    assert database.ask("select actor from understudy.events") == "store"
+    assert database.ask("select actor from rolebook.events") == "store"

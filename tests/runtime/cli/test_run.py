@@ -1,4 +1,4 @@
-"""`understudy run`: real processes, real signals."""
+"""`rolebook run`: real processes, real signals."""
 
 import socket
 import subprocess
@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from rolebook.runtime.postgres.embedded import PostgresServer
 from tests.programs import ROOT, Signal, run, started, wait_until
 from tests.runtime.cli.conftest import CLI, SHOP, Database
-from understudy.runtime.postgres.embedded import PostgresServer
 
 
 @pytest.mark.parametrize("number", [Signal.SIGINT, Signal.SIGTERM])
@@ -19,16 +19,16 @@ def test_handles_messages_until_a_signal(database: Database, number: Signal) -> 
     """What was sent before and meanwhile is handled; the signal ends it in order, with exit code 0."""
     database.sell("a", 1)
     with started(CLI, "run", SHOP, env={"DATABASE_URL": database.url}) as program:
-        wait_until(database.url, "select count(*) = 1 from understudy.events", program)
+        wait_until(database.url, "select count(*) = 1 from rolebook.events", program)
         database.sell("a", 2)
-        wait_until(database.url, "select count(*) = 2 from understudy.events", program)
+        wait_until(database.url, "select count(*) = 2 from rolebook.events", program)
         program.send(number)
         ended = program.wait(timeout=8)
     assert ended.code == 0, ended.text
     assert "shop runs: shop, wrapping" in ended.err
     assert f"{number.name}: stopping" in ended.err
     assert "Traceback" not in ended.text
-    assert database.ask("select count(*) from understudy.messages") == 0
+    assert database.ask("select count(*) from rolebook.messages") == 0
     assert database.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
 
 
@@ -44,7 +44,7 @@ def test_a_second_signal_cancels_what_still_runs(database: Database) -> None:
     assert ended.code == 128 + Signal.SIGTERM
     assert "SIGTERM: cancelled" in ended.err
     assert "Traceback" not in ended.text
-    assert database.ask("select count(*) from understudy.messages") == 1
+    assert database.ask("select count(*) from rolebook.messages") == 1
 
 
 def test_what_does_not_end_is_cancelled_after_the_shutdown_time(database: Database) -> None:
@@ -55,7 +55,7 @@ def test_what_does_not_end_is_cancelled_after_the_shutdown_time(database: Databa
         program.send(Signal.SIGTERM)
         ended = program.wait(timeout=8)
     assert ended.code == 0, ended.text
-    assert database.ask("select count(*) from understudy.messages") == 1
+    assert database.ask("select count(*) from rolebook.messages") == 1
 
 
 def test_sigusr1_prints_the_live_tree(database: Database) -> None:
@@ -85,7 +85,7 @@ def test_a_signal_while_it_connects_ends_it() -> None:
 
 
 def test_takes_over_what_the_flights_left(database_url: str) -> None:
-    """A loader killed after its last page: `understudy run` handles the rest, and the totals are right."""
+    """A loader killed after its last page: `rolebook run` handles the rest, and the totals are right."""
     arguments = ("examples.flights", "--database-url", database_url, "--limit", "3000")
     with started(*arguments) as loader:
         wait_until(database_url, "select sum(sent) = 3000 from flights.progress", loader)
@@ -93,7 +93,7 @@ def test_takes_over_what_the_flights_left(database_url: str) -> None:
         loader.wait()
     with started(CLI, "run", "examples.flights:app", "--database-url", database_url) as program:
         program.line("runs: ")  # the loader may have left nothing to wait for
-        wait_until(database_url, "select not exists (select from understudy.messages)", program)
+        wait_until(database_url, "select not exists (select from rolebook.messages)", program)
         program.send(Signal.SIGTERM)
         assert program.wait(timeout=8).code == 0
     checked = run(*arguments)
@@ -109,7 +109,7 @@ def test_takes_over_what_the_flights_left(database_url: str) -> None:
         ("tests/runtime/cli/shop.py:app", "write MODULE:APP"),
         ("no.such.module:app", "there is no module 'no'"),
         ("tests.runtime.cli.shop:nothing", "has no 'nothing'; its apps are: app"),
-        ("tests.runtime.cli.shop:no_app", "is no understudy.App but int"),
+        ("tests.runtime.cli.shop:no_app", "is no rolebook.App but int"),
     ],
 )
 def test_a_wrong_app_is_a_sentence(name: str, words: str) -> None:
@@ -123,12 +123,12 @@ def test_a_wrong_app_is_a_sentence(name: str, words: str) -> None:
 def test_the_current_directory_is_searched(tmp_path: Path) -> None:
     """As with `python -m`: a module beside the user is found without an installation."""
     (tmp_path / "mine.py").write_text(
-        "import understudy as us\n"
+        "import rolebook as rb\n"
         "from tests.runtime.cli.shop import Shop\n"
-        "app = us.App('mine', actors=[Shop])\n"
+        "app = rb.App('mine', actors=[Shop])\n"
     )
     script = f"import sys; sys.path.remove(''); sys.path.append({str(ROOT)!r});"
-    script += "from understudy.runtime.cli import main; sys.exit(main())"
+    script += "from rolebook.runtime.cli import main; sys.exit(main())"
     ended = subprocess.run(
         [sys.executable, "-c", script, "tree", "mine:app"],
         cwd=tmp_path,
@@ -176,7 +176,7 @@ def test_a_role_without_rights_is_a_sentence(database_url: str) -> None:
         finally:
             connection.execute("drop role powerless")
     assert ended.code == 1
-    assert "role 'powerless' may not create schema 'understudy'" in ended.err
+    assert "role 'powerless' may not create schema 'rolebook'" in ended.err
     assert "grant create on database" in ended.err
     assert "Traceback" not in ended.text
 
@@ -185,7 +185,9 @@ def test_a_role_without_rights_is_a_sentence(database_url: str) -> None:
 def test_a_missing_extra_is_a_sentence(name: str) -> None:
     """Without the extra `cli` the command says how to install it."""
     script = f"import sys; sys.modules[{name!r}] = None\n"
-    script += "from understudy.runtime.cli import main; sys.exit(main(['--help']))"
+    script += "from rolebook.runtime.cli import main; sys.exit(main(['--help']))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == f"error: the command line needs {name}: pip install 'understudy[cli]'\n"
+    assert (
+        ended.stderr == f"error: the command line needs {name}: pip install '.[cli]' in a clone of Rolebook\n"
+    )

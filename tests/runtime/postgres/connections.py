@@ -8,7 +8,7 @@ import psycopg
 import trio
 from psycopg.rows import TupleRow
 
-from understudy.runtime.postgres import Connection
+from rolebook.runtime.postgres import Connection
 
 ACTIVE = psycopg.pq.TransactionStatus.ACTIVE
 IDLE = psycopg.pq.TransactionStatus.IDLE

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 import psycopg
 import pytest
 
-from understudy.runtime.postgres import Connection, connect_session
-from understudy.runtime.postgres._arrays import nullable_texts, texts
+from rolebook.runtime.postgres import Connection, connect_session
+from rolebook.runtime.postgres._arrays import nullable_texts, texts
 
 ODD = [
     "",

@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rolebook.runtime.postgres import DatabaseUrlError, choose_database, open_database
 from tests.databases import temporary_folder
-from understudy.runtime.postgres import DatabaseUrlError, choose_database, open_database
 
 EXPLICIT = "postgresql://ann:secret@first.example:5433/books"
 CONFIGURED = "postgresql://bob:hidden@second.example/films"

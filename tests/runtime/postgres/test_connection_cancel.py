@@ -11,9 +11,9 @@ import trio.testing
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
+from rolebook.runtime.postgres import SETTLE_SECONDS, Connection
+from rolebook.runtime.postgres._waiting import Breath, drive
 from tests.proxy import Proxy
-from understudy.runtime.postgres import SETTLE_SECONDS, Connection
-from understudy.runtime.postgres._waiting import Breath, drive
 
 from .cancelling import CancelAfter
 from .connections import IDLE, INERROR, assert_at_rest, connected, until, until_sleeping, value

@@ -5,8 +5,8 @@ import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from rolebook.runtime.postgres import Connection
 from tests.proxy import Proxy
-from understudy.runtime.postgres import Connection
 
 from .connections import connected, value
 

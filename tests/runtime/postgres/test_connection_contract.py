@@ -16,7 +16,7 @@ from psycopg.adapt import Dumper, Loader
 from psycopg.rows import DictRow, class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
-from understudy.runtime.postgres import Connection
+from rolebook.runtime.postgres import Connection
 
 from .connections import IDLE, INERROR, INTRANS, connected, until_sleeping, value
 

@@ -9,9 +9,9 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
+from rolebook.runtime.postgres import SETTLE_SECONDS, Connection, DatabaseUnreachable, connect_session
+from rolebook.runtime.postgres.embedded import PostgresServer
 from tests.proxy import Proxy
-from understudy.runtime.postgres import SETTLE_SECONDS, Connection, DatabaseUnreachable, connect_session
-from understudy.runtime.postgres.embedded import PostgresServer
 
 from .connections import connected, until, until_sleeping, value
 

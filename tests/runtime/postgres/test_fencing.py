@@ -8,6 +8,7 @@ import trio
 from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
+from rolebook.runtime._rows import Committed, Conflict, Fence
 from tests.stores import (
     PARTITIONS,
     QUEUE,
@@ -19,7 +20,6 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.runtime._rows import Committed, Conflict, Fence
 
 WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'commit_batch'"
 
@@ -31,7 +31,7 @@ async def test_a_successor_waits_for_a_commit_that_is_under_way(migrated_url: st
         (message,) = await one.messages()
         blocker = await bench.connect("blocker")
         await execute(blocker, "begin")
-        await execute(blocker, "lock table understudy.events in share row exclusive mode")
+        await execute(blocker, "lock table rolebook.events in share row exclusive mode")
         answers: list[object] = []
         turn = finished(fence=message.fence, consumed=message, events=[event_row(1)])
 

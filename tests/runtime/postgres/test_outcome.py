@@ -11,6 +11,12 @@ import trio
 from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
+from rolebook.actors import Backoff
+from rolebook.runtime._finished import Finished
+from rolebook.runtime._rows import Committed, Message
+from rolebook.runtime.postgres import Connection, connect_session
+from rolebook.runtime.postgres._statements import Statements
+from rolebook.runtime.postgres._writing import PostgresWriteSession
 from tests.proxy import Proxy, open_proxy
 from tests.stores import (
     QUEUE,
@@ -24,12 +30,6 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.actors import Backoff
-from understudy.runtime._finished import Finished
-from understudy.runtime._rows import Committed, Message
-from understudy.runtime.postgres import Connection, connect_session
-from understudy.runtime.postgres._statements import Statements
-from understudy.runtime.postgres._writing import PostgresWriteSession
 
 BACKOFF = Backoff(first=0.01, cap=0.05)
 QUICK = evolve(SETTINGS, backoff=BACKOFF, pool_size=1)
@@ -79,7 +79,7 @@ async def writing(*urls: str, deadline: float = 10.0) -> AsyncGenerator[Postgres
         url = rest.pop(0) if len(rest) > 1 else rest[0]
         return await connect_session(url, role="writer", process="broken", prepare_threshold=0)
 
-    session = PostgresWriteSession(connect, Statements("understudy"), deadline, BACKOFF)
+    session = PostgresWriteSession(connect, Statements("rolebook"), deadline, BACKOFF)
     try:
         yield session
     finally:
@@ -97,13 +97,13 @@ async def stalled(bench: PostgresBench) -> AsyncGenerator[Callable[[], Awaitable
                 waiting = await execute(
                     watcher,
                     "select pid from pg_stat_activity where datname = current_database()"
-                    " and wait_event_type = 'Lock' and application_name like 'understudy broken%%'",
+                    " and wait_event_type = 'Lock' and application_name like 'rolebook broken%%'",
                 )
                 if waiting:
                     return int(waiting[0][0])
 
     await blocker.execute("begin")
-    await blocker.execute("lock table understudy.events in share row exclusive mode")
+    await blocker.execute("lock table rolebook.events in share row exclusive mode")
     yield pid_of_waiter
     await blocker.execute("commit")
 
@@ -178,7 +178,7 @@ async def test_a_request_arrives_after_its_outcome_was_decided(
         await proxy.wait_links(0)
     with trio.fail_after(10):
         while await execute(
-            admin, "select 1 from pg_stat_activity where application_name = 'understudy broken writer'"
+            admin, "select 1 from pg_stat_activity where application_name = 'rolebook broken writer'"
         ):
             pass
     await assert_done_once(process)
@@ -198,12 +198,12 @@ async def test_a_missing_table_is_raised(process: Process, direct: PostgresBench
     """A schema that lacks what the program needs is no outage: waiting would not mend it."""
     admin = await direct.connect("admin")
     _, turn = await turn_of(process)
-    await execute(admin, "alter table understudy.events rename to gone")
+    await execute(admin, "alter table rolebook.events rename to gone")
     try:
         with pytest.raises(psycopg.errors.UndefinedTable):
             await process.writer.commit([turn], [])
     finally:
-        await execute(admin, "alter table understudy.gone rename to events")
+        await execute(admin, "alter table rolebook.gone rename to events")
 
 
 async def test_the_server_is_gone_for_a_while(
@@ -231,7 +231,7 @@ async def test_markers_do_not_pile_up(process: Process, direct: PostgresBench) -
         await process.commit(finished())
         async with direct.store.open_turn_transaction() as transaction:
             await transaction.commit(finished())
-    assert await execute(admin, "select count(*) from understudy.commits") == [(2,)]
+    assert await execute(admin, "select count(*) from rolebook.commits") == [(2,)]
 
 
 # ---- turns with a transaction of their own ----
@@ -240,13 +240,13 @@ LATE_LOCK = 4711
 """Taken at the very end of a commit, by a deferred trigger."""
 
 LATE_TRIGGER = f"""
-create function understudy.wait_at_commit() returns trigger language plpgsql as $$
+create function rolebook.wait_at_commit() returns trigger language plpgsql as $$
 begin
     perform pg_advisory_xact_lock_shared({LATE_LOCK});
     return null;
 end $$;
-create constraint trigger at_commit after insert on understudy.events
-    deferrable initially deferred for each row execute function understudy.wait_at_commit();
+create constraint trigger at_commit after insert on rolebook.events
+    deferrable initially deferred for each row execute function rolebook.wait_at_commit();
 """
 
 
@@ -283,8 +283,8 @@ async def test_a_turn_transaction_whose_commit_got_no_answer(
                 await done.wait()
         await assert_done_once(process)
     finally:
-        await execute(blocker, "drop trigger at_commit on understudy.events")
-        await execute(blocker, "drop function understudy.wait_at_commit")
+        await execute(blocker, "drop trigger at_commit on rolebook.events")
+        await execute(blocker, "drop function rolebook.wait_at_commit")
     assert message.queue == QUEUE
 
 

@@ -15,6 +15,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rolebook.runtime._cursor import Cursor, Lane, Snapshot
+from rolebook.runtime._rows import Committed, Fence, Message
+from rolebook.runtime.postgres import Connection
+from rolebook.runtime.postgres._batch import batch_parameters
+from rolebook.runtime.postgres._fetching import PostgresFetchSession, fetch_parameters
+from rolebook.runtime.postgres._statements import Statements
+from rolebook.runtime.postgres._store import ONE_PLAN
 from tests import databases, stores
 from tests.databases import TestServer
 from tests.stores import (
@@ -28,13 +35,6 @@ from tests.stores import (
     open_process,
     send_row,
 )
-from understudy.runtime._cursor import Cursor, Lane, Snapshot
-from understudy.runtime._rows import Committed, Fence, Message
-from understudy.runtime.postgres import Connection
-from understudy.runtime.postgres._batch import batch_parameters
-from understudy.runtime.postgres._fetching import PostgresFetchSession, fetch_parameters
-from understudy.runtime.postgres._statements import Statements
-from understudy.runtime.postgres._store import ONE_PLAN
 
 ROWS = 300_000
 LANES = [Lane(QUEUE, priority, EVERYWHERE) for priority in (1, 0, -1)]
@@ -48,7 +48,7 @@ def big_url(postgres: TestServer) -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         fill(connection, ROWS)
         connection.execute(
-            "insert into understudy.events (actor, key, seq, type, version, payload)"
+            "insert into rolebook.events (actor, key, seq, type, version, payload)"
             " select 'account', 'k' || k, seq, 't', 1, '{}'"
             " from generate_series(1, 400) as k, generate_series(1, 300) as seq"
         )
@@ -61,7 +61,7 @@ def fill(connection: psycopg.Connection[Any], rows: int) -> None:
     """Send messages, in two transactions."""
     for _ in range(2):
         connection.execute(
-            "insert into understudy.messages (queue, partition, key, type, payload)"
+            "insert into rolebook.messages (queue, partition, key, type, payload)"
             " select %s, i %% 4, 'k' || i %% 1000, 't', '{}' from generate_series(1, %s) as i",
             (QUEUE, rows // 2),
         )
@@ -72,7 +72,7 @@ def empty(connection: psycopg.Connection[Any], table: Literal["messages", "sched
     fill(connection, 1000)
     if table == "scheduled":
         postpone(connection)
-    name = sql.Identifier("understudy", table)
+    name = sql.Identifier("rolebook", table)
     connection.execute(sql.SQL("delete from {}").format(name))
     connection.execute(sql.SQL("vacuum (analyze, truncate false) {}").format(name))
 
@@ -80,7 +80,7 @@ def empty(connection: psycopg.Connection[Any], table: Literal["messages", "sched
 def postpone(connection: psycopg.Connection[Any]) -> None:
     """Make messages that are due of all that wait."""
     connection.execute(
-        "with gone as (delete from understudy.messages returning *) insert into understudy.scheduled"
+        "with gone as (delete from rolebook.messages returning *) insert into rolebook.scheduled"
         " (id, due_at, queue, partition, priority, key, type, version, payload)"
         " select id, now(), queue, partition, priority, key, type, version, payload from gone"
     )
@@ -135,7 +135,7 @@ def of_table(plan: Node, table: str) -> list[Node]:
 def fetch(connection: psycopg.Connection[Any], cursors: list[Cursor], room: int) -> Node:
     """The plan of a fetch, with the planner as the fetch session has it."""
     connection.execute(ONE_PLAN.encode())
-    statement = Statements("understudy")["fetch"].decode()
+    statement = Statements("rolebook")["fetch"].decode()
     return explain(connection, statement, *fetch_parameters(cursors, [room] * len(cursors)))
 
 
@@ -171,7 +171,7 @@ def test_a_long_transaction_is_read_in_pages_too(big: psycopg.Connection[Any]) -
     """Rows of a transaction that was running at the last look: a page in its middle costs a page."""
     seen = snapshot(big)
     tx = seen.xmax - 1
-    (row,) = big.execute("select max(tx::text::bigint) from understudy.messages").fetchall()
+    (row,) = big.execute("select max(tx::text::bigint) from rolebook.messages").fetchall()
     tx = row[0]
     after = Snapshot(tx, tx + 1, (tx,))
     plan = fetch(big, [Cursor(LANES[1], after, within=seen, position=(tx, ROWS * 3 // 4))], 1000)
@@ -206,9 +206,9 @@ def test_dead_rows_behind_the_cursor_cost_nothing(postgres: TestServer) -> None:
             pin.execute("set transaction isolation level repeatable read")
             pin.execute("select 1")
             fill(work, ROWS)
-            work.execute("delete from understudy.messages")
-            work.execute("vacuum analyze understudy.messages")
-            dead = work.execute("select pg_relation_size('understudy.messages') / 8192").fetchone()
+            work.execute("delete from rolebook.messages")
+            work.execute("vacuum analyze rolebook.messages")
+            dead = work.execute("select pg_relation_size('rolebook.messages') / 8192").fetchone()
             assert dead is not None
             assert dead[0] > 2000
             assert tail_cost(work) <= fresh + 3 * len(LANES)
@@ -236,7 +236,7 @@ def test_an_empty_mailbox_gives_the_same_plan(state: str, postgres: TestServer) 
             if state == "emptied":
                 empty(connection, "messages")
             elif state == "vacuumed":
-                connection.execute("vacuum analyze understudy.messages")
+                connection.execute("vacuum analyze rolebook.messages")
             with connection.transaction():
                 assert_fetch_by_index(fetch(connection, [Cursor(LANES[1])], 1000))
     finally:
@@ -248,9 +248,9 @@ def test_an_empty_mailbox_gives_the_same_plan(state: str, postgres: TestServer) 
 
 def inner(start: str) -> str:
     """A statement inside a function of the migration, from its first words to its end."""
-    text = files("understudy.runtime.postgres").joinpath("migrations", "0001_foundation.sql").read_text()
+    text = files("rolebook.runtime.postgres").joinpath("migrations", "0001_foundation.sql").read_text()
     found = text[text.index(start) :]
-    return re.split(r"\n(?: {4}){1,2}\)|;", found)[0].replace("{schema}", "understudy")
+    return re.split(r"\n(?: {4}){1,2}\)|;", found)[0].replace("{schema}", "rolebook")
 
 
 def plan_as_inside(connection: psycopg.Connection[Any], function: str = "commit_batch") -> None:
@@ -272,7 +272,7 @@ def test_the_commit_deletes_by_index(big: psycopg.Connection[Any]) -> None:
     """The acknowledgement of a batch looks up each message by its whole primary key."""
     columns = big.execute(
         "select array_agg(queue)::text, array_agg(priority)::text, array_agg(tx)::text, array_agg(id)::text"
-        " from (select * from understudy.messages order by tx desc, id desc limit 500) as newest"
+        " from (select * from rolebook.messages order by tx desc, id desc limit 500) as newest"
     ).fetchone()
     assert columns is not None
     plan_as_inside(big)
@@ -307,17 +307,17 @@ def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str
 
     An emptied one has pages, and was last seen with no row in them: to read it whole seems to cost nothing.
     """
-    commit = Statements("understudy")["commit_batch"]
+    commit = Statements("rolebook")["commit_batch"]
     with psycopg.connect(migrated_database, autocommit=True, prepare_threshold=0) as connection:
         fill(connection, before)
         if before > 10:
             empty(connection, "messages")
         else:
-            connection.execute("vacuum analyze understudy.messages")
+            connection.execute("vacuum analyze rolebook.messages")
         fill(connection, 20)
         for batch in range(8):
             connection.execute(commit, (*marker(batch), *acknowledged(connection, 1)))
-        connection.execute("delete from understudy.messages")
+        connection.execute("delete from rolebook.messages")
         fill(connection, ROWS)
         row = connection.execute(
             b"explain (analyze, buffers, timing off, format json) " + commit,
@@ -326,7 +326,7 @@ def test_the_commit_keeps_its_plan_when_the_mailbox_fills(migrated_database: str
         ).fetchone()
         assert row is not None
         assert pages(row[0][0]["Plan"]) < 100 * 12
-        count = connection.execute("select count(*) from understudy.messages").fetchone()
+        count = connection.execute("select count(*) from rolebook.messages").fetchone()
         assert count == (ROWS - 100,)
 
 
@@ -340,12 +340,12 @@ def test_what_failed_is_found_by_index(migrated_database: str, kind: str) -> Non
             "select json_build_object(%s::text, json_agg(json_build_object("
             "'queue', queue, 'priority', priority, 'tx', tx::text, 'id', id,"
             " 'attempts', 1, 'error', 'e', 'delay', 1)))"
-            " from (select * from understudy.messages order by tx desc, id desc limit 10) as newest",
+            " from (select * from rolebook.messages order by tx desc, id desc limit 10) as newest",
             (kind,),
         ).fetchone()
         assert row is not None
         plan = connection.execute(
-            "explain (analyze, buffers, timing off, format json) select understudy.commit_rare(%s)",
+            "explain (analyze, buffers, timing off, format json) select rolebook.commit_rare(%s)",
             (json.dumps(row[0]),),
         ).fetchone()
         assert plan is not None
@@ -363,7 +363,7 @@ def test_what_is_due_is_found_by_index(migrated_database: str) -> None:
             plan = explain(connection, with_parameters(DUE, {"most": "integer"}), 1000)
         assert plan["Actual Rows"] == 1000
         assert {node["Node Type"] for node in nodes(plan)}.isdisjoint({"Nested Loop", "Seq Scan", "Sort"})
-        found = connection.execute("select count(*) from understudy.scheduled").fetchone()
+        found = connection.execute("select count(*) from rolebook.scheduled").fetchone()
         assert found == (19_000,)
 
 
@@ -375,7 +375,7 @@ def marker(batch: int) -> tuple[str, int, None]:
 def acknowledged(connection: psycopg.Connection[Any], most: int) -> tuple[Any, ...]:
     """The rest of the parameters of a commit that acknowledges the newest messages."""
     rows = connection.execute(
-        "select id, tx::text::bigint, queue, partition, priority from understudy.messages"
+        "select id, tx::text::bigint, queue, partition, priority from rolebook.messages"
         " order by tx desc, id desc limit %s",
         (most,),
     ).fetchall()
@@ -398,7 +398,7 @@ def test_many_actors_are_loaded_by_index(big: psycopg.Connection[Any]) -> None:
     """Recovery reads the newest number, the snapshot and the events of each actor from their primary keys."""
     keys = "{" + ",".join(f"k{number}" for number in range(1, 101)) + "}"
     positions = "{" + ",".join(["290"] * 100) + "}"
-    statement = Statements("understudy")["load_streams"].decode()
+    statement = Statements("rolebook")["load_streams"].decode()
     plan = explain(big, statement, "account", 1, keys, positions, 1000)
     kinds = {node["Node Type"] for node in of_table(plan, "events")}
     assert kinds <= {"Index Scan", "Index Only Scan"}

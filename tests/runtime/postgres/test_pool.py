@@ -13,8 +13,7 @@ import trio
 import trio.testing
 from psycopg.rows import TupleRow
 
-from tests.proxy import Proxy
-from understudy.runtime.postgres import (
+from rolebook.runtime.postgres import (
     Connection,
     DatabaseUnreachable,
     Pool,
@@ -24,6 +23,7 @@ from understudy.runtime.postgres import (
     connect_session,
     open_pool,
 )
+from tests.proxy import Proxy
 
 from .cancelling import CancelAfter
 from .connections import IDLE, connected, until, until_sleeping, value
@@ -213,7 +213,7 @@ async def test_cancelled_at_every_await_nothing_is_lost(database_url: str, wakin
                 assert after.opened == after.resting + after.discarded
                 await borrow(pool)
         assert interrupter.steps > 5
-        left = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'understudy test handler'"
+        left = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'rolebook test handler'"
         await until(observer, left + " AND datname = current_database()")
 
 

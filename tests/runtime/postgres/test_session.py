@@ -10,9 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from tests.databases import TestServer, drop_database
-from tests.proxy import Proxy
-from understudy.runtime.postgres import (
+from rolebook.runtime.postgres import (
     Connection,
     DatabaseError,
     DatabaseRefused,
@@ -21,6 +19,8 @@ from understudy.runtime.postgres import (
     application_name,
     connect_session,
 )
+from tests.databases import TestServer, drop_database
+from tests.proxy import Proxy
 
 from .connections import value
 
@@ -33,7 +33,7 @@ async def test_a_session_is_set_up(database_url: str) -> None:
     """UTC, an empty search path, its name, a check for a client that has gone, and autocommit."""
     async with await connect_session(database_url, role="listener", process="bank") as connection:
         assert await settings(connection, "application_name", "TimeZone", "search_path") == {
-            "application_name": "understudy bank listener",
+            "application_name": "rolebook bank listener",
             "TimeZone": "UTC",
             "search_path": "",
         }
@@ -74,7 +74,7 @@ async def test_the_urls_own_settings_are_kept(database_url: str) -> None:
             "TimeZone": "Europe/Vienna",
             "idle_session_timeout": "5s",
         }
-        assert await settings(connection, "application_name") == {"application_name": "understudy p r"}
+        assert await settings(connection, "application_name") == {"application_name": "rolebook p r"}
         assert connection.info.get_parameters()["connect_timeout"] == "77"
         assert connection.info.get_parameters()["keepalives_idle"] == "10"
 
@@ -142,7 +142,7 @@ async def test_a_pooler_that_refuses_options(proxy: Proxy) -> None:
 
 def test_the_role_survives_in_a_long_name() -> None:
     """PostgreSQL cuts names at 63 bytes: the process gives way, at a whole character."""
-    assert application_name("bank", "writer") == "understudy bank writer"
+    assert application_name("bank", "writer") == "rolebook bank writer"
     name = application_name("ü" * 60, "writer")
     assert name.endswith(" writer")
     assert len(name.encode()) in (62, 63)

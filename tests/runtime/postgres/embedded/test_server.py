@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rolebook.runtime.postgres.embedded import EmbeddedError, PostgresServer, find_binaries, stop_embedded
 from tests.databases import private_server, temporary_folder
-from understudy.runtime.postgres.embedded import EmbeddedError, PostgresServer, find_binaries, stop_embedded
 
 from .support import alive, cluster_state, copied_programs, reapers_of, server_in, wait_for
 
@@ -225,7 +225,7 @@ def test_a_failed_start_says_why_and_leaves_nothing(folder: Path) -> None:
 def test_a_folder_that_cannot_be(fresh: Path) -> None:
     """A folder below a file is an error that names it and the remedy."""
     (fresh / "file").touch()
-    with pytest.raises(EmbeddedError, match="UNDERSTUDY_DATA"):
+    with pytest.raises(EmbeddedError, match="ROLEBOOK_DATA"):
         server_in(fresh / "file" / "data").start()
 
 
@@ -276,7 +276,7 @@ def test_a_folder_closed_to_the_account(fresh: Path) -> None:
     closed.mkdir(mode=0o700)
     server = server_in(closed / "data")
     if os.geteuid() == 0:
-        with pytest.raises(EmbeddedError, match=r"cannot enter.*UNDERSTUDY_DATA"):
+        with pytest.raises(EmbeddedError, match=r"cannot enter.*ROLEBOOK_DATA"):
             server.start()
     else:
         server.start()

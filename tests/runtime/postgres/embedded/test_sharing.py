@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from understudy.runtime.postgres.embedded._locks import FileLock
+from rolebook.runtime.postgres.embedded._locks import FileLock
 
 from .support import cluster_state, held_programs, reapers_of, server_in, user_of, wait_for
 
@@ -96,7 +96,7 @@ def test_an_owner_killed_while_it_makes_the_cluster(fresh: Path) -> None:
 
 def test_an_owner_killed_while_the_server_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A SIGKILL while the server is on its way: nobody else starts or stops one before it has come up."""
-    monkeypatch.setenv("UNDERSTUDY_TEST_PG_BIN", os.fspath(held_programs(folder)))
+    monkeypatch.setenv("ROLEBOOK_TEST_PG_BIN", os.fspath(held_programs(folder)))
     server = server_in(folder)
     lock = FileLock(folder / str(server.binaries.major) / "start.lock")
     with user_of(folder) as owner:

@@ -4,12 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-from understudy.runtime.postgres.embedded import PostgresServer, find_binaries
+from rolebook.runtime.postgres.embedded import PostgresServer, find_binaries
 
 
 def main(folder: str) -> None:
     """Say `up`, open the server when told to, say its process id, and give it back when told to."""
-    server = PostgresServer(Path(folder), find_binaries(os.environ.get("UNDERSTUDY_TEST_PG_BIN")))
+    server = PostgresServer(Path(folder), find_binaries(os.environ.get("ROLEBOOK_TEST_PG_BIN")))
     _say("up")
     sys.stdin.readline()
     server.start()

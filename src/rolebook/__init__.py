@@ -1,0 +1,35 @@
+"""Rolebook: event-sourced actors on Trio, kept by PostgreSQL."""
+
+from rolebook.actors import App as App
+from rolebook.actors import Backoff as Backoff
+from rolebook.actors import Child as Child
+from rolebook.actors import Command as Command
+from rolebook.actors import DecideTurn as DecideTurn
+from rolebook.actors import DecodeError as DecodeError
+from rolebook.actors import DefinitionError as DefinitionError
+from rolebook.actors import EffectError as EffectError
+from rolebook.actors import Effects as Effects
+from rolebook.actors import Enqueue as Enqueue
+from rolebook.actors import InvalidKey as InvalidKey
+from rolebook.actors import Limits as Limits
+from rolebook.actors import OutcomeUnknown as OutcomeUnknown
+from rolebook.actors import PayloadTooLarge as PayloadTooLarge
+from rolebook.actors import Rejected as Rejected
+from rolebook.actors import Retry as Retry
+from rolebook.actors import RolebookError as RolebookError
+from rolebook.actors import Stop as Stop
+from rolebook.actors import Stopping as Stopping
+from rolebook.actors import Supervisor as Supervisor
+from rolebook.actors import Tell as Tell
+from rolebook.actors import Turn as Turn
+from rolebook.actors import Undecodable as Undecodable
+from rolebook.actors import Unencodable as Unencodable
+from rolebook.actors import UnknownName as UnknownName
+from rolebook.actors import actor as actor
+from rolebook.actors import apply as apply
+from rolebook.actors import command as command
+from rolebook.actors import decide as decide
+from rolebook.actors import event as event
+from rolebook.runtime import Runtime as Runtime
+from rolebook.runtime import Settings as Settings
+from rolebook.runtime import open_runtime as open_runtime
