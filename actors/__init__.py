@@ -34,6 +34,7 @@ from ._errors import Undecodable as Undecodable
 from ._errors import Unencodable as Unencodable
 from ._errors import UnknownName as UnknownName
 from ._event import event as event
+from ._fold import fold as fold
 from ._handler import HandlerDefinition as HandlerDefinition
 from ._invalid import InvalidSetting as InvalidSetting
 from ._keys import check_key as check_key
@@ -46,7 +47,6 @@ from ._outcome import Outcome as Outcome
 from ._outcome import Refused as Refused
 from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge
-from ._recovery import fold as fold
 from ._retry import Retry as Retry
 from ._route import RouteDefinition as RouteDefinition
 from ._route import routed as routed

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, final
 from rolebook.actors import App, RolebookError, spec_of
 from rolebook.actors.codec import Drift, Fingerprint, find_drift
 
-from ._store import Store
+from .contract import Store
 
 _log = logging.getLogger("rolebook")
 

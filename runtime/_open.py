@@ -10,8 +10,8 @@ from rolebook.actors import App
 
 from ._runtime import Runtime
 from ._settings import Settings
-from ._store import Store
 from ._tree import Arrangement
+from .contract import Store
 
 
 @asynccontextmanager

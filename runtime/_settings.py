@@ -78,7 +78,7 @@ class Settings:
         idle_session_timeout: Seconds after which the server ends the session of a frozen process.
         mailbox_capacity: Messages of one queue held in memory at most.
         blocked_capacity: Messages of one blocked key held in memory at most.
-        batch: Turns in one commit at most.
+        batch: TurnLedger in one commit at most.
         residents: Actors of one kind kept in memory at most.
         passivate_after: Seconds after which an unused actor leaves memory.
         shutdown: Seconds an orderly end may take before what still runs is cancelled.

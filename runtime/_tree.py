@@ -27,7 +27,7 @@ import attrs
 from rolebook.actors import App, Child, InvalidSetting, Supervisor
 from rolebook.actors.supervision import load_configuration
 
-from ._parts import Parts
+from ._assembly import Assembly
 from ._settings import Settings
 
 Arrangement: TypeAlias = Path | Callable[[Supervisor], Supervisor]
@@ -37,9 +37,9 @@ SESSION = ("listener", "fetcher")
 """The parts that live and die together, with every queue."""
 
 
-def default_tree(parts: Parts, known: Mapping[str, Child]) -> Supervisor:
+def default_tree(assembly: Assembly, known: Mapping[str, Child]) -> Supervisor:
     """Return the tree of a runtime: its system actors, then the app's own children."""
-    settings = parts.settings
+    settings = assembly.settings
     session = Supervisor(
         "session",
         (
@@ -47,7 +47,7 @@ def default_tree(parts: Parts, known: Mapping[str, Child]) -> Supervisor:
             known["fetcher"],
             Supervisor(
                 "queues",
-                tuple(known[f"queue.{name}"] for name in parts.app.queues),
+                tuple(known[f"queue.{name}"] for name in assembly.app.queues),
                 strategy="one_for_one",
                 max_restarts=10,
                 within=60.0,
@@ -59,60 +59,62 @@ def default_tree(parts: Parts, known: Mapping[str, Child]) -> Supervisor:
     )
     schedules = Supervisor("schedules", (known["scheduler"],), max_restarts=None, backoff=settings.backoff)
     return Supervisor(
-        parts.app.name,
+        assembly.app.name,
         # A writer that fails does so for a reason that a restart does not mend.
-        (known["writer"], session, schedules, *parts.app.children),
+        (known["writer"], session, schedules, *assembly.app.children),
         strategy="one_for_one",
         max_restarts=3,
         within=5.0,
     )
 
 
-def startable(parts: Parts) -> dict[str, Child]:
+def startable(assembly: Assembly) -> dict[str, Child]:
     """Return what a tree of this runtime may hold, by the name that a TOML file gives in `start`.
 
     The parts of the runtime have one name each, `queue.` before it for a handler.
     A child of the app goes by its own name.
     """
-    shutdown = parts.settings.shutdown
-    runs = {name: partial(parts.run_actors, name) for name in parts.app.actors}
-    runs |= {name: partial(parts.run_queue, name) for name in parts.app.handlers}
+    shutdown = assembly.settings.shutdown
+    runs = {name: partial(assembly.run_actors, name) for name in assembly.app.actors}
+    runs |= {name: partial(assembly.run_queue, name) for name in assembly.app.handlers}
     queues = [
-        Child(name, run, shutdown=shutdown, mailbox=partial(parts.fetcher.mailbox, name))
+        Child(name, run, shutdown=shutdown, mailbox=partial(assembly.fetcher.mailbox, name))
         for name, run in runs.items()
     ]
     found = {
-        "listener": Child("listener", parts.listener.run, start_timeout=None),
-        "fetcher": Child("fetcher", parts.fetcher.run, start_timeout=None),
-        "writer": Child("writer", parts.writer.run, shutdown=shutdown, mailbox=parts.writer.inbox.statistics),
-        "scheduler": Child("scheduler", parts.scheduler.run),
+        "listener": Child("listener", assembly.listener.run, start_timeout=None),
+        "fetcher": Child("fetcher", assembly.fetcher.run, start_timeout=None),
+        "writer": Child(
+            "writer", assembly.writer.run, shutdown=shutdown, mailbox=assembly.writer.inbox.statistics
+        ),
+        "scheduler": Child("scheduler", assembly.scheduler.run),
         **{f"queue.{child.name}": child for child in queues},
     }
-    for child in parts.app.children:
+    for child in assembly.app.children:
         if isinstance(child, Child):
             if child.name in found:
                 problem = (
-                    f"child {child.name!r} of app {parts.app.name!r} has the name of a part of the runtime"
+                    f"child {child.name!r} of app {assembly.app.name!r} has the name of a part of the runtime"
                 )
                 raise InvalidSetting("children", problem, "rename it")
             found[child.name] = child
     return found
 
 
-def arranged_tree(parts: Parts, arrangement: Arrangement | None) -> Supervisor:
+def arranged_tree(assembly: Assembly, arrangement: Arrangement | None) -> Supervisor:
     """Return the tree to start: the default one, or the user's, checked.
 
     Raises:
         InvalidFile: The file has mistakes; all are named.
         InvalidSetting: The tree lacks a part, has one twice, or has them in an order that cannot work.
     """
-    known = startable(parts)
-    tree = default_tree(parts, known)
+    known = startable(assembly)
+    tree = default_tree(assembly, known)
     if isinstance(arrangement, Path):
         tree = load_configuration(arrangement, known, Settings).tree or tree
     elif arrangement is not None:
         tree = arrangement(tree)
-    check_tree(tree, known, parts.app)
+    check_tree(tree, known, assembly.app)
     return tree
 
 
@@ -137,9 +139,9 @@ def configured_tree(
     return arranged_tree(_unstarted(app, chosen), arrangement)
 
 
-def _unstarted(app: App, settings: Settings) -> Parts:
+def _unstarted(app: App, settings: Settings) -> Assembly:
     nothing: Any = None  # nothing is started, so nothing asks the store
-    return Parts(app, nothing, settings, app.name)
+    return Assembly(app, nothing, settings, app.name)
 
 
 def check_tree(tree: Supervisor, known: dict[str, Child], app: App) -> None:

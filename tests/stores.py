@@ -13,11 +13,23 @@ from attrs import define, field, frozen
 from psycopg import sql
 
 from rolebook.runtime import MemoryStore, Settings
-from rolebook.runtime._cursor import Cursor, Lane
-from rolebook.runtime._finished import Finished, Settled
-from rolebook.runtime._partition import partition_of_key
-from rolebook.runtime._rows import EventRow, Fence, Message, Rare, SendRow
-from rolebook.runtime._store import Ear, FetchSession, Row, Store
+from rolebook.runtime.contract import (
+    CommitUnit,
+    Cursor,
+    EventRow,
+    Fence,
+    FetchedRow,
+    FetchSession,
+    KeepSnapshot,
+    Lane,
+    ListenSession,
+    Message,
+    MessagePart,
+    SendRow,
+    Settled,
+    Store,
+    partition_of_key,
+)
 from rolebook.runtime.memory import MemoryTransaction
 from rolebook.runtime.postgres import Connection, connect_session, migrate, open_store
 from rolebook.runtime.postgres._store import PostgresStore
@@ -207,36 +219,27 @@ def event_row(seq: int, key: str = "a", *, actor: str = "account", payload: str 
     return EventRow(actor, key, seq, "happened", 1, payload or f'{{"seq":{seq}}}', '{"by":"test"}')
 
 
-def finished(**parts: Any) -> Finished:
+def finished(**parts: Any) -> CommitUnit:
     """A finished turn that nobody waits for."""
     origin, _ = trio.open_memory_channel[Settled](math.inf)
-    return Finished(origin, **parts)
+    return CommitUnit(origin, **parts)
 
 
-def retry_part(kind: str, message: Message, **more: Any) -> Rare:
-    """What a failed turn leaves: "retries", "later" or "dead"."""
-    identity = {
-        "queue": message.queue,
-        "priority": message.priority,
-        "tx": str(message.tx),
-        "id": message.id,
-        "attempts": message.attempts + 1,
-        "error": "it failed",
-    }
-    return Rare(kind, {**identity, **more})
+def retry_part(kind: type[MessagePart], message: Message, **more: Any) -> MessagePart:
+    """What a failed turn leaves."""
+    return kind(place=message.place, attempts=message.attempts + 1, error="it failed", **more)
 
 
 def snapshot_part(
     seq: int, *, keep: int = 1, version: int = 1, key: str = "a", state: str | None = None
-) -> Rare:
+) -> KeepSnapshot:
     """A snapshot of the actor of `event_row`."""
-    row = {"actor": "account", "key": key, "seq": seq, "state_version": version}
-    return Rare("snapshots", {**row, "state": state or f'{{"seq":{seq}}}', "keep": keep})
+    return KeepSnapshot("account", key, seq, version, state or f'{{"seq":{seq}}}', keep)
 
 
-def numbers(rows: Iterable[Row]) -> list[int]:
+def numbers(rows: Iterable[FetchedRow]) -> list[int]:
     """The payloads of some rows, as numbers."""
-    return [int(row[6]) for row in rows]
+    return [int(row.payload) for row in rows]
 
 
 # ---- doing ----
@@ -250,19 +253,19 @@ class Reader:
         self.session = session
         self.cursors = [Cursor(lane) for lane in lanes or [Lane(QUEUE, 0, EVERYWHERE)]]
 
-    async def read_lanes(self, room: int = 100) -> list[list[Row]]:
+    async def read_lanes(self, room: int = 100) -> list[list[FetchedRow]]:
         """One look, and the rows of each lane."""
         look = await self.session.read(self.cursors, [room] * len(self.cursors))
         for place, rows in enumerate(look.rows):
-            last = (rows[-1][1], rows[-1][0]) if rows else None
+            last = (rows[-1].tx, rows[-1].id) if rows else None
             self.cursors[place] = self.cursors[place].advance(look.seen, last, full=len(rows) >= room)
         return [list(rows) for rows in look.rows]
 
-    async def read(self, room: int = 100) -> list[Row]:
+    async def read(self, room: int = 100) -> list[FetchedRow]:
         """One look, and its rows."""
         return [row for rows in await self.read_lanes(room) for row in rows]
 
-    async def catch_up(self, room: int = 100) -> list[Row]:
+    async def catch_up(self, room: int = 100) -> list[FetchedRow]:
         """Look until everything that is visible has been read."""
         rows = await self.read(room)
         while not all(cursor.caught_up for cursor in self.cursors):
@@ -284,7 +287,7 @@ class Process:
         """Commit some messages."""
         await self.commit(finished(sends=sends))
 
-    async def commit(self, *turns: Finished, rings: Sequence[str] = ()) -> Any:
+    async def commit(self, *turns: CommitUnit, rings: Sequence[str] = ()) -> Any:
         """Commit some turns as one batch."""
         return await self.writer.commit(turns, rings)
 
@@ -295,7 +298,7 @@ class Process:
             for row in await Reader(self.session, Lane(queue, 0, EVERYWHERE)).catch_up()
         ]
 
-    def message(self, row: Row, queue: str = QUEUE, priority: int = 0) -> Message:
+    def message(self, row: FetchedRow, queue: str = QUEUE, priority: int = 0) -> Message:
         """A row as a handler gets it."""
         id_, tx, partition, key, type_, version, payload, headers, attempts, wait = row
         fence = self.fences.get(partition, Fence(queue, partition, 0))
@@ -313,7 +316,7 @@ async def open_process(store: Store, name: str = "one", queue: str = QUEUE) -> A
         yield Process(store, session, writer, {fence.partition: fence for fence in fences})
 
 
-async def hear(ear: Ear, last: str) -> list[str]:
+async def hear(ear: ListenSession, last: str) -> list[str]:
     """Everything that rings up to a hint; in short rounds, each listened to until its end."""
     heard: list[str] = []
     with trio.fail_after(10):

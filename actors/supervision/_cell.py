@@ -11,11 +11,13 @@
 | finished      | returned, and is not restarted                             | no    |
 | failed        | failed, and is not restarted                               | no    |
 | parked        | stays down until it is resumed                             | no    |
+
+`NEXT` says which state may follow which, and `become` holds every change to it.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 import trio
@@ -42,6 +44,29 @@ State: TypeAlias = Literal[
 
 ALIVE = frozenset({"starting", "running", "stopping"})
 PENDING = frozenset({"waiting", "starting", "stopping", "backing_off"})
+
+_AFTER_DOWN = frozenset[State]({"waiting", "starting", "backing_off", "parked", "stopped"})
+_AFTER_EXIT = frozenset[State]({"stopped", "backing_off", "finished", "failed", "parked"})
+
+NEXT: Final[Mapping[State, frozenset[State]]] = {
+    # A child comes up through `starting` alone, and only one without a task may be started.
+    "waiting": _AFTER_DOWN,
+    "backing_off": _AFTER_DOWN,
+    "stopped": _AFTER_DOWN,
+    "finished": _AFTER_DOWN,
+    "parked": _AFTER_DOWN,
+    # That it failed for good is not forgotten because somebody stops it afterwards.
+    "failed": _AFTER_DOWN - frozenset[State]({"stopped"}),
+    "starting": _AFTER_EXIT | frozenset[State]({"running", "stopping"}),
+    "running": _AFTER_EXIT | frozenset[State]({"stopping"}),
+    # Who was told to stop is down when it has ended, whatever it ended with: nothing restarts it for that.
+    "stopping": frozenset[State]({"stopped"}),
+}
+
+
+class IllegalTransition(RuntimeError):
+    """A change of state that a child's life cycle does not have: a fault of the supervisor."""
+
 
 # How long a cancelled child may take to end before it is reported, if its `shutdown` does not say.
 _PATIENCE = {"brutal": 1.0, "forever": 10.0}
@@ -98,7 +123,13 @@ class Cell:
         return over or self.state in ("stopped", "parked")
 
     def become(self, state: State) -> None:
-        """Change the state and wake whoever waits for a change."""
+        """Change the state and wake whoever waits for a change.
+
+        Raises:
+            IllegalTransition: `NEXT` does not have it.
+        """
+        if state not in NEXT[self.state]:
+            raise IllegalTransition(f"child {self.path!r} is {self.state} and cannot become {state}")
         self.state = state
         self.notify()
 

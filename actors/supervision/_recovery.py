@@ -70,7 +70,10 @@ class Recovery:
         """Let one more cell come up with these, in its place."""
         self.forced.add(cell)
         cell.recovery = self
-        cell.become(cell.state if cell.is_alive else "waiting")
+        if cell.is_alive:
+            cell.notify()  # it is taken down and started again: that is a change to whoever waits
+        else:
+            cell.become("waiting")
 
     def has_started(self, cell: Cell) -> bool:
         """Whether it has begun to bring this cell up, and does not have to take it down first."""

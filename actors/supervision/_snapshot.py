@@ -76,7 +76,7 @@ def _of_cell(cell: Cell) -> Snapshot:
         cell.incarnation,
         cell.restarts,
         None if cell.ready_at is None else trio.current_time() - cell.ready_at,
-        None if cell.failure is None else describe(cell.failure.exceptions[0]),
+        None if cell.failure is None else error_line(cell.failure.exceptions[0]),
         _mailbox(cell),
         _below(cell),
     )
@@ -115,9 +115,9 @@ def _mailbox(cell: Cell) -> MailboxStatistics | None:
     return read
 
 
-def describe(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return an error in one line; of a nursery's group of one, the error in it."""
     if type(error) is ExceptionGroup and len(error.exceptions) == 1:
-        return describe(error.exceptions[0])
+        return error_line(error.exceptions[0])
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

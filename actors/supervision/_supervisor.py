@@ -24,7 +24,7 @@ from ._recovery import Recovery
 from ._spec import Child, Spec, Supervisor
 from ._stopping import Stopping
 
-Verdict: TypeAlias = Literal["stop", "shut_down", "gave_up", "fatal"]
+Ending: TypeAlias = Literal["stop", "shut_down", "gave_up", "fatal"]
 
 
 @attrs.define(eq=False)
@@ -51,7 +51,7 @@ class RunningSupervisor:
     random: Random
     cells: dict[str, Cell] = attrs.field(init=False)
     records: Records = attrs.field(init=False)
-    verdict: Verdict | None = attrs.field(default=None, init=False)
+    ending: Ending | None = attrs.field(default=None, init=False)
     began_at: float | None = attrs.field(default=None, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -86,7 +86,7 @@ class RunningSupervisor:
     def state(self) -> State:
         """What it does, in the words of a child's state."""
         if self.ended.is_set():
-            return "failed" if self.verdict in ("gave_up", "fatal") else "stopped"
+            return "failed" if self.ending in ("gave_up", "fatal") else "stopped"
         if self.is_over:
             return "stopping"
         if not self.has_begun:
@@ -114,7 +114,7 @@ class RunningSupervisor:
                 watchers.start_soon(self._serve, task_status, watchers.cancel_scope)
         finally:
             self.ended.set()
-            self._raise_verdict()
+            self._raise_ending()
 
     async def _serve(self, task_status: trio.TaskStatus[None], watchers: trio.CancelScope) -> None:
         with trio.CancelScope(shield=True):
@@ -123,7 +123,7 @@ class RunningSupervisor:
                 if not self.is_over:  # it may have been told to stop before it began
                     self.recover(Recovery(list(self.cells.values()), is_first=True))
                 await self._ready.wait()
-                if self.verdict is None:
+                if self.ending is None:
                     task_status.started()
                 await self._over.wait()
                 await self._stop_all()
@@ -140,11 +140,11 @@ class RunningSupervisor:
         await stopping.wait()
         self.finish("stop")
 
-    def finish(self, verdict: Verdict) -> None:
-        """Begin to stop; from here on nothing is restarted. The first verdict counts."""
+    def finish(self, ending: Ending) -> None:
+        """Begin to stop; from here on nothing is restarted. The first ending counts."""
         if self.is_over:
             return
-        self.verdict = verdict
+        self.ending = ending
         self._over.set()
         self._ready.set()
         for recovery in self._recoveries:
@@ -170,10 +170,10 @@ class RunningSupervisor:
         for cell in reversed(cells):
             await self.stop(cell)
 
-    def _raise_verdict(self) -> None:
+    def _raise_ending(self) -> None:
         if self._fatal:
             raise BaseExceptionGroup(f"supervisor {self.path!r} was interrupted", self._fatal)
-        if self.verdict == "gave_up":
+        if self.ending == "gave_up":
             raise self.records.gave_up()
 
     # A child comes and goes

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from .._decision import Decision, run_decider
 from .._definition import ActorDefinition
-from .._recovery import fold
+from .._fold import fold
 from .._turn import DecideTurn
 from ._diff import report
 

@@ -12,11 +12,12 @@ import click
 
 from ._check import check
 from ._dead import dead
-from ._failures import describe
+from ._failures import sentences
 from ._migrate import migrate, rebase
-from ._parked import parked, rename_actor
+from ._rename import rename_actor
 from ._run import run as run_app
 from ._status import status
+from ._stopped import broken, parked
 from ._tree import tree
 
 
@@ -37,7 +38,7 @@ def cli() -> None:
     """Run and operate apps of event-sourced actors on PostgreSQL."""
 
 
-for _command in (run_app, status, check, tree, dead, parked, rename_actor, migrate, rebase):
+for _command in (run_app, status, check, tree, dead, parked, broken, rename_actor, migrate, rebase):
     cli.add_command(_command)
 
 
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str] | None) -> int:
         sys.stderr.write("interrupted\n")
         return 128 + signal.SIGINT
     except Exception as error:
-        texts = describe(error)
+        texts = sentences(error)
         if texts is None:
             raise
         for text in texts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import trio
@@ -12,7 +11,7 @@ from rich.table import Table
 from rolebook.actors import App
 
 from ._showing import print_table
-from ._where import Where, app_option, connected, database_options, rows
+from ._where import Where, app_option, database_options, execute
 
 _WIDTH = 60
 
@@ -46,7 +45,7 @@ def list_(
 ) -> None:
     """List dead letters, the newest first."""
     letters = trio.run(
-        read, Where(database_url, schema, data_folder, app), "dead_letters", (queue, queue, most)
+        execute, Where(database_url, schema, data_folder, app), "dead_letters", (queue, queue, most)
     )
     if not letters:
         click.echo("no dead letters")
@@ -76,7 +75,7 @@ def show(
     database_url: str | None, schema: str, data_folder: Path | None, app: App | None, *, letter: int
 ) -> None:
     """Show one dead letter whole: its payload as it was, and the error that ended it."""
-    found = trio.run(read, Where(database_url, schema, data_folder, app), "dead_letter", (letter,))
+    found = trio.run(execute, Where(database_url, schema, data_folder, app), "dead_letter", (letter,))
     if not found:
         raise click.ClickException(f"there is no dead letter {letter}: see `rolebook dead list`")
     for name, value in found[0].items():
@@ -103,13 +102,7 @@ def redrive(
     if sum((bool(letters), queue is not None, everything)) != 1:
         raise click.UsageError("give ids, or --queue NAME, or --all")
     where = Where(database_url, schema, data_folder, app)
-    moved = trio.run(read, where, "redrive", (list(letters) or None, queue))[0]["redrive"]
+    moved = trio.run(execute, where, "redrive", (list(letters) or None, queue))[0]["redrive"]
     click.echo(f"{moved} back in their mailboxes")
     if letters and moved < len(set(letters)):
         raise click.ClickException(f"{len(set(letters)) - moved} of these ids are no dead letters")
-
-
-async def read(where: Where, statement: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Run one statement on the database that the options name."""
-    async with connected(where) as connection:
-        return await rows(connection, where, statement, parameters)

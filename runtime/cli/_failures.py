@@ -11,7 +11,7 @@ from click import ClickException
 from rolebook.actors import RolebookError
 
 
-def describe(error: Exception) -> list[str] | None:
+def sentences(error: Exception) -> list[str] | None:
     """Say what went wrong, one text for each cause; None if one of them was not to be expected."""
     causes = list(_leaves(error))
     texts = [_text(cause) for cause in causes]

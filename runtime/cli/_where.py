@@ -135,3 +135,9 @@ async def rows(
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(Statements(where.schema)[statement], parameters)
         return await cursor.fetchall() if cursor.description else []
+
+
+async def execute(where: Where, statement: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Run one named statement on the database that the options name, whatever it does there."""
+    async with connected(where) as connection:
+        return await rows(connection, where, statement, parameters)

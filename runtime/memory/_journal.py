@@ -5,12 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from attrs import define, field
 
-from .._rows import EventRow, StoredSnapshot, Stream
-from .._store import RecordedEvent
+from ..contract import EventRow, KeepSnapshot, RecordedEvent, StoredSnapshot, Stream
 
 Name = tuple[str, str]
 """The actor's kind and its key."""
@@ -58,13 +56,11 @@ class Journal:
             for event in entry.events.values()
         )
 
-    def keep(self, snapshot: Mapping[str, Any]) -> None:
+    def keep(self, part: KeepSnapshot) -> None:
         """Store a snapshot, and only the newest `keep` of its actor."""
-        entry = self._entry(snapshot["actor"], snapshot["key"])
-        entry.snapshots[snapshot["seq"]] = StoredSnapshot(
-            snapshot["seq"], snapshot["state_version"], snapshot["state"]
-        )
-        for seq in sorted(entry.snapshots, reverse=True)[snapshot["keep"] :]:
+        entry = self._entry(part.actor, part.key)
+        entry.snapshots[part.seq] = StoredSnapshot(part.seq, part.state_version, part.state)
+        for seq in sorted(entry.snapshots, reverse=True)[part.keep :]:
             del entry.snapshots[seq]
 
     def load(

@@ -8,11 +8,7 @@ from itertools import islice
 
 from attrs import define, field
 
-from .._cursor import Cursor
-from .._store import Row
-
-Place = tuple[str, int, int, int]
-"""queue, priority, tx, id: the mailbox's primary key."""
+from ..contract import Cursor, FetchedRow, Place
 
 
 @define(eq=False)
@@ -42,12 +38,12 @@ class Stored:
     @property
     def place(self) -> Place:
         """Its primary key."""
-        return self.queue, self.priority, self.tx, self.id
+        return Place(self.queue, self.priority, self.tx, self.id)
 
-    def row(self, now: float) -> Row:
+    def row(self, now: float) -> FetchedRow:
         """What a fetch gives of it."""
         wait = self.not_before - now if self.not_before > now else None
-        return (
+        return FetchedRow(
             self.id, self.tx, self.partition, self.key, self.type, self.version,
             self.payload, self.headers, self.attempts, wait,
         )  # fmt: skip
@@ -86,7 +82,7 @@ class Mailbox:
         del lane.order[bisect_left(lane.order, (tx, id_))]
         return lane.messages.pop((tx, id_))
 
-    def read(self, cursor: Cursor, room: int, now: float) -> list[Row]:
+    def read(self, cursor: Cursor, room: int, now: float) -> list[FetchedRow]:
         """Return at most `room` rows that the cursor has not read, in order."""
         return [message.row(now) for message in islice(self._unread(cursor), room)]
 
@@ -100,7 +96,7 @@ class Mailbox:
             for message in lane.messages.values()
         )
 
-    def parked(self) -> list[Stored]:
+    def stopped(self) -> list[Stored]:
         """The messages that wait to be resumed, in order."""
         return [
             message

@@ -10,10 +10,7 @@ from attrs import define
 
 from rolebook.actors import RolebookError
 
-from .._cursor import Cursor
-from .._finished import Finished
-from .._rows import CommitResult, Conflict, Fence, Refused
-from .._store import Look, TurnConflict
+from ..contract import BadData, CommitResult, CommitUnit, Conflict, Cursor, Fence, Fetched, TurnConflict
 from ._tables import Ownership, Tables
 from ._transaction import MemoryTransaction, Unstorable
 
@@ -57,12 +54,12 @@ class MemoryFetchSession:
             if ownership.session is self:
                 ownership.session = None
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Look:
+    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         """Read at most `room` rows for each cursor, all in one snapshot."""
         await self._checkpoint()
         tables, now = self.tables, self.tables.time.now()
         rows = [tables.mailbox.read(cursor, room, now) for cursor, room in zip(cursors, rooms, strict=True)]
-        return Look(tables.snapshot(), now, rows)
+        return Fetched(tables.snapshot(), now, rows)
 
     def end(self) -> None:
         """Let go of everything; whatever is asked of it afterwards is an error."""
@@ -83,21 +80,21 @@ class MemoryWriteSession:
 
     tables: Tables
 
-    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
-        """Commit some turns in one transaction, or none of them."""
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+        """Commit some units in one transaction, or none of them."""
         await trio.lowlevel.checkpoint()
         transaction = MemoryTransaction(self.tables)
         try:
             transaction.send((), (), rings)
-            transaction.finish(turns)
+            transaction.finish(units)
         except Unstorable as error:
             transaction.roll_back()
-            return Refused(error)
+            return BadData(error)
         return transaction.commit()
 
 
 @define(eq=False)
-class MemoryEar:
+class MemoryListenSession:
     """Hears what rings."""
 
     inbox: trio.MemoryReceiveChannel[str]
@@ -129,17 +126,17 @@ class MemoryTurnTransaction:
 
     connection: MemoryTransaction
 
-    async def commit(self, turn: Finished) -> None:
+    async def commit(self, unit: CommitUnit) -> None:
         """Commit what the handler sent, its turn's sends and the acknowledgement.
 
         Raises:
             TurnConflict: Another process has handled the message; nothing was committed.
         """
         await trio.lowlevel.checkpoint()
-        self.connection.finish((turn,))
-        self.connection.send((), (), sorted({send.queue for send in turn.sends}))
+        self.connection.finish((unit,))
+        self.connection.send((), (), sorted({send.queue for send in unit.sends}))
         result = self.connection.commit()
         if isinstance(result, Conflict):
             raise TurnConflict(f"another process has handled the message: {result}")
-        if isinstance(result, Refused):
+        if isinstance(result, BadData):
             raise result.error

@@ -13,10 +13,9 @@ from attrs import evolve
 
 from rolebook.actors import Fingerprint, RolebookError
 
-from .._rows import Rare, SendRow, Stream
-from .._store import DeadLetter, Parked, Promoted, RecordedEvent
+from ..contract import CommitPart, DeadLetter, Promoted, RecordedEvent, SendRow, StoppedKey, Stream
 from ._mailbox import Stored
-from ._sessions import MemoryEar, MemoryFetchSession, MemoryTurnTransaction, MemoryWriteSession
+from ._sessions import MemoryFetchSession, MemoryListenSession, MemoryTurnTransaction, MemoryWriteSession
 from ._tables import Tables, Time
 from ._transaction import MemoryTransaction
 
@@ -106,15 +105,15 @@ class MemoryStore:
         yield MemoryWriteSession(self._tables)
 
     @asynccontextmanager
-    async def open_ear(self) -> AsyncGenerator[MemoryEar]:
+    async def open_listen_session(self) -> AsyncGenerator[MemoryListenSession]:
         """Open the listening session."""
         await trio.lowlevel.checkpoint()
         bell = self._tables.bell
-        ear, hints = bell.listen()
+        listener, hints = bell.listen()
         try:
-            yield MemoryEar(hints)
+            yield MemoryListenSession(hints)
         finally:
-            bell.forget(ear)
+            bell.forget(listener)
 
     @asynccontextmanager
     async def open_turn_transaction(self) -> AsyncGenerator[MemoryTurnTransaction]:
@@ -196,24 +195,25 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return min(most, self._tables.mailbox.depth(queue))
 
-    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+    async def stopped(self, queues: Sequence[str]) -> list[StoppedKey]:
         """The keys of these queues whose first message waits to be resumed."""
         await trio.lowlevel.checkpoint()
-        found: dict[tuple[str, str], Parked] = {}
-        for message in self._tables.mailbox.parked():
+        found: dict[tuple[str, str], StoppedKey] = {}
+        for message in self._tables.mailbox.stopped():
             if message.queue in queues and message.key is not None:
-                row = Parked(message.queue, message.key, message.attempts, message.last_error or "")
-                found.setdefault((message.queue, message.key), row)
+                error = message.last_error or ""
+                stopped = StoppedKey.of_row(message.queue, message.key, message.attempts, error)
+                found.setdefault((message.queue, message.key), stopped)
         return sorted(found.values(), key=lambda each: (each.queue, each.key))
 
     async def resume(self, queue: str, key: str) -> int:
-        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        """Let the messages of a stopped key be tried again, and tell its owner; returns how many waited."""
         await trio.lowlevel.checkpoint()
-        parked = [each for each in self._tables.mailbox.parked() if (each.queue, each.key) == (queue, key)]
-        for message in parked:
+        stopped = [each for each in self._tables.mailbox.stopped() if (each.queue, each.key) == (queue, key)]
+        for message in stopped:
             message.not_before = 0.0
         self._tables.bell.ring([f"+{queue}"])
-        return len(parked)
+        return len(stopped)
 
     async def shapes(self, app: str) -> list[Fingerprint]:
         """The shapes of an app's classes, as they were last kept."""
@@ -258,7 +258,7 @@ class MemoryStore:
         return len(messages)
 
     async def send(
-        self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
     ) -> None:
         """Send messages inside the caller's own transaction."""
         await trio.lowlevel.checkpoint()
@@ -267,7 +267,7 @@ class MemoryStore:
                 f"connection={connection!r} is no transaction of the in-memory store:"
                 " take one from `async with store.transaction() as connection`"
             )
-        connection.send(sends, rare, rings)
+        connection.send(sends, parts, rings)
 
     def has_ended(self, connection: Any) -> bool:
         """Say whether a transaction that `send` was given is over."""

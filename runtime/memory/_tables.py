@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
 
 import trio
 from attrs import define, field
 
 from rolebook.actors import Fingerprint
 
-from .._cursor import Snapshot
-from .._rows import Rare
-from .._store import DeadLetter
+from ..contract import DeadLetter, Snapshot
 from ._bell import Bell
 from ._journal import Journal
 from ._mailbox import Mailbox, Stored
@@ -103,9 +100,3 @@ class Tables:
     def snapshot(self) -> Snapshot:
         """Say which transactions are finished now."""
         return Snapshot(min(self.running, default=self._next_tx), self._next_tx, tuple(sorted(self.running)))
-
-
-def place_of(part: Rare) -> tuple[str, int, int, int]:
-    """Return which message a part speaks of."""
-    row: Mapping[str, Any] = part.row
-    return row["queue"], row["priority"], int(row["tx"]), row["id"]

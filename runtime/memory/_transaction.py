@@ -10,11 +10,21 @@ from attrs import define, field
 
 from rolebook.actors import RolebookError
 
-from .._finished import Finished
-from .._rows import CommitResult, Committed, Conflict, EventRow, Rare, Refused, SendRow
+from ..contract import (
+    BadData,
+    CommitPart,
+    CommitResult,
+    Committed,
+    CommitUnit,
+    Conflict,
+    EventRow,
+    MessagePart,
+    SendRow,
+    StoreFirstOutcome,
+)
+from ._commit_parts import columns, hints, perform
 from ._mailbox import Stored
-from ._rare import EFFECTS, NAMES_A_MESSAGE, hints
-from ._tables import Tables, moment, place_of
+from ._tables import Tables, moment
 
 
 class Unstorable(RolebookError):
@@ -44,8 +54,8 @@ class MemoryTransaction:
     _over: bool = False
     _sends: list[Stored] = field(factory=list[Stored])
     _events: list[EventRow] = field(factory=list[EventRow])
-    _rare: list[Rare] = field(factory=list[Rare])
-    _turns: list[Finished] = field(factory=list[Finished])
+    _parts: list[CommitPart] = field(factory=list[CommitPart])
+    _units: list[CommitUnit] = field(factory=list[CommitUnit])
     _hints: list[str] = field(factory=list[str])
 
     @property
@@ -53,7 +63,7 @@ class MemoryTransaction:
         """Whether it was committed or rolled back."""
         return self._over
 
-    def send(self, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]) -> None:
+    def send(self, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]) -> None:
         """Add messages.
 
         Raises:
@@ -62,7 +72,7 @@ class MemoryTransaction:
         """
         if self._over:
             raise TransactionOver("this transaction has ended: send inside its block")
-        for row in (*(send._asdict() for send in sends), *(part.row for part in rare)):
+        for row in (*(send._asdict() for send in sends), *map(columns, parts)):
             _check_row(row)
         if self._tx is None:
             self._tx = self._tables.begin()
@@ -70,23 +80,23 @@ class MemoryTransaction:
         self._sends += [
             Stored(next(self._tables.message_ids), self._tx, *send, sent_at=now) for send in sends
         ]
-        self._rare += rare
+        self._parts += parts
         self._hints += rings
 
-    def finish(self, turns: Sequence[Finished]) -> None:
-        """Add finished turns.
+    def finish(self, units: Sequence[CommitUnit]) -> None:
+        """Add units of commit.
 
         Raises:
             Unstorable: One of their values cannot be stored.
             TransactionOver: It has ended.
         """
-        for turn in turns:
-            self.send(turn.sends, turn.rare, ())
-            for event in turn.events:
+        for unit in units:
+            self.send(unit.sends, unit.parts, ())
+            for event in unit.events:
                 _check_text(event.actor, event.key, event.type)
                 _check_json(event.payload, event.metadata)
-            self._events += turn.events
-        self._turns += turns
+            self._events += unit.events
+        self._units += units
 
     def commit(self) -> CommitResult:
         """Store everything, or nothing and say why."""
@@ -97,7 +107,7 @@ class MemoryTransaction:
             self._apply()
         self.roll_back()
         if failure is None:
-            self._tables.bell.ring([*self._hints, *hints(self._rare)])
+            self._tables.bell.ring([*self._hints, *hints(self._parts)])
         return failure or Committed()
 
     def roll_back(self) -> None:
@@ -108,19 +118,19 @@ class MemoryTransaction:
 
     # The checks of PostgreSQL's `commit_batch`, in its order.
 
-    def _check(self) -> Conflict | Refused | None:
+    def _check(self) -> Conflict | BadData | None:
         if stale := frozenset(fence[:2] for fence in self._fences() if not self._is_current(*fence)):
             return Conflict(stale=stale)
         find = self._tables.mailbox.find
-        consumed = [turn.consumed for turn in self._turns if turn.consumed is not None]
-        if missing := [m.id for m in consumed if find((m.queue, m.priority, m.tx, m.id)) is None]:
+        consumed = [unit.consumed for unit in self._units if unit.consumed is not None]
+        if missing := [message.id for message in consumed if find(message.place) is None]:
             return Conflict(missing=frozenset(missing))
         if (duplicate := self._duplicate()) is not None:
-            return Refused(DuplicateKey(duplicate))
-        named = [part for part in self._rare if part.kind in NAMES_A_MESSAGE]
-        if missing := [part.row["id"] for part in named if find(place_of(part)) is None]:
+            return BadData(DuplicateKey(duplicate))
+        named = [part.place for part in self._parts if isinstance(part, MessagePart)]
+        if missing := [place.id for place in named if find(place) is None]:
             return Conflict(missing=frozenset(missing))
-        first = [part.row["id"] for part in self._rare if part.kind == "once"]
+        first = [part.id for part in self._parts if isinstance(part, StoreFirstOutcome)]
         if repeated := [id_ for id_ in first if self._is_answered(id_)]:
             return Conflict(repeated=frozenset(repeated))
         return None
@@ -131,7 +141,7 @@ class MemoryTransaction:
         return expires_at > self._tables.time.now()
 
     def _fences(self) -> set[tuple[str, int, int]]:
-        return {turn.fence for turn in self._turns if turn.fence is not None}
+        return {unit.fence for unit in self._units if unit.fence is not None}
 
     def _is_current(self, queue: str, partition: int, epoch: int) -> bool:
         ownership = self._tables.owners.get((queue, partition))
@@ -148,15 +158,15 @@ class MemoryTransaction:
     def _apply(self) -> None:
         tables = self._tables
         recorded_at = moment(tables.time.now())
-        for turn in self._turns:
-            if (m := turn.consumed) is not None:
-                tables.mailbox.take((m.queue, m.priority, m.tx, m.id))
+        for unit in self._units:
+            if unit.consumed is not None:
+                tables.mailbox.take(unit.consumed.place)
         for event in self._events:
             tables.journal.append(event, recorded_at)
         for message in self._sends:
             tables.mailbox.add(message)
-        for part in self._rare:
-            EFFECTS[part.kind](tables, part)
+        for part in self._parts:
+            perform(tables, part)
 
 
 def _check_row(row: Mapping[str, Any]) -> None:

@@ -1,27 +1,40 @@
-"""A batch of finished turns as the parameters of `commit_batch`. Pure."""
+"""A batch of commit units as the parameters of `commit_batch`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from .._finished import Finished
-from .._rows import EventRow, Rare, SendRow
+from ..contract import (
+    Bury,
+    CommitPart,
+    CommitUnit,
+    CopyOutcome,
+    EventRow,
+    KeepSnapshot,
+    MessagePart,
+    RetryAsNew,
+    RetryInPlace,
+    SendLater,
+    SendRow,
+    StoreFirstOutcome,
+    StoreOutcome,
+)
 from ._arrays import nullable_texts, numbers, texts
 
 Parameters = tuple[Any, ...]
 _T = TypeVar("_T")
 
 
-def batch_parameters(turns: Sequence[Finished], rings: Sequence[str]) -> Parameters:
+def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[str]) -> Parameters:
     """Return the parameters that follow writer, batch and forget."""
-    fences = {turn.fence for turn in turns if turn.fence is not None}
-    gone = [turn.consumed for turn in turns if turn.consumed is not None]
-    events = [event for turn in turns for event in turn.events]
-    sends = [send for turn in turns for send in turn.sends]
-    rare = [part for turn in turns for part in turn.rare]
+    fences = {unit.fence for unit in units if unit.fence is not None}
+    gone = [unit.consumed for unit in units if unit.consumed is not None]
+    events = [event for unit in units for event in unit.events]
+    sends = [send for unit in units for send in unit.sends]
+    parts = [part for unit in units for part in unit.parts]
     return (
         *_fence_columns(sorted(fences)),
         *(
@@ -36,7 +49,7 @@ def batch_parameters(turns: Sequence[Finished], rings: Sequence[str]) -> Paramet
         ),
         *event_columns(events),
         *send_columns(sends),
-        rare_document(rare),
+        parts_document(parts),
         texts(rings) if rings else None,
     )
 
@@ -86,14 +99,45 @@ def _shared(column: tuple[_T, ...]) -> tuple[_T, ...]:
     return column[:1] if column.count(column[0]) == len(column) else column
 
 
-def rare_document(parts: Sequence[Rare]) -> str | None:
-    """Return the rare parts as one JSON document, by kind; None when there are none.
+def parts_document(parts: Sequence[CommitPart]) -> str | None:
+    """Return the parts as one JSON document, by section of `commit_rare`; None when there are none.
 
     Fields that are JSON already go into it as texts.
     """
     if not parts:
         return None
-    document: dict[str, list[Mapping[str, Any]]] = {}
+    document: dict[str, list[object]] = {}
     for part in parts:
-        document.setdefault(part.kind, []).append(part.row)
+        section, row = _section(part)
+        document.setdefault(section, []).append(row)
     return msgspec.json.encode(document).decode()
+
+
+def _section(part: CommitPart) -> tuple[str, object]:  # noqa: PLR0911 - one case for each kind
+    """Return which section of `commit_rare` performs a part, and its row there."""
+    match part:
+        case SendLater():
+            return "scheduled", {**part.send._asdict(), "delay": part.delay, "at": part.at}
+        case RetryInPlace():
+            return "retries", {**_tried(part), "delay": part.delay}
+        case RetryAsNew():
+            return "later", {**_tried(part), "delay": part.delay}
+        case Bury():
+            return "dead", _tried(part)
+        case KeepSnapshot():
+            return "snapshots", part
+        case StoreOutcome():
+            return "outcomes", part
+        case StoreFirstOutcome():
+            return "once", part
+        case CopyOutcome():
+            return "copies", part
+        case _:
+            assert_never(part)
+
+
+def _tried(part: MessagePart) -> dict[str, Any]:
+    place = part.place
+    # An xid8 is beyond what a JSON number is sure to hold.
+    named = {"queue": place.queue, "priority": place.priority, "tx": str(place.tx), "id": place.id}
+    return {**named, "attempts": part.attempts, "error": part.error}

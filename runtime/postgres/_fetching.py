@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from attrs import define
 
-from .._cursor import Cursor, Snapshot
-from .._rows import Fence
-from .._store import Look, Row
+from ..contract import Cursor, Fence, Fetched, FetchedRow, Snapshot
 from ._arrays import nullable_texts, numbers, texts
 from ._connection import Connection
 from ._statements import Statements
@@ -49,18 +47,19 @@ class PostgresFetchSession:
             (texts([fence.queue for fence in fences]), numbers([fence.partition for fence in fences])),
         )
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Look:
+    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         """Read at most `room` rows for each cursor, all in one snapshot."""
         answer = await self.connection.execute(self.statements["fetch"], fetch_parameters(cursors, rooms))
-        rows: list[list[Row]] = [list[Row]() for _ in cursors]
+        rows = [list[FetchedRow]() for _ in cursors]
         seen, server_time = "", 0.0
         for found in await answer.fetchall():
             lane: int = found[0]
+            row = FetchedRow._make(found[1:])
             if lane:
-                rows[lane - 1].append(found[1:])
-            else:
-                seen, server_time = found[7], found[10]
-        return Look(Snapshot.parse(seen), server_time, rows)
+                rows[lane - 1].append(row)
+            else:  # the last row says in two of its columns when this was
+                seen, server_time = row.payload, row.wait or 0.0
+        return Fetched(Snapshot.parse(seen), server_time, rows)
 
 
 def fetch_parameters(cursors: Sequence[Cursor], rooms: Sequence[int]) -> tuple[str, ...]:

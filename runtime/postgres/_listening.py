@@ -20,7 +20,7 @@ class Deaf(psycopg.OperationalError):
 
 
 @define(eq=False)
-class PostgresEar:
+class PostgresListenSession:
     """One autocommit connection that does nothing but listen."""
 
     connection: Connection

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from rolebook.actors import Backoff
 
-from .._rows import CommitResult, Conflict, Refused
+from ..contract import BadData, CommitResult, Conflict
 from ._connection import Connection
 from ._errors import DatabaseError
 from ._statements import Statements
@@ -111,7 +111,7 @@ async def look_up(
 def read_refusal(error: Exception) -> CommitResult | None:
     """Read the server's answer to a commit; None when it gave none, or one that may pass."""
     if isinstance(error, (psycopg.DataError, UnicodeError)):
-        return Refused(error)  # from the server, or from the driver that did not even send it
+        return BadData(error)  # from the server, or from the driver that did not even send it
     if not isinstance(error, psycopg.Error) or error.sqlstate is None:
         if isinstance(error, psycopg.ProgrammingError):
             raise error  # the driver cannot send what this program made
@@ -124,7 +124,7 @@ def read_refusal(error: Exception) -> CommitResult | None:
             frozenset(detail.get("repeated", ())),
         )
     if error.sqlstate[:2] in _REFUSED_CLASSES:
-        return Refused(error)
+        return BadData(error)
     if error.sqlstate[:2] == _PROGRAM_CLASS:
         raise error  # the schema lacks what this version needs: no retry helps
     return None

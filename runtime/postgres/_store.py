@@ -15,15 +15,23 @@ from psycopg.pq import TransactionStatus
 
 from rolebook.actors import Fingerprint
 
-from .._rows import Rare, SendRow, StoredSnapshot, Stream
 from .._settings import Settings
-from .._store import DeadLetter, Parked, Promoted, RecordedEvent
+from ..contract import (
+    CommitPart,
+    DeadLetter,
+    Promoted,
+    RecordedEvent,
+    SendRow,
+    StoppedKey,
+    StoredSnapshot,
+    Stream,
+)
 from ._arrays import numbers, texts
-from ._batch import rare_document, send_columns
+from ._batch import parts_document, send_columns
 from ._budget import READERS, check_budget
 from ._connection import Connection
 from ._fetching import PostgresFetchSession
-from ._listening import PostgresEar
+from ._listening import PostgresListenSession
 from ._migrating import check_schema, migrate
 from ._misfit import explaining_misfits
 from ._outcome import Markers
@@ -93,11 +101,11 @@ class PostgresStore:
             await session.close()
 
     @asynccontextmanager
-    async def open_ear(self) -> AsyncGenerator[PostgresEar]:
+    async def open_listen_session(self) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
         connection = await connect_session(self.direct_url, role="listener", process=self.process)
         async with connection:
-            yield PostgresEar(connection, self.settings.schema, self.settings.health_deadline)
+            yield PostgresListenSession(connection, self.settings.schema, self.settings.health_deadline)
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
@@ -167,12 +175,12 @@ class PostgresStore:
         """How many messages a queue holds, counted no further than `most`."""
         return int((await self._rows("depth", (queue, most)))[0][0])
 
-    async def parked(self, queues: Sequence[str]) -> list[Parked]:
+    async def stopped(self, queues: Sequence[str]) -> list[StoppedKey]:
         """The keys of these queues whose first message waits to be resumed."""
-        return [Parked(*row) for row in await self._rows("parked", (texts(list(queues)),))]
+        return [StoppedKey.of_row(*row) for row in await self._rows("stopped", (texts(list(queues)),))]
 
     async def resume(self, queue: str, key: str) -> int:
-        """Let the messages of a parked key be tried again, and tell its owner; returns how many waited."""
+        """Let the messages of a stopped key be tried again, and tell its owner; returns how many waited."""
         return int((await self._rows("resume", (queue, key)))[0][0])
 
     async def shapes(self, app: str) -> list[Fingerprint]:
@@ -207,7 +215,7 @@ class PostgresStore:
         return int((await self._rows("redrive", (wanted, queue)))[0][0])
 
     async def send(
-        self, connection: Any, sends: Sequence[SendRow], rare: Sequence[Rare], rings: Sequence[str]
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
     ) -> None:
         """Send messages inside the caller's own transaction."""
         if not isinstance(connection, psycopg.AsyncConnection):
@@ -218,7 +226,7 @@ class PostgresStore:
             )
         await connection.execute(
             self.statements["send"],
-            (*send_columns(sends), rare_document(rare), texts(rings) if rings else None),
+            (*send_columns(sends), parts_document(parts), texts(rings) if rings else None),
         )
 
     def has_ended(self, connection: Any) -> bool:

@@ -11,9 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from rolebook.actors import Backoff, RolebookError
 
-from .._finished import Finished
-from .._rows import Conflict, Refused
-from .._store import TurnConflict
+from ..contract import BadData, CommitUnit, Conflict, TurnConflict
 from ._batch import batch_parameters
 from ._connection import Connection
 from ._outcome import FAILURES, Marker, Markers, look_up, read_refusal
@@ -32,20 +30,20 @@ class PostgresTurnTransaction:
     deadline: float
     backoff: Backoff
 
-    async def commit(self, turn: Finished) -> None:
+    async def commit(self, unit: CommitUnit) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain."""
         if self.connection.info.transaction_status == TransactionStatus.IDLE:
             raise RolebookError(
                 "the handler ended its transaction itself: what it did is not one with its turn."
                 " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
             )
-        rings = sorted({send.queue for send in turn.sends})
+        rings = sorted({send.queue for send in unit.sends})
         marker = self.markers.new()
         try:
             with trio.fail_after(self.deadline):
                 await self.connection.execute(
                     self.statements["commit_turn"],
-                    (*marker.parameters, *batch_parameters((turn,), rings)),
+                    (*marker.parameters, *batch_parameters((unit,), rings)),
                 )
                 await self.connection.execute("commit")
         except FAILURES as error:
@@ -54,7 +52,7 @@ class PostgresTurnTransaction:
                 self.markers.settle(marker, committed=False)
             if isinstance(refusal, Conflict):
                 raise TurnConflict(str(error)) from error
-            if isinstance(refusal, Refused):
+            if isinstance(refusal, BadData):
                 raise
             await self.connection.close()
             committed = await self._happened(marker)

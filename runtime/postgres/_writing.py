@@ -11,8 +11,7 @@ from attrs import define, field
 
 from rolebook.actors import Backoff
 
-from .._finished import Finished
-from .._rows import CommitResult, Committed
+from ..contract import CommitResult, Committed, CommitUnit
 from ._batch import batch_parameters
 from ._connection import Connection
 from ._outcome import FAILURES, Marker, Markers, brief, look_up, read_refusal
@@ -32,12 +31,12 @@ class PostgresWriteSession:
     _connection: Connection | None = None
     _markers: Markers = field(factory=Markers)
 
-    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
-        """Commit some turns in one transaction, or none of them; the result is certain."""
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+        """Commit some units in one transaction, or none of them; the result is certain."""
         while True:
             marker = self._markers.new()
             try:
-                parameters = (*marker.parameters, *batch_parameters(turns, rings))
+                parameters = (*marker.parameters, *batch_parameters(units, rings))
                 async with self._connected() as connection:
                     await connection.execute(self.statements["commit_batch"], parameters)
             except FAILURES as error:

@@ -10,8 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
-from rolebook.runtime._resident import Resident, Work
-from rolebook.runtime._turns import Turns
+from rolebook.runtime.handlers import KeyLines, Line, Work
 from tests.runtime.looking import Looking
 
 _MARKER = 'insert into "rolebook".commits (writer, batch) values (commit_batch.writer, commit_batch.batch);'
@@ -67,7 +66,7 @@ async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
 def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what waits behind a blocked actor take up room in memory like anything else."""
 
-    def make_no_room(turns: Turns, resident: Resident, newly: Sequence[Work]) -> None:
+    def make_no_room(lines: KeyLines, line: Line, newly: Sequence[Work]) -> None:
         """It stays, and counts."""
 
-    monkeypatch.setattr(Turns, "_make_room", make_no_room)
+    monkeypatch.setattr(KeyLines, "_make_room", make_no_room)

@@ -3,9 +3,22 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from rolebook.runtime._finished import Finished
-from rolebook.runtime._rows import Committed, Conflict, Rare, Refused
+from rolebook.runtime.contract import (
+    BadData,
+    Bury,
+    Committed,
+    CommitUnit,
+    Conflict,
+    CopyOutcome,
+    MessagePart,
+    RetryAsNew,
+    RetryInPlace,
+    SendLater,
+    StoreFirstOutcome,
+    StoreOutcome,
+)
 from tests.stores import (
     QUEUE,
     Bench,
@@ -31,7 +44,7 @@ async def test_a_turn_commits_whole(bench: Bench) -> None:
             consumed=message,
             events=[event_row(1), event_row(2)],
             sends=[send_row(2, queue="other"), send_row(3, "b")],
-            rare=[snapshot_part(2)],
+            parts=[snapshot_part(2)],
         )
         assert Committed() == await one.commit(turn)
         assert [int(left.payload) for left in await one.messages()] == [3]
@@ -67,15 +80,15 @@ async def test_a_handled_message_cannot_be_handled_again(bench: Bench) -> None:
         assert await bench.store.read_events("account", "a", 0, 10) == []
 
 
-@pytest.mark.parametrize("kind", ["retries", "later", "dead"])
-async def test_a_failure_of_a_handled_message_is_void(bench: Bench, kind: str) -> None:
+@pytest.mark.parametrize("kind", [RetryInPlace, RetryAsNew, Bury])
+async def test_a_failure_of_a_handled_message_is_void(bench: Bench, kind: type[MessagePart]) -> None:
     """Retry, later and dead letter expect their message in the mailbox as an acknowledgement does."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1))
         (message,) = await one.messages()
         await one.commit(finished(fence=message.fence, consumed=message))
-        more: dict[str, Any] = {} if kind == "dead" else {"delay": 0.0}
-        answer = await one.commit(finished(sends=[send_row(2)], rare=[retry_part(kind, message, **more)]))
+        more: dict[str, Any] = {} if kind is Bury else {"delay": 0.0}
+        answer = await one.commit(finished(sends=[send_row(2)], parts=[retry_part(kind, message, **more)]))
         assert Conflict(missing=frozenset({message.id})) == answer
         assert await one.messages() == []
         assert await bench.store.dead_letters(None, 10) == []
@@ -107,7 +120,7 @@ async def test_the_journal_has_one_event_for_each_place(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         assert Committed() == await one.commit(finished(events=[event_row(1), event_row(2)]))
         answer = await one.commit(finished(events=[event_row(2), event_row(3)], sends=[send_row(1)]))
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, BadData)
         assert [event.seq for event in await bench.store.read_events("account", "a", 0, 10)] == [1, 2]
         assert await one.messages() == []
 
@@ -116,13 +129,12 @@ async def test_one_batch_cannot_hold_a_place_twice(bench: Bench) -> None:
     """Two turns of a batch that append at one place fall together."""
     async with open_process(bench.store) as one:
         assert isinstance(
-            await one.commit(finished(events=[event_row(1)]), finished(events=[event_row(1)])), Refused
+            await one.commit(finished(events=[event_row(1)]), finished(events=[event_row(1)])), BadData
         )
         assert await bench.store.read_events("account", "a", 0, 10) == []
 
 
-def _bad_turns() -> dict[str, Finished]:
-    outcome = {"id": "1", "asker": None, "outcome": "true", "retention": 60.0}
+def _bad_turns() -> dict[str, CommitUnit]:
     return {
         "a payload that is not JSON": finished(sends=[send_row(1)._replace(payload="{")]),
         "headers that are not JSON": finished(sends=[send_row(1, headers="nope")]),
@@ -131,26 +143,26 @@ def _bad_turns() -> dict[str, Finished]:
         "a key with NUL": finished(sends=[send_row(1, "a\0b")]),
         "a key with half a character": finished(sends=[send_row(1, None)._replace(key="\ud800")]),
         "an event's key with NUL": finished(events=[event_row(1, "a\0b")]),
-        "an outcome that is not JSON": finished(rare=[Rare("outcomes", {**outcome, "outcome": "'"})]),
-        "a snapshot that is not JSON": finished(rare=[snapshot_part(1, state="}")]),
-        "a later payload that is not JSON": finished(rare=[_later(payload="{")]),
-        "a later key with NUL": finished(rare=[_later(key="a\0b")]),
-        "a later key with half a character": finished(rare=[_later(key="\ud800")]),
-        "a later priority out of range": finished(rare=[_later(priority=-2)]),
+        "an outcome that is not JSON": finished(parts=[StoreOutcome("1", "two", "'", 60.0)]),
+        "a snapshot that is not JSON": finished(parts=[snapshot_part(1, state="}")]),
+        "a later payload that is not JSON": finished(parts=[_later(payload="{")]),
+        "a later key with NUL": finished(parts=[_later(key="a\0b")]),
+        "a later key with half a character": finished(parts=[_later(key="\ud800")]),
+        "a later priority out of range": finished(parts=[_later(priority=-2)]),
     }
 
 
-def _later(**changes: Any) -> Rare:
+def _later(**changes: Any) -> SendLater:
     """A message for later."""
-    return Rare("scheduled", {**send_row(1)._asdict(), "delay": 0.0, "at": None, **changes})
+    return SendLater(send_row(1)._replace(**changes), 0.0, None)
 
 
 @pytest.mark.parametrize("what", _bad_turns())
 async def test_what_cannot_be_stored_is_refused_with_its_batch(bench: Bench, what: str) -> None:
-    """The answer is `Refused` with the reason, nothing is stored, and the session goes on."""
+    """The answer is `BadData` with the reason, nothing is stored, and the session goes on."""
     async with open_process(bench.store) as one:
         answer = await one.commit(finished(sends=[send_row(5)]), _bad_turns()[what])
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, BadData)
         assert str(answer.error)
         assert await one.messages() == []
         assert Committed() == await one.commit(finished(sends=[send_row(5)]))
@@ -184,16 +196,15 @@ async def test_any_json_comes_back_as_it_was(bench: Bench) -> None:
     """A document with every awkward character, NUL too, survives wherever JSON is stored, in its spelling."""
     json = '{"nul": "\\u0000", "same": 1, "same": 1.0, "": " \\"\\\\\\"\\n\\ud83d\\udd11🔑%s$1\'"}'
     async with open_process(bench.store) as one:
-        outcome = {"asker": None, "outcome": json, "retention": 60.0}
         row = send_row(1)._replace(payload=json, headers=json)
         event = event_row(1)._replace(payload=json, metadata=json)
-        rare = [
+        parts = [
             _later(payload=json, headers=json),
             snapshot_part(1, state=json),
-            Rare("outcomes", {**outcome, "id": "ask"}),
-            Rare("once", {**outcome, "id": "once"}),
+            StoreOutcome("ask", "two", json, 60.0),
+            StoreFirstOutcome("once", json, 60.0),
         ]
-        assert Committed() == await one.commit(finished(sends=[row], events=[event], rare=rare))
+        assert Committed() == await one.commit(finished(sends=[row], events=[event], parts=parts))
         await bench.store.promote_due(10)
         stored = [(message.payload, message.headers) for message in await one.messages()]
         assert stored == [(json, json)] * 2
@@ -227,36 +238,36 @@ async def test_a_commit_appears_at_once(bench: Bench) -> None:
 async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
     """A reply that travels through the store is stored with the turn; the asker is told; the first counts."""
     async with open_process(bench.store) as one:
-        row = {"id": "x/1", "asker": "two", "outcome": '{"reply":5}', "retention": 60.0}
+        first = StoreOutcome("x/1", "two", '{"reply":5}', 60.0)
         assert await bench.store.outcome("x/1") is None
-        async with bench.store.open_ear() as ear:
+        async with bench.store.open_listen_session() as ear:
             await ear.retry()
-            assert Committed() == await one.commit(finished(rare=[Rare("outcomes", row)]))
+            assert Committed() == await one.commit(finished(parts=[first]))
             assert await hear(ear, "!two") == ["!two"]
         assert await bench.store.outcome("x/1") == '{"reply":5}'
-        again = Rare("outcomes", {**row, "outcome": '{"reply":6}'})
-        assert await one.commit(finished(rare=[again, again])) == Committed()
+        again = evolve(first, outcome='{"reply":6}')
+        assert await one.commit(finished(parts=[again, again])) == Committed()
         assert await bench.store.outcome("x/1") == '{"reply":5}'
 
 
 async def test_an_outcome_expires(bench: Bench) -> None:
     """After its retention it is as if it had never been, and its id is free once the scheduler has passed."""
     async with open_process(bench.store) as one:
-        row = {"id": "x/1", "asker": None, "outcome": "1", "retention": 0.0}
-        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
+        outcome = StoreOutcome("x/1", "two", "1", 0.0)
+        assert await one.commit(finished(parts=[outcome])) == Committed()
         assert await bench.store.outcome("x/1") is None
         await bench.store.promote_due(1)
-        assert await one.commit(finished(rare=[Rare("outcomes", row)])) == Committed()
+        assert await one.commit(finished(parts=[outcome])) == Committed()
 
 
 async def test_a_first_outcome_is_stored_once(bench: Bench) -> None:
     """A second outcome under the same name is a conflict that names it, and voids the batch."""
     async with open_process(bench.store) as one:
-        row = {"id": "once/1", "outcome": '{"reply":5}', "retention": 60.0}
-        second = finished(rare=[Rare("once", {**row, "outcome": '{"reply":6}'})], events=[event_row(1)])
-        looks = finished(rare=[Rare("once", {**row, "outcome": None})], events=[event_row(1)])
-        other = finished(rare=[Rare("once", {**row, "id": "once/2", "outcome": None})])
-        assert Committed() == await one.commit(finished(rare=[Rare("once", row)]))
+        first = StoreFirstOutcome("once/1", '{"reply":5}', 60.0)
+        second = finished(parts=[evolve(first, outcome='{"reply":6}')], events=[event_row(1)])
+        looks = finished(parts=[evolve(first, outcome=None)], events=[event_row(1)])
+        other = finished(parts=[evolve(first, id="once/2", outcome=None)])
+        assert Committed() == await one.commit(finished(parts=[first]))
         assert Conflict(repeated=frozenset({"once/1"})) == await one.commit(second)
         assert Conflict(repeated=frozenset({"once/1"})) == await one.commit(other, looks)
         assert Committed() == await one.commit(other)
@@ -268,23 +279,23 @@ async def test_a_first_outcome_is_stored_once(bench: Bench) -> None:
 async def test_an_expired_first_outcome_gives_way(bench: Bench) -> None:
     """After its retention the next outcome takes its place, even before it was cleaned up."""
     async with open_process(bench.store) as one:
-        row = {"id": "once/1", "outcome": "1", "retention": 0.0}
-        assert Committed() == await one.commit(finished(rare=[Rare("once", row)]))
-        assert Committed() == await one.commit(finished(rare=[Rare("once", {**row, "outcome": None})]))
-        new = {**row, "outcome": "2", "retention": 60.0}
-        assert Committed() == await one.commit(finished(rare=[Rare("once", new)]))
+        first = StoreFirstOutcome("once/1", "1", 0.0)
+        assert Committed() == await one.commit(finished(parts=[first]))
+        assert Committed() == await one.commit(finished(parts=[evolve(first, outcome=None)]))
+        new = evolve(first, outcome="2", retention=60.0)
+        assert Committed() == await one.commit(finished(parts=[new]))
         assert await bench.store.outcome("once/1") == "2"
 
 
 async def test_a_first_outcome_answers_a_repeated_ask(bench: Bench) -> None:
     """It is copied to the name under which another process waits, and that process is told."""
     async with open_process(bench.store) as one:
-        row = {"id": "once/1", "outcome": '{"reply":5}', "retention": 60.0}
-        copy = {"id": "x/7", "asker": "two", "of": "once/1", "retention": 60.0}
-        await one.commit(finished(rare=[Rare("once", row)]))
-        async with bench.store.open_ear() as ear:
+        first = StoreFirstOutcome("once/1", '{"reply":5}', 60.0)
+        copy = CopyOutcome("x/7", "two", of="once/1", retention=60.0)
+        await one.commit(finished(parts=[first]))
+        async with bench.store.open_listen_session() as ear:
             await ear.retry()
-            assert Committed() == await one.commit(finished(rare=[Rare("copies", copy)]))
+            assert Committed() == await one.commit(finished(parts=[copy]))
             assert await hear(ear, "!two") == ["!two"]
         assert await bench.store.outcome("x/7") == '{"reply":5}'
 
@@ -294,16 +305,16 @@ async def test_only_the_newest_snapshots_are_kept(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.commit(finished(events=[event_row(seq) for seq in range(1, 10)]))
         for seq in (2, 4, 6):
-            await one.commit(finished(rare=[snapshot_part(seq, keep=2)]))
-        await one.commit(finished(rare=[snapshot_part(6, keep=2, version=2)]))
+            await one.commit(finished(parts=[snapshot_part(seq, keep=2)]))
+        await one.commit(finished(parts=[snapshot_part(6, keep=2, version=2)]))
         newest = (await bench.store.load("account", 2, {"a": None}, 10))["a"].snapshot
         older = (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot
         assert newest is not None
         assert older is not None
         assert [(kept.seq, kept.version) for kept in (newest, older)] == [(6, 2), (4, 1)]
-        await one.commit(finished(rare=[snapshot_part(8, keep=1)]))
+        await one.commit(finished(parts=[snapshot_part(8, keep=1)]))
         assert _seq((await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot) == 8
-        await one.commit(finished(rare=[snapshot_part(8, keep=1, version=5)]))
+        await one.commit(finished(parts=[snapshot_part(8, keep=1, version=5)]))
         assert (await bench.store.load("account", 1, {"a": None}, 10))["a"].snapshot is None
 
 

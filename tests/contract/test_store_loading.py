@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from rolebook.runtime._rows import StoredSnapshot, Stream
+from rolebook.runtime.contract import StoredSnapshot, Stream
 from tests.stores import Bench, event_row, finished, open_process, snapshot_part
 
 
@@ -43,7 +43,7 @@ async def test_a_snapshot_stands_for_what_came_before_it(bench: Bench) -> None:
     """The newest usable snapshot comes with the events after it."""
     async with open_process(bench.store) as one:
         await one.commit(
-            finished(events=[event_row(seq) for seq in range(1, 6)], rare=[snapshot_part(3, version=2)])
+            finished(events=[event_row(seq) for seq in range(1, 6)], parts=[snapshot_part(3, version=2)])
         )
         stream = (await bench.store.load("account", 2, {"a": None}, 10))["a"]
         assert StoredSnapshot(3, 2, '{"seq":3}') == stream.snapshot
@@ -53,7 +53,7 @@ async def test_a_snapshot_stands_for_what_came_before_it(bench: Bench) -> None:
 async def test_a_snapshot_of_the_last_event_leaves_none_to_read(bench: Bench) -> None:
     """The stream is its snapshot then, and its newest number says so."""
     async with open_process(bench.store) as one:
-        await one.commit(finished(events=[event_row(1)], rare=[snapshot_part(1)]))
+        await one.commit(finished(events=[event_row(1)], parts=[snapshot_part(1)]))
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert (stream.newest, list(stream.events)) == (1, [])
         assert stream.snapshot is not None
@@ -64,7 +64,7 @@ async def test_a_snapshot_of_the_future_is_passed_over(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         events = [event_row(seq) for seq in range(1, 5)]
         await one.commit(
-            finished(events=events, rare=[snapshot_part(2, keep=9), snapshot_part(4, keep=9, version=3)])
+            finished(events=events, parts=[snapshot_part(2, keep=9), snapshot_part(4, keep=9, version=3)])
         )
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert StoredSnapshot(2, 1, '{"seq":2}') == stream.snapshot
@@ -74,7 +74,7 @@ async def test_a_snapshot_of_the_future_is_passed_over(bench: Bench) -> None:
 async def test_a_snapshot_beyond_the_journal_is_passed_over(bench: Bench) -> None:
     """The newest number comes from the journal: a snapshot that claims more is wrong."""
     async with open_process(bench.store) as one:
-        await one.commit(finished(events=[event_row(1)], rare=[snapshot_part(5)]))
+        await one.commit(finished(events=[event_row(1)], parts=[snapshot_part(5)]))
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert stream.snapshot is None
         assert [seq for seq, *_ in stream.events] == [1]
@@ -83,7 +83,7 @@ async def test_a_snapshot_beyond_the_journal_is_passed_over(bench: Bench) -> Non
 async def test_after_a_number_there_is_no_snapshot(bench: Bench) -> None:
     """Who says where to start, 0 included, reads events and nothing else."""
     async with open_process(bench.store) as one:
-        await one.commit(finished(events=[event_row(1), event_row(2)], rare=[snapshot_part(2)]))
+        await one.commit(finished(events=[event_row(1), event_row(2)], parts=[snapshot_part(2)]))
         stream = (await bench.store.load("account", 1, {"a": 0}, 10))["a"]
         assert stream.snapshot is None
         assert [seq for seq, *_ in stream.events] == [1, 2]

@@ -2,7 +2,7 @@
 
 import trio
 
-from rolebook.runtime._rows import Committed, Conflict, Fence
+from rolebook.runtime.contract import Committed, Conflict, Fence
 from tests.stores import PARTITIONS, QUEUE, Bench, finished, open_process, send_row
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from rolebook.runtime._cursor import Lane, merge
-from rolebook.runtime._partition import partition_of_key
+from rolebook.runtime.contract import Lane, RetryInPlace, merge, partition_of_key
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -209,12 +208,13 @@ async def test_a_retry_stays_with_its_owner(bench: Bench) -> None:
         await one.send(send_row(1))
         reader = Reader(one.session)
         (row,) = await reader.read()
-        await one.commit(finished(rare=[retry_part("retries", one.message(row), delay=100.0)]))
+        await one.commit(finished(parts=[retry_part(RetryInPlace, one.message(row), delay=100.0)]))
         assert await reader.read() == []
         (again,) = await Reader(one.session).read()
         assert row[:8] == again[:8]
-        assert again[8] == 1
-        assert 90 < again[9] <= 100
+        assert again.attempts == 1
+        assert again.wait is not None
+        assert 90 < again.wait <= 100
 
 
 async def test_the_look_tells_the_time(bench: Bench) -> None:

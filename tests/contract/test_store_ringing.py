@@ -2,15 +2,15 @@
 
 import trio
 
-from rolebook.runtime._rows import Rare
+from rolebook.runtime.contract import Bury, RetryAsNew, SendLater
 from tests.stores import QUEUE, Bench, finished, hear, open_process, retry_part, send_row
 
 
 async def test_every_ear_hears_a_commit(bench: Bench) -> None:
     """Each listener gets each hint; equal hints of one commit are one."""
     async with (
-        bench.store.open_ear() as one,
-        bench.store.open_ear() as two,
+        bench.store.open_listen_session() as one,
+        bench.store.open_listen_session() as two,
         open_process(bench.store) as process,
     ):
         await one.retry()
@@ -24,7 +24,7 @@ async def test_every_ear_hears_a_commit(bench: Bench) -> None:
 
 async def test_nobody_is_woken_unasked(bench: Bench) -> None:
     """A commit that names nobody to wake is silent, and so is one that was refused."""
-    async with bench.store.open_ear() as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
         await ear.retry()
         await process.send(send_row(1))
         await process.commit(finished(sends=[send_row(1)._replace(payload="{")]), rings=["refused"])
@@ -34,36 +34,34 @@ async def test_nobody_is_woken_unasked(bench: Bench) -> None:
 
 async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
     """A message for later, and a retry that comes back later, ring for the scheduler."""
-    async with bench.store.open_ear() as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
         await ear.retry()
-        row = {**send_row(1)._asdict(), "delay": 50.0, "at": None}
-        await process.commit(finished(rare=[Rare("scheduled", row)]))
+        await process.commit(finished(parts=[SendLater(send_row(1), 50.0, None)]))
         assert await hear(ear, "@") == ["@"]
         await process.send(send_row(2))
         (message,) = await process.messages()
-        await process.commit(finished(rare=[retry_part("later", message, delay=50.0)]))
+        await process.commit(finished(parts=[retry_part(RetryAsNew, message, delay=50.0)]))
         assert await hear(ear, "@") == ["@"]
 
 
 async def test_promoting_and_redriving_ring(bench: Bench) -> None:
     """What appears in a mailbox without a sender wakes its readers too."""
-    async with bench.store.open_ear() as ear, open_process(bench.store) as process:
-        row = {**send_row(1)._asdict(), "delay": 0.0, "at": None}
-        await process.commit(finished(rare=[Rare("scheduled", row)]))
+    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
+        await process.commit(finished(parts=[SendLater(send_row(1), 0.0, None)]))
         await ear.retry()
         with trio.fail_after(10):
             while not (await bench.store.promote_due(10)).queues:
                 await trio.lowlevel.checkpoint()
         assert QUEUE in await hear(ear, QUEUE)
         (message,) = await process.messages()
-        await process.commit(finished(rare=[retry_part("dead", message)]))
+        await process.commit(finished(parts=[retry_part(Bury, message)]))
         await bench.store.redrive(None, QUEUE)
         assert await hear(ear, QUEUE) == [QUEUE]
 
 
 async def test_silence_ends_in_time(bench: Bench) -> None:
     """Without a hint the round is over after the time given to it, and the next one can begin."""
-    async with bench.store.open_ear() as ear:
+    async with bench.store.open_listen_session() as ear:
         await ear.retry()
         with trio.fail_after(10):
             assert [hint async for hint in ear.hints(0.01)] == []

@@ -2,9 +2,7 @@
 
 import pytest
 
-from rolebook.runtime._cursor import Lane
-from rolebook.runtime._rows import Rare, SendRow
-from rolebook.runtime._store import TurnConflict
+from rolebook.runtime.contract import Lane, SendLater, SendRow, TurnConflict
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -34,7 +32,7 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
     """Those for now and those for later."""
     async with open_process(bench.store) as one:
         client = await bench.begin()
-        scheduled = Rare("scheduled", {**send_row(2)._asdict(), "delay": 0.0, "at": None})
+        scheduled = SendLater(send_row(2), 0.0, None)
         await bench.store.send(client.connection, [send_row(1)], [scheduled], [QUEUE])
         await client.roll_back()
         assert await one.messages() == []
@@ -78,7 +76,7 @@ async def test_each_message_keeps_what_is_its_own(bench: Bench, sends: list[Send
 async def test_a_message_for_later_can_be_sent_in_a_transaction(bench: Bench) -> None:
     """It waits from the commit on."""
     client = await bench.begin()
-    scheduled = Rare("scheduled", {**send_row(2)._asdict(), "delay": 50.0, "at": None})
+    scheduled = SendLater(send_row(2), 50.0, None)
     await bench.store.send(client.connection, [], [scheduled], [])
     assert (await bench.store.promote_due(10)).next_due is None
     await client.commit()
@@ -87,7 +85,7 @@ async def test_a_message_for_later_can_be_sent_in_a_transaction(bench: Bench) ->
 
 async def test_the_bell_rings_at_the_commit(bench: Bench) -> None:
     """Not before, and not for a transaction that was rolled back."""
-    async with bench.store.open_ear() as ear, open_process(bench.store) as one:
+    async with bench.store.open_listen_session() as ear, open_process(bench.store) as one:
         await ear.retry()
         undone, kept = await bench.begin(), await bench.begin()
         await bench.store.send(undone.connection, [send_row(1)], [], ["undone"])

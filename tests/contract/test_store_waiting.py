@@ -5,8 +5,15 @@ from typing import Any
 
 import trio
 
-from rolebook.runtime._rows import Committed, Rare
-from rolebook.runtime._store import Parked, Promoted
+from rolebook.runtime.contract import (
+    Bury,
+    Committed,
+    Promoted,
+    RetryAsNew,
+    RetryInPlace,
+    SendLater,
+    StoppedKey,
+)
 from tests.stores import (
     QUEUE,
     Bench,
@@ -21,10 +28,11 @@ from tests.stores import (
 )
 
 
-def later(number: int, *, delay: float | None = None, at: datetime | None = None, **options: Any) -> Rare:
+def later(
+    number: int, *, delay: float | None = None, at: datetime | None = None, **options: Any
+) -> SendLater:
     """A message for later."""
-    row = send_row(number, **options)._asdict()
-    return Rare("scheduled", {**row, "delay": delay, "at": None if at is None else at.isoformat()})
+    return SendLater(send_row(number, **options), delay, None if at is None else at.isoformat())
 
 
 async def promote_until(bench: Bench, queue: str = QUEUE) -> Promoted:
@@ -42,7 +50,7 @@ async def test_a_delayed_message_waits_outside_the_mailbox(bench: Bench) -> None
     async with open_process(bench.store) as one:
         idle = await bench.store.promote_due(10)
         assert (list(idle.queues), idle.next_due) == ([], None)
-        await one.commit(finished(rare=[later(1, delay=100.0)]))
+        await one.commit(finished(parts=[later(1, delay=100.0)]))
         assert await one.messages() == []
         assert not await bench.store.pending([QUEUE])
         promoted = await bench.store.promote_due(10)
@@ -56,7 +64,7 @@ async def test_a_due_message_moves_into_the_mailbox(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         reader = Reader(one.session)
         assert await reader.read() == []
-        await one.commit(finished(rare=[later(7, delay=0.0, key="a", headers='{"h": 1}', priority=0)]))
+        await one.commit(finished(parts=[later(7, delay=0.0, key="a", headers='{"h": 1}', priority=0)]))
         with trio.fail_after(10):
             while not await bench.store.pending([QUEUE]):
                 await trio.lowlevel.checkpoint()
@@ -73,7 +81,7 @@ async def test_at_is_a_moment(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         now = datetime.fromtimestamp((await one.session.read([], [])).server_time, UTC)
         past, future = now - timedelta(days=1), now + timedelta(hours=1)
-        await one.commit(finished(rare=[later(1, at=past), later(2, at=future)]))
+        await one.commit(finished(parts=[later(1, at=past), later(2, at=future)]))
         promoted = await promote_until(bench)
         assert [int(message.payload) for message in await one.messages()] == [1]
         assert promoted.next_due is not None
@@ -86,7 +94,7 @@ async def test_due_messages_come_in_the_order_of_their_times(bench: Bench) -> No
         now = datetime.fromtimestamp((await one.session.read([], [])).server_time, UTC)
         ago = {1: 10, 2: 30, 3: 20}
         await one.commit(
-            finished(rare=[later(number, at=now - timedelta(seconds=age)) for number, age in ago.items()])
+            finished(parts=[later(number, at=now - timedelta(seconds=age)) for number, age in ago.items()])
         )
         first = await bench.store.promote_due(2)
         assert first.next_due is not None
@@ -102,7 +110,9 @@ async def test_a_message_keeps_its_id_while_it_waits(bench: Bench) -> None:
         await one.send(send_row(1), send_row(2))
         reader = Reader(one.session)
         first, second = [one.message(row) for row in await reader.read()]
-        answer = await one.commit(finished(fence=first.fence, rare=[retry_part("later", first, delay=0.0)]))
+        answer = await one.commit(
+            finished(fence=first.fence, parts=[retry_part(RetryAsNew, first, delay=0.0)])
+        )
         assert Committed() == answer
         assert [second.id] == [message.id for message in await one.messages()]
         await promote_until(bench)
@@ -123,7 +133,7 @@ async def test_a_retry_in_place_keeps_the_head_of_its_key(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.send(send_row(1), send_row(2))
         first, _ = await one.messages()
-        await one.commit(finished(fence=first.fence, rare=[retry_part("retries", first, delay=50.0)]))
+        await one.commit(finished(fence=first.fence, parts=[retry_part(RetryInPlace, first, delay=50.0)]))
         again, second = await one.messages()
         assert (first.id, first.tx, 1) == (again.id, again.tx, again.attempts)
         assert again.wait is not None
@@ -136,7 +146,7 @@ async def test_a_parked_message_waits_for_ever(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.send(send_row(1))
         (message,) = await one.messages()
-        await one.commit(finished(fence=message.fence, rare=[retry_part("retries", message, delay=None)]))
+        await one.commit(finished(fence=message.fence, parts=[retry_part(RetryInPlace, message, delay=None)]))
         (parked,) = await one.messages()
         assert float("inf") == parked.wait
         assert not await bench.store.pending([QUEUE])
@@ -150,7 +160,9 @@ async def test_pending_means_due(bench: Bench) -> None:
         assert await bench.store.pending(["other", QUEUE])
         assert not await bench.store.pending(["other"])
         (message,) = await one.messages()
-        await one.commit(finished(fence=message.fence, rare=[retry_part("retries", message, delay=100.0)]))
+        await one.commit(
+            finished(fence=message.fence, parts=[retry_part(RetryInPlace, message, delay=100.0)])
+        )
         assert not await bench.store.pending([QUEUE])
         (message,) = await one.messages()
         await one.commit(finished(fence=message.fence, consumed=message))
@@ -163,8 +175,8 @@ async def test_a_queue_has_a_depth(bench: Bench) -> None:
         await one.send(send_row(1), send_row(2, priority=1), send_row(3, queue="other"))
         (message,) = await one.messages()
         await one.commit(
-            finished(fence=message.fence, rare=[retry_part("retries", message, delay=100.0)]),
-            finished(rare=[later(4, delay=100.0)]),
+            finished(fence=message.fence, parts=[retry_part(RetryInPlace, message, delay=100.0)]),
+            finished(parts=[later(4, delay=100.0)]),
         )
         depths = await bench.store.depths([QUEUE, "empty"])
         assert depths == {QUEUE: 2, "empty": 0}
@@ -174,7 +186,7 @@ async def bury(one: Process, *wanted: int, queue: str = QUEUE) -> None:
     """Send some messages and give them up."""
     await one.send(*(send_row(number, "a", queue=queue, headers='{"h":1}') for number in wanted))
     for message in await one.messages(queue):
-        await one.commit(finished(fence=None, rare=[retry_part("dead", message)]))
+        await one.commit(finished(fence=None, parts=[retry_part(Bury, message)]))
 
 
 async def test_a_dead_letter_is_the_message_with_its_error(bench: Bench) -> None:
@@ -183,7 +195,7 @@ async def test_a_dead_letter_is_the_message_with_its_error(bench: Bench) -> None
         await one.send(send_row(1, "a", headers='{"h": 1}'))
         (message,) = await one.messages()
         assert Committed() == await one.commit(
-            finished(fence=message.fence, rare=[retry_part("dead", message)])
+            finished(fence=message.fence, parts=[retry_part(Bury, message)])
         )
         assert await one.messages() == []
         (letter,) = await bench.store.dead_letters(QUEUE, 10)
@@ -243,17 +255,17 @@ async def test_what_is_parked_is_listed_and_resumed(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         await one.commit(finished(sends=[send_row(1, "a"), send_row(2, "a"), send_row(3, "b")]))
         messages = await one.messages()
-        parts = [retry_part("retries", message, delay=None) for message in (messages[0], messages[2])]
-        assert await bench.store.parked([QUEUE]) == []
-        await one.commit(finished(rare=parts))
-        assert await bench.store.parked([QUEUE]) == [
-            Parked(QUEUE, "a", 1, "it failed"),
-            Parked(QUEUE, "b", 1, "it failed"),
+        parts = [retry_part(RetryInPlace, message, delay=None) for message in (messages[0], messages[2])]
+        assert await bench.store.stopped([QUEUE]) == []
+        await one.commit(finished(parts=parts))
+        assert await bench.store.stopped([QUEUE]) == [
+            StoppedKey(QUEUE, "a", "parked", 1, "it failed"),
+            StoppedKey(QUEUE, "b", "parked", 1, "it failed"),
         ]
-        assert await bench.store.parked(["other"]) == []
-        async with bench.store.open_ear() as ear:
+        assert await bench.store.stopped(["other"]) == []
+        async with bench.store.open_listen_session() as ear:
             await ear.retry()
             assert await bench.store.resume(QUEUE, "a") == 1
             assert await hear(ear, f"+{QUEUE}") == [f"+{QUEUE}"]
-        assert [each.key for each in await bench.store.parked([QUEUE])] == ["b"]
+        assert [each.key for each in await bench.store.stopped([QUEUE])] == ["b"]
         assert await bench.store.resume(QUEUE, "a") == 0

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.runtime.looking import Looking, looking_at
 from tests.stores import OpenBench, open_memory_bench, open_postgres_bench
 

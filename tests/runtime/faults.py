@@ -8,9 +8,16 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
 
-from rolebook.runtime._finished import Finished
-from rolebook.runtime._rows import CommitResult, Committed, Conflict, Message, Refused
-from rolebook.runtime._store import Store, WriteSession
+from rolebook.runtime.contract import (
+    BadData,
+    CommitResult,
+    Committed,
+    CommitUnit,
+    Conflict,
+    Message,
+    Store,
+    WriteSession,
+)
 
 Kind: TypeAlias = Literal["missing", "stale", "refused", "cut before", "cut after"]
 """missing: another process has handled the message. stale: another process has taken the partition.
@@ -30,14 +37,14 @@ class Fault:
     Attributes:
         commit: Which commit it is, counted from 1.
         kind: In which way.
-        place: Which of its turns it is about, counted around.
+        place: Which of its units it is about, counted around.
         struck: The number that the turn carried, once it has happened.
     """
 
     commit: int
     kind: Kind
     place: int = 0
-    struck: Finished | None = None
+    struck: CommitUnit | None = None
     over: bool = False
 
 
@@ -64,7 +71,7 @@ class FaultyStore:
     hooks: Hooks
     faults: Sequence[Fault]
     commits: int = 0
-    early: list[Finished] = field(factory=list[Finished])
+    early: list[CommitUnit] = field(factory=list[CommitUnit])
     stolen: list[Message] = field(factory=list[Message])
 
     def __getattr__(self, name: str) -> Any:
@@ -89,28 +96,28 @@ class FaultySession:
     store: FaultyStore
     real: WriteSession
 
-    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         """Commit, unless a fault strikes."""
         store = self.store
         await store.hooks.pause()
-        store.early += [turn for turn in turns if turn.promise is not None and _answered(turn)]
+        store.early += [unit for unit in units if unit.promise is not None and _answered(unit)]
         store.commits += 1
         for fault in store.faults:
-            if not fault.over and (fault.struck in turns or fault.commit == store.commits):
-                result = await self._strike(fault, turns, rings)
+            if not fault.over and (fault.struck in units or fault.commit == store.commits):
+                result = await self._strike(fault, units, rings)
                 if result is not None:
                     return result
-        return await self.real.commit(turns, rings)
+        return await self.real.commit(units, rings)
 
     async def _strike(
-        self, fault: Fault, turns: Sequence[Finished], rings: Sequence[str]
+        self, fault: Fault, units: Sequence[CommitUnit], rings: Sequence[str]
     ) -> CommitResult | None:
         store = self.store
-        victim = fault.struck or turns[fault.place % len(turns)]
+        victim = fault.struck or units[fault.place % len(units)]
         fault.struck = victim
         if fault.kind == "refused":
-            fault.over = len(turns) == 1
-            return Refused(ValueError("the database refuses this on purpose"))
+            fault.over = len(units) == 1
+            return BadData(ValueError("the database refuses this on purpose"))
         fault.over = True
         if fault.kind == "missing":
             if victim.consumed is None or _is_ask(victim.consumed):
@@ -122,8 +129,8 @@ class FaultySession:
             await store.hooks.take_over()
             return None
         if fault.kind == "cut after":
-            result = await self.real.commit(turns, rings)
-            assert isinstance(result, Committed | Conflict | Refused)
+            result = await self.real.commit(units, rings)
+            assert isinstance(result, Committed | Conflict | BadData)
         raise Cut(fault.kind)
 
 
@@ -132,7 +139,7 @@ def _is_ask(message: Message) -> bool:
     return message.headers is not None and "asker" in message.headers
 
 
-def _answered(turn: Finished) -> bool:
+def _answered(turn: CommitUnit) -> bool:
     """Whether who asks has a reply already, before its turn is committed."""
     promise: Any = turn.promise
     return bool(promise._event.is_set() and promise._error is None)

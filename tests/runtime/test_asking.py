@@ -11,9 +11,8 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import Runtime, UnknownQueue
-from rolebook.runtime._signals import LocalAsk
-from rolebook.runtime._store import Store
-from rolebook.runtime._writer import SendCount
+from rolebook.runtime.contract import Store
+from rolebook.runtime.system import LocalAsk, SendCount
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, Transfer, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually

@@ -6,7 +6,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolebook.runtime._cursor import NOTHING_SEEN, Cursor, Lane, Snapshot, merge
+from rolebook.runtime.contract import NOTHING_SEEN, Cursor, Lane, Snapshot, merge
 
 LANE = Lane("mail", 0, frozenset({0, 1}))
 

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore, QueueFull
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.runtime.apps import Account, Deposit, Note
 
 SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)

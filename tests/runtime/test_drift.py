@@ -12,8 +12,8 @@ from attrs import field as attrs_field
 import rolebook as rb
 from rolebook.runtime import ClassDrift
 from rolebook.runtime._drift import explain, fields_of
-from rolebook.runtime._store import Store
 from rolebook.runtime.cli._check import drifted
+from rolebook.runtime.contract import Store
 
 SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)
 

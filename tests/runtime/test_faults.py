@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import rolebook as rb
 from rolebook.runtime import AskFailed, MemoryStore, NotRunning, Runtime
-from rolebook.runtime._rows import Message
+from rolebook.runtime.contract import Message
 from rolebook.runtime.postgres import Connection, open_store
 from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
 from tests.waiting import eventually
@@ -140,8 +140,7 @@ async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
     real = MemoryStore(partitions=PARTITIONS)
 
     async def steal(message: Message) -> None:
-        place = (message.queue, message.priority, message.tx, message.id)
-        real._tables.mailbox.take(place)  # pyright: ignore[reportPrivateUsage]
+        real._tables.mailbox.take(message.place)  # pyright: ignore[reportPrivateUsage]
 
     async def take_over() -> None:
         real.end_session("drill")

@@ -7,12 +7,9 @@ from typing import Any
 import trio
 
 from rolebook.runtime import Settings
-from rolebook.runtime._clock import StoreClock
-from rolebook.runtime._fetcher import Fetcher
-from rolebook.runtime._finished import Finished
-from rolebook.runtime._rows import SendRow
-from rolebook.runtime._signals import Attach, FetcherSignal, Page
+from rolebook.runtime.contract import CommitUnit, SendRow
 from rolebook.runtime.memory import MemoryStore
+from rolebook.runtime.system import Attach, Fetcher, FetcherSignal, Page, StoreClock
 
 
 def message(queue: str, priority: int) -> SendRow:
@@ -34,7 +31,7 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
         for number in (1, 2):
             # One message of each priority: all lanes of the queue have room, and together they fill it.
             sends = [message("full", priority) for priority in ((1, 0) if number == 1 else (0,))]
-            await writer.commit([Finished(nobody, sends=sends)], [])
+            await writer.commit([CommitUnit(nobody, sends=sends)], [])
             sent["full"] = number
             await fetcher._read(session)
     got = [page for page in _received(delivered) if isinstance(page, Page)]

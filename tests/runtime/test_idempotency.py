@@ -10,7 +10,7 @@ from attrs import define, frozen
 
 import rolebook as rb
 from rolebook.runtime import Runtime
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.runtime.apps import QUICK, Account, Broken
 from tests.waiting import eventually
 

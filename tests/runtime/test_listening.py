@@ -9,10 +9,9 @@ import pytest
 import trio
 
 import rolebook as rb
-from rolebook.runtime._listener import Listener
-from rolebook.runtime._signals import FetcherSignal, Look
 from rolebook.runtime.postgres import connect_session
-from rolebook.runtime.postgres._listening import PostgresEar
+from rolebook.runtime.postgres._listening import PostgresListenSession
+from rolebook.runtime.system import FetcherSignal, Listener, Look
 from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
@@ -78,9 +77,9 @@ class Hindered:
         self.channel = "x" * 64
 
     @asynccontextmanager
-    async def open_ear(self) -> AsyncGenerator[PostgresEar]:
+    async def open_listen_session(self) -> AsyncGenerator[PostgresListenSession]:
         async with await connect_session(self.url, role="listener", process="test") as connection:
-            yield PostgresEar(connection, self.channel, 5.0)
+            yield PostgresListenSession(connection, self.channel, 5.0)
 
 
 async def test_without_notifications_it_says_once_that_it_polls(

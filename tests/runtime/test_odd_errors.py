@@ -6,7 +6,7 @@ from attrs import frozen
 
 import rolebook as rb
 from rolebook.runtime import AskFailed, Settings
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.runtime.apps import QUICK, Account, Note
 from tests.waiting import eventually
 

@@ -6,7 +6,7 @@ from attrs import define, field, frozen
 
 import rolebook as rb
 from rolebook.runtime import Settings
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.runtime.apps import QUICK, Account
 from tests.waiting import eventually
 

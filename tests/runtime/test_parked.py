@@ -10,9 +10,9 @@ from attrs import Factory, define, frozen
 from trio.testing import MockClock
 
 import rolebook as rb
-from rolebook.runtime import MemoryStore, Parked, Runtime
-from rolebook.runtime._actor_handler import ActorUnavailable
-from rolebook.runtime._store import Store
+from rolebook.runtime import MemoryStore, Runtime, StoppedKey
+from rolebook.runtime.contract import Store
+from rolebook.runtime.handlers import ActorUnavailable
 from tests.runtime.apps import QUICK, Account, Broken, Deposit
 from tests.waiting import eventually
 
@@ -93,7 +93,18 @@ async def other(store: Store, runtime: Runtime) -> AsyncGenerator[Runtime]:
         yield other
 
 
-async def parked(runtime: Runtime, count: int = 1) -> list[Parked]:
+async def broken(runtime: Runtime) -> StoppedKey:
+    """Wait until one actor is broken, and return it."""
+
+    async def found() -> bool:
+        return len(await runtime.broken()) == 1
+
+    await eventually(found)
+    (only,) = await runtime.broken()
+    return only
+
+
+async def parked(runtime: Runtime, count: int = 1) -> list[StoppedKey]:
     """Wait until so many keys are parked."""
 
     async def found() -> bool:
@@ -139,15 +150,16 @@ async def _attempts(runtime: Runtime, key: str, attempts: int) -> bool:
     return any(each.key == key and each.attempts == attempts for each in await runtime.parked())
 
 
-async def test_a_broken_journal_parks_its_actor(runtime: Runtime, other: Runtime, world: World) -> None:
+async def test_a_broken_journal_stops_its_actor(runtime: Runtime, other: Runtime, world: World) -> None:
     """It is listed with the event that is to blame; after the repair it goes on where it stopped."""
     for number in (1, 99):
         await runtime.ask("log", "a", Add(number))
     world.bad_events = {1}
     for number in (3, 4):
         await runtime.tell("log", "a", Add(number))
-    (row,) = await parked(runtime)
-    assert row.attempts == 0
+    row = await broken(runtime)
+    assert (row.state, row.attempts) == ("broken", 0)
+    assert await runtime.parked() == []
     assert row.reason.startswith("BrokenStream: event 1 of log/a (log.added v1) cannot be replayed: Broken")
     with pytest.raises(ActorUnavailable, match="event 1 of log/a"):
         await runtime.ask("log", "a", Add(5))
@@ -156,7 +168,7 @@ async def test_a_broken_journal_parks_its_actor(runtime: Runtime, other: Runtime
     assert await other.resume("log", "a") == 1
     await journal(runtime, "a", 1, 99, 3, 4)
     assert await runtime.ask("log", "a", Add(6)) == 5
-    assert await runtime.parked() == []
+    assert await runtime.broken() == []
 
 
 async def test_a_parked_actor_stays_parked_in_another_life(store: Store, world: World) -> None:
@@ -176,12 +188,12 @@ async def test_a_parked_actor_stays_parked_in_another_life(store: Store, world: 
 
 
 async def test_an_ask_alone_finds_a_broken_actor(runtime: Runtime, world: World) -> None:
-    """It has no message to be parked with: this process lists it, and resuming it gives it another chance."""
+    """No message says that it is broken: this process lists it, and resuming it gives it another chance."""
     await runtime.ask("log", "a", Add(99))
     world.bad_events = {99}
     with pytest.raises(ActorUnavailable):
         await runtime.ask("log", "a", Add(2))
-    assert [(each.queue, each.key) for each in await runtime.parked()] in ([("log", "a")], [])
+    assert [(each.queue, each.key) for each in await runtime.broken()] in ([("log", "a")], [])
     world.bad_events.clear()
     assert await runtime.resume("log", "a") == 0
 
@@ -222,7 +234,8 @@ async def test_a_lost_notification_delays_it_only(world: World, autojump_clock: 
         await runtime.tell("log", "a", Add(1))
         await runtime.tell("log", "b", Add(2))
         await runtime.enqueue("mail", Add(1), key="a")
-        await parked(runtime, 3)
+        await parked(runtime, 2)
+        await broken(runtime)
         store.muted = True
         world.bad_turns, world.bad_events = set(), set()
         since = trio.current_time()

@@ -4,7 +4,7 @@ import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolebook.runtime._partition import partition_of, partition_of_key
+from rolebook.runtime.contract import partition_of, partition_of_key
 
 KEYS = ["", "a", "alice", "N10156", "ключ", "鍵", "🔑", "a b", "x" * 1000, "'\"\\", "\t\n", "\u0301e"]
 

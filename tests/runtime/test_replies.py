@@ -6,8 +6,7 @@ import pytest
 from attrs import define, frozen
 
 import rolebook as rb
-from rolebook.runtime._replying import AskFailed
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import AskFailed, Store
 from tests.runtime.apps import Account
 
 SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)

@@ -5,7 +5,7 @@ import trio
 
 import rolebook as rb
 from rolebook.runtime import Settings
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Store
 from tests.actors.basket import Add, Basket, Build, Fill, Filled, Show, Told
 
 APP = rb.App("shop", actors=[Basket])

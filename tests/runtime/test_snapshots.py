@@ -9,8 +9,7 @@ import pytest
 from attrs import Factory, define, frozen
 
 import rolebook as rb
-from rolebook.runtime._rows import Committed, Rare, StoredSnapshot
-from rolebook.runtime._store import Store
+from rolebook.runtime.contract import Committed, KeepSnapshot, Store, StoredSnapshot
 from tests.stores import finished
 
 SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2, check_purity=True)
@@ -149,10 +148,9 @@ async def test_a_wrong_snapshot_costs_a_replay(store: Store, snapshot: StoredSna
     async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         for _ in range(5):
             await runtime.ask("tank", "a", Fill(1))
-    row = {"actor": "tank", "key": "a", "seq": snapshot.seq, "state_version": snapshot.version}
-    part = Rare("snapshots", {**row, "state": snapshot.state, "keep": 1})
+    part = KeepSnapshot("tank", "a", snapshot.seq, snapshot.version, snapshot.state, keep=1)
     async with store.open_write_session() as session:
-        assert await session.commit([finished(rare=[part])], []) == Committed()
+        assert await session.commit([finished(parts=[part])], []) == Committed()
     async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 6
 

@@ -9,8 +9,7 @@ from attrs import define, evolve, field
 
 import rolebook as rb
 from rolebook.runtime import Recorded, Settings
-from rolebook.runtime._replying import AskFailed
-from rolebook.runtime._rows import StoredSnapshot
+from rolebook.runtime.contract import AskFailed, StoredSnapshot
 
 from .cast import KINDS, Broken, Do, Reply
 from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble

@@ -8,9 +8,7 @@ import trio
 from attrs import define, evolve, frozen
 
 from rolebook.runtime import MemoryStore
-from rolebook.runtime._finished import Finished
-from rolebook.runtime._rows import CommitResult, StoredSnapshot, Stream
-from rolebook.runtime._store import WriteSession
+from rolebook.runtime.contract import CommitResult, CommitUnit, StoredSnapshot, Stream, WriteSession
 from rolebook.runtime.memory import MemoryTransaction
 from rolebook.runtime.memory._tables import Tables
 from rolebook.runtime.postgres import Connection
@@ -76,7 +74,7 @@ class _RoughSession:
     session: WriteSession
     stall: float
 
-    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, turns: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         if self.store.lose_next:
             self.store.lose_next = False
             self.store.end_sessions()
@@ -206,10 +204,9 @@ class _BlindTransaction(MemoryTransaction):  # type: ignore[misc] # pyright: ign
 
     def _check(self) -> None:
         find = self._tables.mailbox.find
-        for turn in self._turns:
-            m = turn.consumed
-            if m is not None and find((m.queue, m.priority, m.tx, m.id)) is None:
-                turn.consumed = None
+        for unit in self._units:
+            if unit.consumed is not None and find(unit.consumed.place) is None:
+                unit.consumed = None
 
 
 @final
@@ -218,7 +215,7 @@ class _BlindSession:
     store: RoughStore
     commits: int = 0
 
-    async def commit(self, turns: Sequence[Finished], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, turns: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         """Commit whatever comes, and lose the right to every third."""
         self.commits += 1
         self.store.lose_next = self.commits % 3 == 0

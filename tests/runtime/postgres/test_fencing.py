@@ -8,7 +8,7 @@ import trio
 from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
-from rolebook.runtime._rows import Committed, Conflict, Fence
+from rolebook.runtime.contract import Committed, Conflict, Fence
 from tests.stores import (
     PARTITIONS,
     QUEUE,

@@ -12,8 +12,7 @@ from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
 from rolebook.actors import Backoff
-from rolebook.runtime._finished import Finished
-from rolebook.runtime._rows import Committed, Message
+from rolebook.runtime.contract import Committed, CommitUnit, Message
 from rolebook.runtime.postgres import Connection, connect_session
 from rolebook.runtime.postgres._statements import Statements
 from rolebook.runtime.postgres._writing import PostgresWriteSession
@@ -57,7 +56,7 @@ async def process(direct: PostgresBench) -> AsyncGenerator[Process]:
         yield process
 
 
-async def turn_of(process: Process) -> tuple[Message, Finished]:
+async def turn_of(process: Process) -> tuple[Message, CommitUnit]:
     """The message, and a turn that handles it."""
     (message,) = await process.messages()
     turn = finished(fence=message.fence, consumed=message, events=[event_row(1)], sends=[send_row(2)])
@@ -159,7 +158,7 @@ async def test_the_request_is_lost(process: Process, proxy: Proxy) -> None:
     await assert_done_once(process)
 
 
-async def commit_once(writer: PostgresWriteSession, turn: Finished) -> None:
+async def commit_once(writer: PostgresWriteSession, turn: CommitUnit) -> None:
     assert await writer.commit([turn], []) == Committed()
 
 

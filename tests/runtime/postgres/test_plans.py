@@ -15,8 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from rolebook.runtime._cursor import Cursor, Lane, Snapshot
-from rolebook.runtime._rows import Committed, Fence, Message
+from rolebook.runtime.contract import Committed, Cursor, Fence, Lane, Message, Snapshot
 from rolebook.runtime.postgres import Connection
 from rolebook.runtime.postgres._batch import batch_parameters
 from rolebook.runtime.postgres._fetching import PostgresFetchSession, fetch_parameters

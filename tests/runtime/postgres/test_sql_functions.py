@@ -9,8 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rolebook.runtime._cursor import Lane
-from rolebook.runtime._partition import partition_of_key
+from rolebook.runtime.contract import Lane, partition_of_key
 from rolebook.runtime.postgres import Connection, connect_session
 from tests.stores import Reader, execute, hear, open_postgres_bench, open_process
 
@@ -70,7 +69,7 @@ async def test_later_waits_in_the_schedule(connection: Connection) -> None:
 
 async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
     """For the queue; for the scheduler if the message waits; and only when the transaction commits."""
-    async with open_postgres_bench(migrated_url) as bench, bench.store.open_ear() as ear:
+    async with open_postgres_bench(migrated_url) as bench, bench.store.open_listen_session() as ear:
         await ear.retry()
         await execute(connection, "begin")
         await execute(connection, "select rolebook.enqueue('undone', 't', '1')")

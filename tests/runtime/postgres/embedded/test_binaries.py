@@ -78,5 +78,5 @@ def test_a_setting_that_does_not_work_is_an_error(
     """It is not passed over for something else; the message has the reason and the remedies."""
     with pytest.raises(BinariesNotFoundError, match=reason) as caught:
         find_binaries(make(tmp_path))
-    for remedy in ("rolebook[embedded]", "ROLEBOOK_PG_BIN", "--database-url", "DATABASE_URL"):
+    for remedy in (".[embedded]", "ROLEBOOK_PG_BIN", "--database-url", "DATABASE_URL"):
         assert remedy in str(caught.value)

@@ -1,0 +1,159 @@
+"""The system actors of one runtime, wired to each other by memory channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+
+import trio
+from attrs import define, evolve, field
+
+from rolebook.actors import App, InvalidSetting, Stopping
+
+from ._settings import Settings
+from .client import ClientContext, Replies
+from .contract import CommitUnit, Store, Totals
+from .handlers import ActorHandler, HandlerContext, QueueHandler
+from .system import (
+    Fetcher,
+    FetcherSignal,
+    HandlerSignal,
+    Listener,
+    Scheduler,
+    SendCount,
+    StoreClock,
+    Writer,
+)
+
+
+@define(eq=False)
+class Assembly:
+    """What the tree of a runtime starts.
+
+    The channels outlive a restart of the part that reads them. A handler is
+    made anew for each of its lives, because what it holds belongs to one session.
+
+    Attributes:
+        asks: Where to hand a command for an actor of this process, by the actor's name.
+        handlers: The handlers of the present session, by queue.
+        replies: Wakes those who wait for a reply through the database.
+        client_context: What the client side of the runtime works with.
+        handler_context: What every handler works with.
+    """
+
+    app: App
+    store: Store
+    settings: Settings
+    process: str
+    clock: StoreClock = field(factory=StoreClock)
+    random: Random = field(factory=Random)
+    count: SendCount = field(factory=SendCount)
+    totals: Totals = field(factory=Totals)
+    owned: set[str] = field(factory=set[str])
+    asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
+        factory=dict[str, trio.MemorySendChannel[HandlerSignal]]
+    )
+    handlers: dict[str, ActorHandler | QueueHandler] = field(factory=dict[str, ActorHandler | QueueHandler])
+    replies: Replies = field(factory=Replies)
+    client_context: ClientContext = field(init=False)
+    handler_context: HandlerContext = field(init=False)
+    fetcher: Fetcher = field(init=False)
+    listener: Listener = field(init=False)
+    writer: Writer = field(init=False)
+    scheduler: Scheduler = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.settings.concurrency:
+            if name not in self.app.handlers:
+                known = ", ".join(self.app.handlers) or "none"
+                raise InvalidSetting(f"concurrency.{name}", "no queue of that name", f"the app has: {known}")
+        # Unbounded channels: what flows in them is bounded by the room that handlers
+        # give to the fetcher, or by callers who wait for an answer.
+        to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](float("inf"))
+        to_writer, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
+        to_scheduler, scheduler_inbox = trio.open_memory_channel[None](1)
+
+        def wake_scheduler() -> None:
+            with suppress(trio.WouldBlock):  # it is awake already
+                to_scheduler.send_nowait(None)
+
+        app, store, settings = self.app, self.store, self.settings
+        self.fetcher = Fetcher(
+            store=store,
+            settings=settings,
+            owner=self.process,
+            clock=self.clock,
+            inbox=fetcher_inbox,
+            owned=self.owned,
+            sent=self.count.by_queue,
+        )
+        self.writer = Writer(
+            store=store,
+            inbox=writer_inbox,
+            fetcher=to_fetcher,
+            count=self.count,
+            owned=self.owned,
+            batch=settings.batch,
+            on_schedule=wake_scheduler,
+            totals=self.totals,
+        )
+        self.listener = Listener(
+            store=store,
+            settings=settings,
+            process=self.process,
+            fetcher=to_fetcher,
+            on_reply=self.replies.wake,
+            on_schedule=wake_scheduler,
+            on_resume=self.look_for_resumed,
+        )
+        self.scheduler = Scheduler(store, settings, to_fetcher, scheduler_inbox)
+        self.handler_context = HandlerContext(
+            app=app,
+            store=store,
+            settings=settings,
+            clock=self.clock,
+            outbox=to_writer,
+            fetcher=to_fetcher,
+            random=self.random,
+            totals=self.totals,
+        )
+        self.client_context = ClientContext(
+            app=app,
+            store=store,
+            settings=settings,
+            process=self.process,
+            outbox=to_writer,
+            writer=self.writer,
+            inboxes=self.asks,
+            fetcher=to_fetcher,
+            count=self.count,
+            replies=self.replies,
+            on_resumed=self.look_for_resumed,
+        )
+
+    def look_for_resumed(self, queue: str) -> None:
+        """Let a handler look whether stopped keys of its queue were resumed."""
+        if (handler := self.handlers.get(queue)) is not None:
+            handler.look_for_resumed()
+
+    def register(self, name: str, inbox: trio.MemorySendChannel[HandlerSignal] | None) -> None:
+        """Say where commands for an actor go while they need no mailbox."""
+        if inbox is None:
+            self.asks.pop(name, None)
+        else:
+            self.asks[name] = inbox
+
+    async def run_actors(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
+        """Run one life of the handler of an actor."""
+        handler = ActorHandler(self.app.actors[name], self.handler_context, self.register)
+        self.handlers[name] = handler
+        await handler.run(stopping=stopping, task_status=task_status)
+
+    async def run_queue(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
+        """Run one life of the handler of a queue."""
+        definition = self.app.handlers[name]
+        wanted = self.settings.concurrency.get(name, definition.concurrency)
+        handler = QueueHandler(evolve(definition, concurrency=wanted), self.handler_context)
+        self.handlers[name] = handler
+        await handler.run(stopping=stopping, task_status=task_status)

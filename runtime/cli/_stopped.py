@@ -1,0 +1,88 @@
+"""`rolebook parked` and `rolebook broken`: keys that are stopped, and how they go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+import trio
+from rich.table import Table
+
+from rolebook.actors import App
+
+from ..contract import StoppedKey
+from ._showing import print_table
+from ._where import Where, app_option, database_options, execute
+
+_WIDTH = 70
+
+
+def _group(state: Literal["parked", "broken"], what: str) -> click.Group:
+    """Return the commands for the keys in one of the two states."""
+    group = click.Group(
+        state,
+        help=f"Look at {what}, and let them go on.",
+        epilog=f"""\b
+Examples:
+  rolebook {state} list
+  rolebook {state} resume account alice
+""",
+    )
+
+    @group.command("list", help=f"List {what}, and why each is {state}.")
+    @database_options
+    @app_option
+    @click.option("--queue", metavar="NAME", help="Only those of one queue, or actor.")
+    def list_(
+        database_url: str | None, schema: str, data_folder: Path | None, app: App | None, *, queue: str | None
+    ) -> None:
+        found = _stopped(Where(database_url, schema, data_folder, app), queue)
+        _show([each for each in found if each.state == state], state)
+
+    @group.command(
+        "resume", help=f"Let a {state} key go on: its first message is tried again, then the others."
+    )
+    @database_options
+    @app_option
+    @click.argument("queue")
+    @click.argument("key")
+    def resume(
+        database_url: str | None,
+        schema: str,
+        data_folder: Path | None,
+        app: App | None,
+        *,
+        queue: str,
+        key: str,
+    ) -> None:
+        where = Where(database_url, schema, data_folder, app)
+        resumed = trio.run(execute, where, "resume", (queue, key))[0]["resume"]
+        if not resumed:
+            raise click.ClickException(f"{queue}/{key} is not {state}: see `rolebook {state} list`")
+        click.echo(f"{queue}/{key} goes on: {resumed} {state}")
+
+    return group
+
+
+def _stopped(where: Where, queue: str | None) -> list[StoppedKey]:
+    rows = trio.run(execute, where, "all_stopped", (queue, queue))
+    return [StoppedKey.of_row(**row) for row in rows]
+
+
+def _show(found: list[StoppedKey], state: str) -> None:
+    if not found:
+        click.echo(f"nothing is {state}")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("queue", "key", "attempts", "reason"):
+        table.add_column(name, justify="right" if name == "attempts" else "left")
+    for each in found:
+        reason = each.reason.strip().partition("\n")[0]
+        shown = reason if len(reason) <= _WIDTH else reason[: _WIDTH - 1] + "…"
+        table.add_row(each.queue, each.key, str(each.attempts), shown)
+    print_table(table)
+
+
+parked = _group("parked", 'keys that `on_failure="park"` stopped after a failure')
+broken = _group("broken", "actors whose journal cannot be replayed")

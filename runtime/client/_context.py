@@ -1,0 +1,59 @@
+"""What a client works with while it is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import trio
+from attrs import define, field, frozen
+
+from rolebook.actors import App
+
+from .._settings import Settings
+from ..contract import CommitUnit, Store
+from ..system import FetcherSignal, HandlerSignal, SendCount, Writer
+
+
+@define(eq=False)
+class Replies:
+    """Wakes those who wait for a reply through the database.
+
+    Attributes:
+        arrived: Set when replies may have arrived; then there is another.
+    """
+
+    arrived: trio.Event = field(factory=trio.Event)
+
+    def wake(self) -> None:
+        """Let those who wait look for their reply."""
+        self.arrived.set()
+        self.arrived = trio.Event()
+
+
+@frozen
+class ClientContext:
+    """What a client works with while it is open.
+
+    Attributes:
+        process: This process's name in the database.
+        outbox: To the writer.
+        writer: Commits what is sent, and says when it has committed.
+        inboxes: Where to hand a command for an actor that this process serves, by the actor's name; any other
+            command goes through the mailbox.
+        fetcher: Where to say that messages were sent.
+        count: How often this process has sent to each queue.
+        replies: Where replies through the database are announced.
+        on_resumed: Called with the queue of a key that was resumed from here.
+    """
+
+    app: App
+    store: Store
+    settings: Settings
+    process: str
+    outbox: trio.MemorySendChannel[Sequence[CommitUnit]]
+    writer: Writer
+    inboxes: Mapping[str, trio.MemorySendChannel[HandlerSignal]]
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    count: SendCount
+    replies: Replies
+    on_resumed: Callable[[str], None]

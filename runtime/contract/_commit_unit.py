@@ -1,0 +1,81 @@
+"""What waits for a commit: a finished turn, or a message somebody sends from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import trio
+from attrs import define, frozen
+
+from ._commit_parts import CommitPart
+from ._promise import Promise
+from ._rows import EventRow, Fence, Message, SendRow
+
+
+class Verdict(Enum):
+    """What became of a finished turn."""
+
+    COMMITTED = "committed"
+    VOID = "void"
+    """An earlier turn it was built on did not commit: compute it again."""
+    LOST = "lost"
+    """Another process has handled it, or has the right to: forget it."""
+    REPEATED = "repeated"
+    """Its idempotency key has an outcome already: that is its outcome."""
+    FAILED = "failed"
+    """The database refuses what it wants to store."""
+
+
+@define(eq=False)
+class Lineage:
+    """One life of an actor in memory. Its turns build on each other, so they fall together."""
+
+    void: bool = False
+
+
+@define(eq=False)
+class Totals:
+    """What a runtime has committed: transactions, turns and sends in them, and events."""
+
+    commits: int = 0
+    turns: int = 0
+    events: int = 0
+
+
+@define(eq=False)
+class CommitUnit:
+    """One unit of commit.
+
+    Attributes:
+        origin: Where the verdict is sent, as `Settled`; nobody listening is no error.
+        fence: The right under which it was computed; None for a plain send.
+        consumed: The message to delete. A retry or a dead letter names its message in `parts` instead.
+        lineage: The life of the actor it was computed in.
+        promise: Who waits for `reply`; or for `error`, a business refusal.
+        subject: What the verdict is about, for the origin's own use.
+        settled: Its verdict was given.
+    """
+
+    origin: trio.MemorySendChannel[Any]
+    fence: Fence | None = None
+    consumed: Message | None = None
+    events: Sequence[EventRow] = ()
+    sends: Sequence[SendRow] = ()
+    parts: Sequence[CommitPart] = ()
+    lineage: Lineage | None = None
+    promise: Promise | None = None
+    reply: Any = None
+    error: BaseException | None = None
+    subject: Any = None
+    settled: bool = False
+
+
+@frozen
+class Settled:
+    """The verdict on some finished turns of one origin, in the order they were handed in."""
+
+    verdict: Verdict
+    units: Sequence[CommitUnit]
+    error: Exception | None = None

@@ -1,0 +1,27 @@
+"""An error as a text: for the log, and as it is stored."""
+
+from __future__ import annotations
+
+import traceback
+
+_LONGEST = 4000
+
+
+def text_of(error: BaseException) -> str:
+    """Return an error's type and text. The text is user code too, and may fail itself."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what counts
+        return f"{type(error).__name__} (its text raised {type(second).__name__})"
+
+
+def report_of(error: BaseException) -> str:
+    """Return an error's type, text and the end of its traceback, as can be stored."""
+    lines = "".join(traceback.format_exception(error, limit=-4)).strip()
+    text = text_of(error)
+    return storable((text if error.__traceback__ is None else f"{text}\n\n{lines}")[:_LONGEST])
+
+
+def storable(text: str) -> str:
+    """Return a text with what no text column takes written out: NUL, and half of a surrogate pair."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()

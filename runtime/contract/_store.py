@@ -1,0 +1,268 @@
+"""What the runtime needs of a store. PostgreSQL and the in-memory store keep the same contract.
+
+One contract suite states it and runs over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from attrs import frozen
+
+from rolebook.actors import Fingerprint, RolebookError
+
+from ._commit_parts import CommitPart
+from ._commit_unit import CommitUnit
+from ._cursor import Cursor, Snapshot
+from ._rows import CommitResult, Fence, FetchedRow, SendRow, Stream
+from ._stopped import StoppedKey
+
+
+@frozen
+class Fetched:
+    """What one read saw.
+
+    Attributes:
+        seen: The snapshot of the read.
+        server_time: The store's clock, in seconds since the epoch.
+        rows: For each cursor, its rows in (tx, id) order.
+    """
+
+    seen: Snapshot
+    server_time: float
+    rows: Sequence[Sequence[FetchedRow]]
+
+
+@frozen
+class RecordedEvent:
+    """An event as the journal keeps it, not decoded."""
+
+    seq: int
+    type: str
+    version: int
+    payload: str
+    metadata: str | None
+    recorded_at: datetime
+
+
+@frozen
+class DeadLetter:
+    """A message that was given up, as it was, with the error that ended it."""
+
+    id: int
+    message_id: int
+    queue: str
+    key: str | None
+    type: str
+    version: int
+    payload: str
+    headers: str | None
+    attempts: int
+    error: str
+    sent_at: datetime
+    died_at: datetime
+
+
+@frozen
+class Promoted:
+    """What was due: the queues that got messages, and the seconds until more are due."""
+
+    queues: Sequence[str]
+    next_due: float | None
+
+
+class FetchSession(Protocol):
+    """The persistent session that owns partitions and reads the mailbox."""
+
+    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
+        """Take every free partition of some queues; its epoch is raised as it is taken."""
+        ...
+
+    async def prepare(self, queues: Sequence[str]) -> None:
+        """Make sure that the queues' partitions can be taken."""
+        ...
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        """Give partitions back."""
+        ...
+
+    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
+        """Read at most `room` rows for each cursor, all in one snapshot."""
+        ...
+
+
+class WriteSession(Protocol):
+    """The session of the writer."""
+
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+        """Commit some units in one transaction, or none of them.
+
+        Args:
+            units: What to commit, in order.
+            rings: Queues whose consumers in other processes should be woken.
+
+        The result is certain: a link that breaks during the commit is
+        repaired, and the outcome looked up, before this returns.
+        """
+        ...
+
+
+class ListenSession(Protocol):
+    """The session that listens."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether notifications can arrive; False means: polling only."""
+        ...
+
+    def hints(self, rest: float) -> AsyncIterator[str]:
+        """Give the notifications that arrive within `rest` seconds, to the last one."""
+        ...
+
+    async def check(self) -> None:
+        """Make a round trip that proves that the server still notifies us."""
+        ...
+
+    async def retry(self) -> None:
+        """Try to listen again."""
+        ...
+
+
+class TurnConflict(RolebookError):
+    """Another process has handled the message of a turn, or has the right to: nothing was committed."""
+
+
+class TurnTransaction(Protocol):
+    """A transaction that a handler asked for: it commits with the handler's turn, or not at all."""
+
+    @property
+    def connection(self) -> Any:
+        """The connection the handler may use."""
+        ...
+
+    async def commit(self, unit: CommitUnit) -> None:
+        """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.
+
+        Raises:
+            TurnConflict: Another process has handled the message; nothing was committed.
+        """
+        ...
+
+
+class Store(Protocol):
+    """A journal, a mailbox and a referee."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each queue has; fixed for the life of the store."""
+        ...
+
+    def open_fetch_session(self, owner: str) -> AbstractAsyncContextManager[FetchSession]:
+        """Open the session that owns partitions. They are free again when it ends."""
+        ...
+
+    def open_write_session(self) -> AbstractAsyncContextManager[WriteSession]:
+        """Open the writer's session."""
+        ...
+
+    def open_listen_session(self) -> AbstractAsyncContextManager[ListenSession]:
+        """Open the listening session."""
+        ...
+
+    def open_turn_transaction(self) -> AbstractAsyncContextManager[TurnTransaction]:
+        """Begin a transaction for one turn; leaving without `commit` rolls back."""
+        ...
+
+    async def load(
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+    ) -> dict[str, Stream]:
+        """Load some actors' streams in one query.
+
+        Args:
+            actor: The actor's name.
+            state_version: Which snapshots are of use.
+            after: For each key the sequence number to start after; None to start at the snapshot.
+            most: How many events at most for each key.
+        """
+        ...
+
+    async def keys(self, actor: str, after: str, most: int) -> list[str]:
+        """Read one page of the keys of actors that have events, in the store's order, after one of them."""
+        ...
+
+    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+        """Read one page of an actor's journal."""
+        ...
+
+    async def pending(self, queues: Sequence[str]) -> bool:
+        """Whether any of these queues has a message that is due."""
+        ...
+
+    async def served(self, queue: str) -> bool:
+        """Whether any process has ever run this queue."""
+        ...
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages each of these queues holds, those that wait for a retry included."""
+        ...
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection for the caller's own SQL.
+
+        Raises:
+            RolebookError: The store has no SQL.
+        """
+        ...
+
+    async def promote_due(self, most: int) -> Promoted:
+        """Move what is due into the mailbox, and forget outcomes that have expired."""
+        ...
+
+    async def outcome(self, ask: str) -> str | None:
+        """The stored outcome of a remote ask, if there is one that has not expired."""
+        ...
+
+    async def depth(self, queue: str, most: int) -> int:
+        """How many messages a queue holds, counted no further than `most`."""
+        ...
+
+    async def stopped(self, queues: Sequence[str]) -> list[StoppedKey]:
+        """The keys of these queues whose first message waits to be resumed."""
+        ...
+
+    async def resume(self, queue: str, key: str) -> int:
+        """Let the messages of a stopped key be tried again, and tell its owner; returns how many waited."""
+        ...
+
+    async def shapes(self, app: str) -> list[Fingerprint]:
+        """The shapes of an app's classes, as they were last kept."""
+        ...
+
+    async def keep_shapes(self, app: str, shapes: Sequence[Fingerprint]) -> None:
+        """Keep the shapes of some of an app's classes, in place of those of the same name and version."""
+        ...
+
+    async def holds(self, kind: Literal["event", "command"], name: str, version: int) -> bool:
+        """Whether any event, or any message that was not handled, has this stored name and version."""
+        ...
+
+    async def dead_letters(self, queue: str | None, most: int) -> list[DeadLetter]:
+        """The newest dead letters, of one queue or of all."""
+        ...
+
+    async def redrive(self, letters: Sequence[int] | None, queue: str | None) -> int:
+        """Put dead letters back into their mailboxes; returns how many."""
+        ...
+
+    async def send(
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
+    ) -> None:
+        """Send messages inside the caller's own transaction."""
+        ...
+
+    def has_ended(self, connection: Any) -> bool:
+        """Say whether no transaction is open on a connection that `send` was given."""
+        ...

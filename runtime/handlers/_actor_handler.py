@@ -1,0 +1,314 @@
+"""The handler of one kind of actor: takes their messages, loads who is cold, lets the turns be computed.
+
+Deciders are pure and quick, so one task computes all turns of a kind, one
+after the other, without a switch in between. See `TurnLedger` for what becomes of them.
+
+**The gate of local asks.** An ask of this process comes by channel, and would overtake what the process sent
+to the same actor before, which is on its way through the mailbox. So every ask names the process's latest
+commit that sent to this queue (`after`), and waits until the fetcher has said that everything up to that
+commit was delivered (`covers`). To count per key would not do: a read delivers whole lanes. To wait until the
+mailbox is empty would not do either: an ask would wait for what arrives later.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import final
+
+import trio
+from attrs import define, field, frozen
+
+from rolebook.actors import ActorDefinition, Stopping
+
+from ..contract import Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
+from ..system import Attach, Detach, HandlerSignal, LocalAsk, Owned, Page, Resume
+from ._context import SLICE, HandlerContext
+from ._key_lines import State
+from ._resident import Resident
+from ._residents import Residents
+from ._turn_ledger import TurnLedger
+
+_log = logging.getLogger("rolebook.handler")
+
+
+@final
+@frozen
+class ActorStatistics:
+    """What a process holds of one kind of actor, and has done with it.
+
+    Attributes:
+        residents: Actors in memory.
+        blocked: Keys that wait for a retry.
+        parked: Keys that wait to be resumed, after a failure under `on_failure="park"`.
+        broken: Keys whose journal cannot be replayed.
+        turns: TurnLedger computed.
+        recovered: Actors loaded from the journal.
+        hits: Messages and asks that found their actor in memory.
+        evictions: Actors that left memory, because there were too many or nobody needed them.
+    """
+
+    residents: int
+    blocked: int
+    parked: int
+    broken: int
+    turns: int
+    recovered: int
+    hits: int
+    evictions: int
+
+
+@define(eq=False)
+class ActorHandler:
+    """Runs the actors of one kind whose partitions this process owns."""
+
+    definition: ActorDefinition
+    context: HandlerContext
+    register: Callable[[str, trio.MemorySendChannel[HandlerSignal] | None], None]
+    recovered: int = 0
+    _asks: list[LocalAsk] = field(factory=list[LocalAsk])
+    _covers: int = 0
+    _knows_owner: bool = False
+    _next_check: float = 0.0
+    _next_sweep: float = float("inf")
+    _residents: Residents = field(init=False)
+    _ledger: TurnLedger = field(init=False)
+    _replay: Replay = field(init=False)
+    _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
+    _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        context = self.context
+        # Unbounded, because what comes in is bounded by the credit given to the fetcher.
+        self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
+        self._residents = Residents(context.store.partitions)
+        self._ledger = TurnLedger(self.definition, context, self._residents, self._send)
+        self._replay = Replay(self.definition, context.app.codec, context.store)
+
+    def statistics(self) -> ActorStatistics:
+        """Return what it holds and has done."""
+        halted = self._residents.halted()
+        return ActorStatistics(
+            residents=len(self._residents),
+            blocked=sum(resident.is_blocked for resident in halted),
+            parked=sum(resident.is_parked for resident in halted),
+            broken=sum(resident.is_broken for resident in halted),
+            turns=self._ledger.count,
+            recovered=self.recovered,
+            hits=self._residents.hits,
+            evictions=self._residents.evictions,
+        )
+
+    def broken(self) -> list[StoppedKey]:
+        """Return the actors whose journal cannot be replayed."""
+        return [
+            StoppedKey.broken(self.definition.name, resident.key, resident.problem)
+            for resident in self._residents.halted()
+            if resident.problem is not None
+        ]
+
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Handle messages until asked to stop; then settle what has begun, and give the rest back."""
+        name = self.definition.name
+        self.register(name, self._send)
+        self.context.fetcher.send_nowait(Attach(name, self._send, self.context.settings.mailbox_capacity))
+        task_status.started()
+        try:
+            while not stopping.is_set():
+                with stopping.interrupts():
+                    await self._round()
+            self.register(name, None)
+            await self._drain()
+        finally:
+            self.register(name, None)
+            self._turn_away()
+            self._inbox.close()
+            self.context.fetcher.send_nowait(Detach(name, self._send))
+
+    async def _round(self) -> None:
+        signal: HandlerSignal | None = None
+        check = self._next_check if self._residents.stopped else float("inf")
+        with trio.move_on_at(min(self._residents.next_due, check, self._next_sweep)):
+            signal = await self._inbox.receive()
+        if signal is None and trio.current_time() >= check:
+            await self._check_stopped()
+        # From here to the next await nothing can be cancelled half-way.
+        if signal is not None:
+            self._take_in(signal)
+        for resident in self._residents.due():
+            self._ledger.release(resident)
+        await self._work()
+
+    async def _check_stopped(self) -> None:
+        """Look whether stopped keys were resumed: the doorbell that says so may be lost."""
+        stopped = await self.context.store.stopped([self.definition.name])
+        # What is not marked in the mailbox was resumed, unless its mark is still on the way there.
+        for resident in self._residents.resumable([each.key for each in stopped]):
+            if resident.key not in self._ledger.marking:
+                self._resume(resident)
+        self._next_check = trio.current_time() + self.context.settings.poll_interval
+
+    def look_for_resumed(self) -> None:
+        """Look soon whether stopped keys were resumed."""
+        with suppress(trio.BrokenResourceError):
+            self._send.send_nowait(Resume())
+
+    def _resume(self, resident: Resident) -> None:
+        _log.info("actor %s/%s is resumed", self.definition.name, resident.key)
+        if resident.is_broken:
+            self._ledger.reopen(resident)
+        else:
+            self._ledger.release(resident)
+
+    async def _work(self) -> None:
+        """Compute what can be computed, loading what is cold, until only the inbox can bring more."""
+        settings = self.context.settings
+        slice_end = trio.current_time() + SLICE
+        while True:
+            if (signal := self._next_signal()) is not None:
+                self._take_in(signal)
+            elif not await self._load_cold():
+                break
+            if len(self._ledger.out) >= settings.batch // 2 or trio.current_time() > slice_end:
+                self._ledger.hand_over()
+                await trio.lowlevel.checkpoint()
+                slice_end = trio.current_time() + SLICE
+        self._ledger.hand_over()
+        idle = min(self.definition.passivate_after, settings.passivate_after)
+        self._residents.passivate(settings.residents, idle)
+        # If nothing comes any more, those that are left leave then.
+        self._next_sweep = trio.current_time() + idle if self._residents else float("inf")
+
+    def _next_signal(self) -> HandlerSignal | None:
+        """Return what is in the inbox. Nothing is computed in here: its traceback would show the `except`."""
+        try:
+            return self._inbox.receive_nowait()
+        except trio.WouldBlock:
+            return None
+
+    async def _drain(self) -> None:
+        """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""
+        self._ledger.hand_over()
+        while any(resident.line.uncommitted for resident in self._residents):
+            signal = await self._inbox.receive()
+            if isinstance(signal, Settled):
+                self._ledger.settle(signal)
+                self._ledger.hand_over()  # a repetition is acknowledged in a commit of its own
+            elif isinstance(signal, LocalAsk):
+                self._asks.append(signal)
+
+    def _turn_away(self) -> None:
+        """Tell those who asked, and whose turn has not begun, to take another way."""
+        asks = list(self._asks)
+        for resident in self._residents:
+            asks += [work for work in resident.line.everything() if isinstance(work, LocalAsk)]
+        try:
+            while True:
+                if isinstance(signal := self._inbox.receive_nowait(), LocalAsk):
+                    asks.append(signal)
+        except trio.WouldBlock:
+            pass
+        for ask in asks:
+            ask.promise.fail(NotOwner("the handler stopped before the turn began"))
+
+    # ---- taking in ----
+
+    def _take_in(self, signal: HandlerSignal) -> None:
+        match signal:
+            case Page():
+                self._take_page(signal)
+            case Settled():
+                self._ledger.settle(signal)
+            case LocalAsk():
+                self._take_ask(signal)
+            case Resume():
+                self._next_check = 0.0
+            case Owned(fences):
+                # Of a partition just taken nothing is delivered yet: the gate closes for all of them.
+                self._ledger.fences = fences
+                self._covers, self._knows_owner = 0, True
+                self._take_held_asks()
+
+    def _take_page(self, page: Page) -> None:
+        for message in page.messages:
+            self._take_message(message, page)
+        if page.last and page.key is not None:
+            self._end_reading(page.key, page.number)
+        if page.covers is not None:
+            # After the messages of this page: an ask that was held for them comes behind them.
+            self._covers = page.covers
+            self._take_held_asks()
+
+    def _take_held_asks(self) -> None:
+        # Each is looked at anew and in order: those that still have to wait keep theirs.
+        held, self._asks = self._asks, []
+        for ask in held:
+            self._take_ask(ask)
+
+    def _take_message(self, message: Message, page: Page) -> None:
+        if message.key is None:
+            self._ledger.bury_keyless(message)
+            return
+        resident = self._residents.need(message.key)
+        if resident.is_broken:
+            self._ledger.refuse(resident, message)
+        else:
+            self._ledger.take_message(resident, message, page)
+
+    def _end_reading(self, key: str, number: int) -> None:
+        resident = self._residents.find(key)
+        if resident is not None:
+            for ask in self._ledger.lines.reading_ended(resident.line, number):
+                self._take_ask(ask)
+
+    def _take_ask(self, ask: LocalAsk) -> None:
+        partition = partition_of_key(ask.key, self.context.store.partitions)
+        if ask.promise.given_up:
+            return
+        if not self._knows_owner:
+            self._asks.append(ask)
+        elif partition not in self._ledger.fences:
+            # Never computed without a fence: its commit would not be refused if another process owns it.
+            ask.promise.fail(NotOwner("this process does not own the partition"))
+        elif ask.after > self._covers:
+            self._asks.append(ask)
+        else:
+            resident = self._residents.need(ask.key)
+            if resident.is_broken:
+                ask.promise.fail(self._ledger.unavailable(resident))
+                return
+            if resident.line.state is State.HELD or resident.line.asks:
+                resident.line.forget_given_up()
+            self._ledger.take_ask(resident, ask)
+
+    # ---- loading ----
+
+    async def _load_cold(self) -> bool:
+        """Load cold actors that have work and nothing uncommitted, by one query; say whether there were any.
+
+        One with a long journal is loaded over several rounds, and keeps nobody else waiting.
+        """
+        wanted = self._residents.loadable()
+        if not wanted:
+            return False
+        self._ledger.hand_over()
+        # No signal is taken in while this waits, so nobody changes those that are being loaded. Cancelled,
+        # it has changed nothing: they stay in `cold`, and go with the handler.
+        found = await self._replay.go_on([resident.key for resident in wanted])
+        for resident in wanted:
+            replayed = found.get(resident.key)
+            if replayed is not None:
+                self._residents.cold.pop(resident.key, None)
+                self._loaded(resident, replayed)
+        return True
+
+    def _loaded(self, resident: Resident, replayed: Replayed) -> None:
+        self.recovered += 1
+        if replayed.problem is not None:
+            self._ledger.break_down(resident, replayed.problem)
+            return
+        resident.load(replayed.state, replayed.seq, replayed.snapshot)
+        self._ledger.go_on(resident)

@@ -1,0 +1,39 @@
+"""What every handler of a runtime works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import trio
+from attrs import frozen
+
+from rolebook.actors import App
+
+from .._settings import Settings
+from ..contract import CommitUnit, Store, Totals
+from ..system import FetcherSignal, StoreClock
+
+SLICE = 0.005
+"""Seconds of work without a wait after which a handler lets other tasks have their turn."""
+
+
+@frozen
+class HandlerContext:
+    """What every handler of a runtime works with.
+
+    Attributes:
+        outbox: To the writer.
+        fetcher: To the fetcher.
+        random: The dice for the jitter of retries.
+        totals: What was committed, counted.
+    """
+
+    app: App
+    store: Store
+    settings: Settings
+    clock: StoreClock
+    outbox: trio.MemorySendChannel[Sequence[CommitUnit]]
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    random: Random
+    totals: Totals

@@ -1,0 +1,399 @@
+"""The lines of a queue's keys: what is next, what waits, and what is read again. Pure: no channel, no await.
+
+What belongs to one key begins one at a time, in order. Both handlers drive these lines: they say what
+happened, and are told what may begin, how much room is free again, and which key is to be read again.
+
+A line is in one of four states:
+
+    FREE    nothing is in work
+    BUSY    its first is in work
+    HELD    its first failed, and waits for its time or until it is resumed; the others wait behind it
+    CLOSED  nothing can be handled: what comes stays in the mailbox (a broken actor)
+
+    step        from           to
+    BEGIN       FREE           BUSY
+    END         BUSY           FREE     its outcome is with the writer, or there is none
+    PUT_OFF     BUSY           FREE     it could not begin yet, and is the first again
+    HOLD        BUSY           HELD
+    RELEASE     HELD           FREE     its time has come, or it was resumed: it is the first again
+    WITHDRAW    HELD           FREE     that it failed was not stored: it did not fail
+    CLOSE       FREE           CLOSED
+    REOPEN      CLOSED         FREE
+
+A line that is HELD keeps a bounded number of messages in memory, which take up no room of the mailbox, so
+that other keys can go on. What is beyond the bound is *set aside*: dropped from memory, and read again from
+the mailbox once the line is empty. Beside its state, a line says how far that is:
+
+    WHOLE       nothing of it was dropped
+    ASIDE       some was dropped: what comes later is dropped as well, or it would overtake
+    REREADING   the key is being read again from its first message, by the reading of one number
+
+    step        from           to
+    DROP        any            ASIDE
+    READ        ASIDE          REREADING
+    CAUGHT_UP   REREADING      WHOLE
+    FORGET      any            WHOLE    the line is closed: it is read again when it is reopened
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+from attrs import define, field
+
+from ..contract import Lineage, Message
+from ..system import LocalAsk, Page
+from ._life_cycle import after
+
+Work: TypeAlias = Message | LocalAsk
+
+
+class State(IntEnum):
+    """What becomes of a line's first."""
+
+    FREE = 0
+    BUSY = 1
+    HELD = 2
+    CLOSED = 3
+
+
+class Step(IntEnum):
+    """What happens to a line's first."""
+
+    BEGIN = 0
+    END = 1
+    PUT_OFF = 2
+    HOLD = 3
+    RELEASE = 4
+    WITHDRAW = 5
+    CLOSE = 6
+    REOPEN = 7
+
+
+STEPS: Final = {
+    Step.BEGIN: {State.FREE: State.BUSY},
+    Step.END: {State.BUSY: State.FREE},
+    Step.PUT_OFF: {State.BUSY: State.FREE},
+    Step.HOLD: {State.BUSY: State.HELD},
+    Step.RELEASE: {State.HELD: State.FREE},
+    Step.WITHDRAW: {State.HELD: State.FREE},
+    Step.CLOSE: {State.FREE: State.CLOSED},
+    Step.REOPEN: {State.CLOSED: State.FREE},
+}
+
+
+class Spill(IntEnum):
+    """Whether messages of a line were dropped from memory."""
+
+    WHOLE = 0
+    ASIDE = 1
+    REREADING = 2
+
+
+class SpillStep(IntEnum):
+    """What happens to what was dropped."""
+
+    DROP = 0
+    READ = 1
+    CAUGHT_UP = 2
+    FORGET = 3
+
+
+SPILL_STEPS: Final = {
+    SpillStep.DROP: dict.fromkeys(Spill, Spill.ASIDE),
+    SpillStep.READ: {Spill.ASIDE: Spill.REREADING},
+    SpillStep.CAUGHT_UP: {Spill.REREADING: Spill.WHOLE},
+    SpillStep.FORGET: dict.fromkeys(Spill, Spill.WHOLE),
+}
+
+
+@define(eq=False)
+class Line:
+    """What is in memory of one key.
+
+    Attributes:
+        state: What becomes of its first.
+        spill: Whether some of it was dropped from memory.
+        first: What is held; None in every other state.
+        waiting: What has not begun, in order.
+        again: What was not committed and has to begin again, in order, before what waits.
+        uncommitted: How many of its outcomes are with the writer.
+        lineage: What began in the same life of the key builds on each other, and falls together.
+        reading: The number of its latest reading.
+        asks: Asks that came after messages that were dropped: those come in again first.
+    """
+
+    key: str
+    state: State = State.FREE
+    spill: Spill = Spill.WHOLE
+    first: Work | None = None
+    waiting: deque[Work] = field(factory=deque[Work])
+    again: list[Work] = field(factory=list[Work])
+    uncommitted: int = 0
+    lineage: Lineage = field(factory=Lineage)
+    reading: int = 0
+    asks: list[LocalAsk] = field(factory=list[LocalAsk])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be lost if it were forgotten now."""
+        return (
+            self.state is State.FREE
+            and not self.waiting
+            and not self.uncommitted
+            and self.spill is Spill.WHOLE
+        )
+
+    def expects(self, page: Page) -> bool:
+        """Whether a page's messages follow those of the line.
+
+        Not if some in between were dropped; and of a reading only the latest counts: an earlier one of the
+        same key may have pages under way when another begins.
+        """
+        if page.key is None:
+            return self.spill is Spill.WHOLE
+        return self.spill is Spill.REREADING and self.reading == page.number
+
+    def everything(self) -> Iterable[Work]:
+        """What it holds that is not in work."""
+        return (*(() if self.first is None else (self.first,)), *self.again, *self.waiting, *self.asks)
+
+    def forget_given_up(self) -> None:
+        """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
+        self.waiting = deque(work for work in self.waiting if not _is_given_up(work))
+        self.asks = [ask for ask in self.asks if not _is_given_up(ask)]
+
+    def step(self, step: Step) -> None:
+        """Change the state."""
+        # Written out, and not by `after`, because every message passes here twice.
+        try:
+            self.state = STEPS[step][self.state]
+        except KeyError:
+            self.state = after(STEPS, step, self.state, f"the line of key {self.key!r}")
+
+    def spill_step(self, step: SpillStep) -> None:
+        """Change how far the dropped messages are."""
+        self.spill = after(SPILL_STEPS, step, self.spill, f"what was dropped of key {self.key!r}")
+
+
+@define(eq=False)
+class KeyLines:
+    """Moves the lines of one queue, and keeps account of the room their messages take.
+
+    A message takes up room of its handler from its page until it is done with; `counted` says that it
+    does. What a held line keeps takes up none, and is bounded by itself.
+
+    Attributes:
+        blocked_capacity: Messages that a held line keeps in memory, its first included.
+        mailbox_capacity: Messages that all held lines keep together, beyond the first of each.
+        freed: Room to give back to the fetcher.
+        held: Messages that take up no room.
+    """
+
+    blocked_capacity: int
+    mailbox_capacity: int
+    freed: int = 0
+    held: int = 0
+
+    # ---- what comes in ----
+
+    def arrived(self, line: Line, message: Message, page: Page, *, ready: bool = True) -> bool:
+        """A message has come; say whether it begins now.
+
+        Args:
+            line: Of its key.
+            message: What has come.
+            page: With which page.
+            ready: Whether anything of this line can begin at present.
+        """
+        if not line.expects(page):
+            self.done_with(message)  # it is still in the mailbox, and comes again when the key is read again
+            return False
+        return self._line_up(line, message, ready=ready)
+
+    def asked(self, line: Line, ask: LocalAsk, *, ready: bool) -> bool:
+        """An ask has come; say whether it begins now. It waits for dropped messages: they came before it."""
+        if line.spill is not Spill.WHOLE:
+            line.asks.append(ask)
+            return False
+        return self._line_up(line, ask, ready=ready)
+
+    def _line_up(self, line: Line, work: Work, *, ready: bool) -> bool:
+        # What has to begin again was there before: it is not overtaken, although nothing is in work.
+        if ready and line.state is State.FREE and not line.waiting and not line.again:
+            line.step(Step.BEGIN)
+            return True
+        line.waiting.append(work)
+        if line.state is State.HELD:
+            self._make_room(line, (work,))
+        return False
+
+    def reading_ended(self, line: Line, number: int) -> list[LocalAsk]:
+        """A key has been read again to its end; return the asks that waited for that."""
+        if line.spill is not Spill.REREADING or line.reading != number:
+            return []
+        line.spill_step(SpillStep.CAUGHT_UP)
+        asks, line.asks = line.asks, []
+        return asks
+
+    # ---- what becomes of the first ----
+
+    def begin_next(self, line: Line) -> Work | None:
+        """Begin with the next, if nothing is in work: return it."""
+        if line.state is not State.FREE or line.again or not line.waiting:
+            return None
+        line.step(Step.BEGIN)
+        return line.waiting.popleft()
+
+    def ended(self, line: Line) -> None:
+        """The first is no longer in work, and the writer has nothing of it: the next may begin."""
+        line.step(Step.END)
+        self._put_back(line)
+
+    def handed_over(self, line: Line) -> None:
+        """The first is no longer in work; its outcome is with the writer.
+
+        The next may begin before that is committed: the writer commits in the order in which it is given.
+        """
+        line.step(Step.END)
+        line.uncommitted += 1
+
+    def noted(self, line: Line) -> None:
+        """Something else about the key is with the writer."""
+        line.uncommitted += 1
+
+    def put_off(self, line: Line, work: Work) -> None:
+        """The first could not begin yet."""
+        line.step(Step.PUT_OFF)
+        line.waiting.appendleft(work)
+        self._put_back(line)
+
+    def hold(self, line: Line, message: Message) -> bool:
+        """The first failed, and keeps its place until it is released; say whether it is held.
+
+        It is not if something before it fell while it was in work: that begins first.
+        """
+        line.step(Step.HOLD)
+        line.first = message
+        self._put_back(line)
+        if line.first is None:
+            return False
+        self._make_room(line, (message, *line.waiting))
+        return True
+
+    def release(self, line: Line) -> Message:
+        """The one that is held may begin."""
+        line.step(Step.RELEASE)
+        first, line.first = line.first, None
+        assert isinstance(first, Message)  # an ask is never held
+        first.wait = None
+        line.waiting.appendleft(first)
+        return first
+
+    def withdraw(self, line: Line, work: Work) -> bool:
+        """That this one failed was not stored. If it is held for that, it is not any more."""
+        if line.first is not work:
+            return False
+        line.step(Step.WITHDRAW)
+        line.first = None
+        return True
+
+    # ---- verdicts ----
+
+    def settled(self, line: Line) -> None:
+        """The writer has given a verdict: what it was about is done with, kept, or begins again."""
+        line.uncommitted -= 1
+        self._put_back(line)
+
+    def begin_again(self, line: Line, work: Work) -> None:
+        """This one was not committed: it begins again, before what waits.
+
+        Not at once: others of the key may come back as well, and are put back together, in their old order.
+        """
+        line.again.append(work)
+
+    def fell(self, line: Line) -> None:
+        """Something was not committed: what begins from now on does not build on it, nor falls with it."""
+        line.lineage = Lineage()
+
+    def _put_back(self, line: Line) -> None:
+        # Not while something is in work: it stands behind what comes back, and may have to be held behind it.
+        if not line.again or line.uncommitted or line.state is State.BUSY:
+            return
+        if line.first is not None:
+            # It was behind what comes back, too. It keeps its `wait`, and is held again when it begins.
+            line.step(Step.RELEASE)
+            line.waiting.appendleft(line.first)
+            line.first = None
+        line.waiting.extendleft(reversed(line.again))
+        line.again.clear()
+
+    def reread(self, line: Line) -> int | None:
+        """Return the number of the reading to ask for, once messages were dropped and the line is empty.
+
+        Not before: a message that is in memory, or handled and not committed, would come a second time.
+        """
+        if line.spill is not Spill.ASIDE or line.state is not State.FREE or line.waiting or line.uncommitted:
+            return None
+        line.spill_step(SpillStep.READ)
+        line.reading += 1
+        return line.reading
+
+    # ---- closing ----
+
+    def close(self, line: Line) -> list[Work]:
+        """Nothing of this key can be handled; return what waited. Its messages are still in the mailbox."""
+        line.step(Step.CLOSE)
+        line.spill_step(SpillStep.FORGET)
+        waited = [*line.waiting, *line.asks]
+        line.waiting.clear()
+        line.asks.clear()
+        return waited
+
+    def reopen(self, line: Line) -> None:
+        """It may be tried again: what came meanwhile has to be read."""
+        line.step(Step.REOPEN)
+        line.spill_step(SpillStep.DROP)
+
+    # ---- room ----
+
+    def done_with(self, message: Message) -> None:
+        """Forget a message: it is handled, or will come again."""
+        if message.counted:
+            self.freed += 1
+        else:
+            self.held -= 1
+
+    def take_freed(self) -> int:
+        """Return the room that is free again; it is given back once."""
+        freed, self.freed = self.freed, 0
+        return freed
+
+    def _make_room(self, line: Line, newly: Iterable[Work]) -> None:
+        """Let what a held line keeps take up no room, and drop what is beyond the bounds.
+
+        With many lines held each keeps its first only: what they keep together is bounded by their number
+        and the mailbox's capacity.
+        """
+        for work in newly:
+            if isinstance(work, Message) and work.counted:
+                work.counted = False
+                self.freed += 1
+                self.held += 1
+        while line.waiting and (
+            len(line.waiting) >= self.blocked_capacity or self.held > self.mailbox_capacity
+        ):
+            # From the end: what is dropped must be behind everything that is kept, or it would be overtaken.
+            work = line.waiting.pop()
+            line.spill_step(SpillStep.DROP)
+            if isinstance(work, Message):
+                self.done_with(work)
+            else:
+                line.asks.insert(0, work)
+
+
+def _is_given_up(work: Work) -> bool:
+    return isinstance(work, LocalAsk) and work.promise.given_up

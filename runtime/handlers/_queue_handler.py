@@ -1,0 +1,406 @@
+"""The handler of one queue: runs an async function for each message, several at a time.
+
+User code runs with no transaction open, unless it asks for one with
+`turn.connection()`; then its SQL, its sends and the acknowledgement commit on
+that connection together. Messages of one key are handled one at a time, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import AsyncExitStack, suppress
+
+import trio
+from attrs import define, field, frozen
+
+from rolebook.actors import (
+    Dead,
+    EffectError,
+    HandlerDefinition,
+    Refused,
+    RolebookError,
+    Stopping,
+    judge,
+)
+
+from ..contract import (
+    CommitPart,
+    CommitUnit,
+    Lineage,
+    Message,
+    RetryInPlace,
+    SendEncoder,
+    Settled,
+    TurnConflict,
+    TurnTransaction,
+    Verdict,
+    parse,
+    partition_of_key,
+    text_of,
+    trail,
+)
+from ..system import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Owned, Page, Reread, Resume
+from ._context import SLICE, HandlerContext
+from ._failing import bury, cause, name_of, retry_as_new, retry_in_place
+from ._key_lines import KeyLines, Line
+from ._queue_turn import QueueTurn, finish
+
+_log = logging.getLogger("rolebook.handler")
+
+
+@frozen
+class QueueStatistics:
+    """What a queue's handler holds and has done.
+
+    Attributes:
+        ready: Messages in memory that have not begun.
+        running: Messages in work.
+        handled: Messages whose handler has returned or raised.
+    """
+
+    ready: int
+    running: int
+    handled: int
+
+
+@define(eq=False)
+class QueueHandler:
+    """Runs the handler of one queue for the partitions this process owns."""
+
+    definition: HandlerDefinition
+    context: HandlerContext
+    handled: int = 0
+    _ready: deque[Message] = field(factory=deque[Message])
+    _by_key: dict[str, Line] = field(factory=dict[str, Line])
+    _running: int = 0
+    _uncommitted: int = 0
+    _closing: bool = False
+    _parked: set[str] = field(factory=set[str])
+    _marking: set[int] = field(factory=set[int])
+    _next_check: float = 0.0
+    _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+    _lines: KeyLines = field(init=False)
+    _encoder: SendEncoder = field(init=False)
+    _tasks: trio.Nursery = field(init=False)
+    _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
+    _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        context, settings = self.context, self.context.settings
+        self._encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
+        self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        # Unbounded, because what comes in is bounded by the credit given to the fetcher.
+        self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
+
+    def statistics(self) -> QueueStatistics:
+        """Return what it holds and has done."""
+        waiting = sum(len(line.waiting) for line in self._by_key.values())
+        return QueueStatistics(len(self._ready) + waiting, self._running, self.handled)
+
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Handle messages until asked to stop; then finish what runs, and give the rest back."""
+        queue = self.definition.queue
+        self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
+        task_status.started()
+        try:
+            async with trio.open_nursery() as self._tasks:
+                for _ in range(self.definition.concurrency):
+                    self._tasks.start_soon(self._worker)
+                while not stopping.is_set():
+                    with stopping.interrupts():
+                        await self._hear()
+                await self._drain()
+                self._tasks.cancel_scope.cancel()
+        finally:
+            self._inbox.close()
+            self.context.fetcher.send_nowait(Detach(queue, self._send))
+
+    async def _hear(self) -> None:
+        """Take in the next signal; look now and then whether parked keys were resumed elsewhere."""
+        with trio.move_on_at(self._next_check if self._parked else float("inf")) as scope:
+            self._take_in(await self._inbox.receive())
+        if not scope.cancelled_caught:
+            return
+        still = {each.key for each in await self.context.store.stopped([self.definition.queue])}
+        for key in self._parked - still:
+            self._resume(key)
+        self._next_check = trio.current_time() + self.context.settings.poll_interval
+
+    def look_for_resumed(self) -> None:
+        """Look soon whether parked keys were resumed."""
+        with suppress(trio.BrokenResourceError):
+            self._send.send_nowait(Resume())
+
+    def _resume(self, key: str) -> None:
+        line = self._by_key.get(key)
+        first = None if line is None else line.first
+        if line is None or not isinstance(first, Message):
+            self._parked.discard(key)
+        elif first.id not in self._marking:  # else what says that it is parked is still on its way there
+            _log.info("key %s of queue %s is resumed", key, self.definition.queue)
+            self._parked.discard(key)
+            self._release(line)
+
+    async def _drain(self) -> None:
+        """Let the workers finish, and wait for the verdicts on what they did."""
+        self._closing = True
+        self._ready.clear()
+        self._lot.unpark_all()
+        while self._running or self._uncommitted:
+            self._take_in(await self._inbox.receive())
+
+    # ---- taking in ----
+
+    def _take_in(self, signal: HandlerSignal) -> None:
+        match signal:
+            case Page():
+                if not self._closing:
+                    self._take_page(signal)
+            case Settled():
+                self._settle(signal)
+            case Resume():
+                self._next_check = 0.0
+            case LocalAsk():
+                signal.promise.fail(RolebookError(f"{signal!r} was asked of a queue"))
+            case Owned():
+                pass  # every message brings the fence it is handled under
+
+    def _take_page(self, page: Page) -> None:
+        for message in page.messages:
+            if message.key is None:
+                self._make_ready(message)
+                continue
+            line = self._by_key.get(message.key)
+            if line is None:
+                line = self._by_key[message.key] = Line(message.key)
+            if self._lines.arrived(line, message, page):
+                self._make_ready(message)
+            else:
+                self._forget_if_empty(line)  # a reading that was replaced brings keys nobody waits for
+        if page.last and page.key is not None and (line := self._by_key.get(page.key)) is not None:
+            self._lines.reading_ended(line, page.number)
+            self._forget_if_empty(line)
+        self._give_room()
+
+    def _make_ready(self, message: Message) -> None:
+        """Let a worker begin with a message, or hold it if its time has not come."""
+        if message.wait is not None:
+            self._hold(message, message.wait)
+            return
+        self._ready.append(message)
+        self._lot.unpark()
+
+    def _hold(self, message: Message, wait: float) -> None:
+        """Let a message wait for its retry at the head of its key, and no worker with it."""
+        assert message.key is not None  # without a key there is nothing to wait behind it
+        message.wait = wait
+        line = self._by_key[message.key]
+        if not self._lines.hold(line, message):
+            self._go_on(line)
+        elif wait == float("inf"):
+            self._parked.add(message.key)
+        else:
+            self._tasks.start_soon(self._wake, line, message, wait)
+
+    async def _wake(self, line: Line, message: Message, wait: float) -> None:
+        await trio.sleep(wait)
+        if line.first is message:  # else a verdict has let it go meanwhile
+            self._release(line)
+
+    def _release(self, line: Line) -> None:
+        self._lines.release(line)
+        self._go_on(line)
+
+    def _go_on(self, line: Line) -> None:
+        """Let the next of a key begin; read the key again if there is none and some were dropped."""
+        if self._closing:
+            return
+        following = self._lines.begin_next(line)
+        if following is not None:
+            assert isinstance(following, Message)  # a queue is never asked
+            self._make_ready(following)
+        elif (number := self._lines.reread(line)) is not None:
+            queue, partitions = self.definition.queue, self.context.store.partitions
+            reread = Reread(queue, line.key, partition_of_key(line.key, partitions), number)
+            self.context.fetcher.send_nowait(reread)
+        else:
+            self._forget_if_empty(line)
+
+    def _forget_if_empty(self, line: Line) -> None:
+        if line.is_empty:
+            self._by_key.pop(line.key, None)
+
+    def _give_room(self) -> None:
+        if self._lines.freed:
+            self.context.fetcher.send_nowait(Credit(self.definition.queue, self._lines.take_freed()))
+
+    def _settle(self, settled: Settled) -> None:
+        error = settled.error if settled.verdict is Verdict.FAILED else None
+        for unit in settled.units:
+            self._uncommitted -= 1
+            self._marking.difference_update(
+                part.place.id for part in unit.parts if isinstance(part, RetryInPlace)
+            )
+            message: Message | None = unit.subject
+            if message is None:
+                continue
+            line = None if message.key is None else self._by_key[message.key]
+            if line is not None and settled.verdict is not Verdict.COMMITTED:
+                self._lines.fell(line)
+            if error is not None:
+                # What the database says counts as what the turn raised.
+                message.wait = self._failed(message, error, None if line is None else line.lineage)
+                begins_again = message.wait is not None
+            else:
+                begins_again = settled.verdict is Verdict.VOID
+                if not begins_again:
+                    self._lines.done_with(message)
+            if line is None:
+                if begins_again and not self._closing:
+                    self._make_ready(message)
+                continue
+            if begins_again:
+                self._lines.begin_again(line, message)
+            self._lines.settled(line)
+            self._go_on(line)
+        self._give_room()
+
+    # ---- working ----
+
+    async def _worker(self) -> None:
+        slice_end = trio.current_time() + SLICE
+        while not self._closing:
+            if not self._ready:
+                await self._lot.park()
+                slice_end = trio.current_time() + SLICE
+                continue
+            message = self._ready.popleft()
+            self._running += 1
+            try:
+                # As of its begin: if something before it falls from now on, it falls too, and begins again.
+                line = None if message.key is None else self._by_key[message.key]
+                lineage = None if line is None else line.lineage
+                wait = await self._handle(message, lineage)
+            finally:
+                self._running -= 1
+                self.handled += 1
+            if wait is not None:
+                if not self._closing:
+                    self._hold(message, wait)
+            elif line is not None:
+                # The next may begin although this one is not committed: commits keep the order.
+                self._lines.ended(line)
+                self._go_on(line)
+            self._give_room()
+            if trio.current_time() > slice_end:
+                await trio.lowlevel.checkpoint()
+                slice_end = trio.current_time() + SLICE
+        if not self._running:
+            self._send.send_nowait(Page())  # the drain may be waiting for this
+
+    async def _handle(self, message: Message, lineage: Lineage | None) -> float | None:
+        """Run one turn; return the seconds until its retry if its key waits for that."""
+        try:
+            unit = await self._turn(message, lineage)
+        except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
+            return self._failed(message, error, lineage)
+        if unit is not None:
+            self._hand_over(unit)
+        return None
+
+    async def _turn(self, message: Message, lineage: Lineage | None) -> CommitUnit | None:
+        """Run the handler once; None if it was committed on a connection of its own."""
+        definition = self.definition
+        command = self.context.app.codec.decode_command(message.type, message.version, message.payload)
+        if not isinstance(command, definition.commands):
+            taken = ", ".join(each.__qualname__ for each in definition.commands)
+            given = type(command).__qualname__
+            raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
+        if not definition.takes_turn:
+            await finish(definition.function(command), self.context.app.limits.turn_seconds)
+            return CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
+        headers = parse(message.headers)
+        turn = QueueTurn(
+            message.queue,
+            message.key or "",
+            str(message.id),
+            self.context.clock.now(),
+            message.attempts + 1,
+            headers,
+        )
+        async with AsyncExitStack() as stack:
+            turn.begin(self.context, stack)
+            try:
+                await finish(definition.function(command, turn), self.context.app.limits.turn_seconds)
+            finally:
+                turn.end()
+            sends, later = self._encoder.rows(turn.effects, trail(str(message.id), headers))
+            unit = CommitUnit(
+                self._send, message.fence, message, sends=sends, parts=later, lineage=lineage, subject=message
+            )
+            if turn.lease is None:
+                return unit
+            verdict = await self._commit_own(turn.lease, unit)
+        self._note(unit)
+        self._send.send_nowait(Settled(verdict, (unit,)))
+        return None
+
+    async def _commit_own(self, lease: TurnTransaction, unit: CommitUnit) -> Verdict:
+        if unit.lineage is not None and unit.lineage.void:
+            return Verdict.VOID  # one before it fell, and has to come first: this transaction is rolled back
+        try:
+            await lease.commit(unit)
+        except TurnConflict as conflict:
+            _log.warning("%s was handled elsewhere: %s", name_of(unit.subject), conflict)
+            return Verdict.LOST
+        self.context.totals.commits += 1
+        self.context.totals.turns += 1
+        self.context.fetcher.send_nowait(Look())
+        return Verdict.COMMITTED
+
+    def _failed(self, message: Message, error: Exception, lineage: Lineage | None) -> float | None:
+        """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""
+        definition = self.definition
+        outcome = judge(error, message.attempts + 1, definition.retry, self.context.random)
+        if isinstance(outcome, Refused):
+            _log.info("%s refused: %s", name_of(message), error)
+            self._hand_over(CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message))
+            return None
+        if isinstance(outcome, Dead):
+            _log.error("%s is a dead letter: %s", name_of(message), text_of(error), exc_info=cause(error))
+            self._put(message, bury(message, error), lineage)
+            return None
+        blocks = message.key is not None and definition.on_failure != "skip"
+        delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
+        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
+        _log.warning("%s failed, %s: %s", name_of(message), until, text_of(error))
+        if not blocks:
+            self._put(message, retry_as_new(message, error, outcome.delay_seconds), lineage)
+            return None
+        self._put(message, retry_in_place(message, error, delay), lineage, keeps=True)
+        self._marking.add(message.id)
+        message.attempts += 1
+        return float("inf") if delay is None else delay
+
+    def _put(
+        self, message: Message, part: CommitPart, lineage: Lineage | None, *, keeps: bool = False
+    ) -> None:
+        """Give the writer what becomes of a message: it keeps its place, or is done with."""
+        subject = None if keeps else message
+        self._hand_over(
+            CommitUnit(self._send, message.fence, parts=(part,), lineage=lineage, subject=subject)
+        )
+
+    def _hand_over(self, unit: CommitUnit) -> None:
+        self._note(unit)
+        self.context.outbox.send_nowait((unit,))
+
+    def _note(self, unit: CommitUnit) -> None:
+        """Count what the writer has, as long as its verdict is open."""
+        self._uncommitted += 1
+        message: Message | None = unit.subject
+        if message is not None and message.key is not None:
+            self._lines.noted(self._by_key[message.key])

@@ -1,0 +1,92 @@
+"""A turn of a queue's handler: what user code is given, and how long it may take."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+from rolebook.actors import Enqueue, RolebookError, Tell, Turn
+
+from ..contract import TurnTransaction
+from ._context import HandlerContext
+from ._failing import TurnExited
+
+
+class TurnTooLong(RolebookError):
+    """A handler took more than `Limits.turn_seconds`."""
+
+
+class QueueTurn(Turn):
+    """The turn of a queue's handler: it can send, and have a transaction of its own."""
+
+    __slots__ = ("_lease", "_stack", "_store_transaction", "effects")
+
+    effects: list[Tell | Enqueue]
+    _lease: TurnTransaction | None
+    _stack: AsyncExitStack | None
+
+    def begin(self, context: HandlerContext, stack: AsyncExitStack) -> None:
+        """Make the turn ready for one run of the handler."""
+        self.effects = []
+        self._lease = None
+        self._stack = stack
+        self._store_transaction = context.store.open_turn_transaction
+
+    @property
+    def lease(self) -> TurnTransaction | None:
+        """The transaction the handler asked for."""
+        return self._lease
+
+    def send(self, *effects: Tell | Enqueue) -> None:
+        """Send messages when this turn commits; not at all if it fails."""
+        self._check_open("turn.send()")
+        self.effects.extend(effects)
+
+    def connection(self) -> AbstractAsyncContextManager[Any]:
+        """Give a connection inside a transaction that commits with this turn.
+
+        Leaving the block commits nothing; the transaction ends when the handler returns.
+        """
+        return self._connected()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Any]:
+        self._check_open("turn.connection()")
+        assert self._stack is not None
+        if self._lease is None:
+            self._lease = await self._stack.enter_async_context(self._store_transaction())
+        yield self._lease.connection
+
+    def _check_open(self, what: str) -> None:
+        if self._stack is None:
+            raise RolebookError(f"this turn is over: {what} was kept beyond the handler")
+
+    def end(self) -> None:
+        """The handler has returned: nothing can be asked of this turn any more."""
+        self._stack = None
+
+
+async def finish(running: Awaitable[object], seconds: float | None) -> None:
+    """Let user code run to its end.
+
+    Args:
+        running: The call of a handler.
+        seconds: How long it may take; None for as long as it likes.
+
+    Raises:
+        TurnTooLong: It took longer, and was cancelled.
+        TurnExited: It called `sys.exit`.
+    """
+    try:
+        if seconds is None:  # a scope costs a tenth of an empty turn
+            await running
+            return
+        with trio.move_on_after(seconds) as patience:
+            await running
+    except SystemExit as error:
+        raise TurnExited(error.code) from error
+    if patience.cancelled_caught:
+        raise TurnTooLong(f"the handler was cancelled after {seconds:g} s, the limit of its app's turns")

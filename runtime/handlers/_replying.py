@@ -1,0 +1,43 @@
+"""The commit parts that carry a reply, or an error in its place, to who asked."""
+
+from __future__ import annotations
+
+from rolebook.actors import Rejected
+
+from ..contract import (
+    CopyOutcome,
+    StoreFirstOutcome,
+    StoreOutcome,
+    failure_outcome,
+    refusal_outcome,
+    reply_outcome,
+)
+
+RETENTION = 3600.0
+"""Seconds a reply is kept for an asker that does not come back for it."""
+
+
+def reply_part(ask: str, asker: str, payload: str) -> StoreOutcome:
+    """Return the part that stores a reply."""
+    return StoreOutcome(ask, asker, reply_outcome(payload), RETENTION)
+
+
+def error_part(ask: str, asker: str, error: BaseException) -> StoreOutcome:
+    """Return the part that stores a refusal or a failure."""
+    outcome = refusal_outcome(error) if isinstance(error, Rejected) else failure_outcome(error)
+    return StoreOutcome(ask, asker, outcome, RETENTION)
+
+
+def first_reply_part(once: str, payload: str, retention: float) -> StoreFirstOutcome:
+    """Return the part that stores the first outcome of an idempotency key, and refuses a second one."""
+    return StoreFirstOutcome(once, reply_outcome(payload), retention)
+
+
+def first_error_part(once: str, error: BaseException, retention: float) -> StoreFirstOutcome:
+    """Return the part that stores a refusal as the first outcome; a failure is no outcome."""
+    return StoreFirstOutcome(once, refusal_outcome(error) if isinstance(error, Rejected) else None, retention)
+
+
+def copy_part(ask: str, asker: str, once: str) -> CopyOutcome:
+    """Return the part that answers a repeated ask with the first outcome."""
+    return CopyOutcome(ask, asker, once, RETENTION)

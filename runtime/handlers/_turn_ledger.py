@@ -1,0 +1,410 @@
+"""The ledger of the turns of one kind of actor: what each comes to, and what becomes of it.
+
+A turn may be computed on state that is not committed yet; the line's `uncommitted` counts how much of an
+actor is in that state, and nothing is loaded for it before that is settled. What can become of a turn, and
+what it does to its actor:
+
+    succeeded           LOADED stays LOADED; the writer gets it
+    refused             acknowledged; COLD if it had changed the state
+    failed, to retry    held until its time (`block`), or moved away and the others go on (`skip`),
+                        or held until it is resumed (`park`)
+    failed for good     a dead letter; COLD if it had changed the state
+    verdict VOID        begins again before what waits; COLD
+    verdict LOST        forgotten: another process has it; COLD
+    verdict REPEATED    acknowledged: its idempotency key has its outcome already; COLD
+    verdict FAILED      begins again, and the database's error counts as the turn's; COLD
+
+An ask is never retried: who asks gets the error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import trio
+from attrs import define, field
+
+from rolebook.actors import ActorDefinition, Dead, Refused, RetryAt, RolebookError, judge
+
+from ..contract import (
+    ONCE,
+    CommitPart,
+    CommitUnit,
+    Fence,
+    Message,
+    NotOwner,
+    Repeated,
+    RetryInPlace,
+    SendEncoder,
+    Settled,
+    StoreFirstOutcome,
+    Verdict,
+    asked,
+    once_id,
+    parse,
+    text_of,
+)
+from ..system import Credit, HandlerSignal, LocalAsk, Page, Reread
+from ._context import HandlerContext
+from ._failing import ActorUnavailable, bury, cause, mark_broken, name_of, retry_as_new, retry_in_place
+from ._key_lines import KeyLines, State, Work
+from ._replying import copy_part, error_part, first_error_part
+from ._resident import Phase, Resident
+from ._residents import Residents
+from ._turn_computer import Computed, TurnComputer
+
+_log = logging.getLogger("rolebook.handler")
+
+
+@define(eq=False)
+class TurnLedger:
+    """Has turns computed, notes their outcome for the writer, and takes the writer's verdicts.
+
+    Attributes:
+        origin: Where the writer sends its verdicts.
+        fences: The partitions this process owns.
+        marking: Keys whose mark that they are broken is not committed yet.
+        count: Turns computed.
+        out: What waits to be handed to the writer.
+    """
+
+    definition: ActorDefinition
+    context: HandlerContext
+    residents: Residents
+    origin: trio.MemorySendChannel[HandlerSignal]
+    fences: Mapping[int, Fence] = field(factory=dict[int, Fence])
+    marking: set[str | None] = field(factory=set[str | None])
+    count: int = 0
+    out: list[CommitUnit] = field(factory=list[CommitUnit])
+    lines: KeyLines = field(init=False)
+    _refused: dict[int, Exception] = field(factory=dict[int, Exception])
+    _computer: TurnComputer = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        context, settings = self.context, self.context.settings
+        encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
+        self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self._computer = TurnComputer(self.definition, context.app, encoder, context.clock, settings)
+
+    # ---- computing ----
+
+    def take_message(self, resident: Resident, message: Message, page: Page) -> None:
+        """Compute a message's turn now if it is next and its actor is loaded; otherwise it waits in line."""
+        if self.lines.arrived(resident.line, message, page, ready=resident.phase is Phase.LOADED):
+            self._turn(resident, message)
+        elif resident.phase is Phase.COLD:
+            self._want_loading(resident)
+
+    def take_ask(self, resident: Resident, ask: LocalAsk) -> None:
+        """Compute an ask's turn now if it is next and its actor is loaded; otherwise it waits in line."""
+        if self.lines.asked(resident.line, ask, ready=resident.phase is Phase.LOADED):
+            self._turn(resident, ask)
+        elif resident.phase is Phase.COLD:
+            self._want_loading(resident)
+
+    def go_on(self, resident: Resident) -> None:
+        """Compute the turns that wait for a loaded actor, up to one that stops it."""
+        while resident.phase is Phase.LOADED and (work := self.lines.begin_next(resident.line)) is not None:
+            self._turn(resident, work)
+        self._line_up(resident)
+
+    def release(self, resident: Resident) -> None:
+        """Let a blocked or parked actor go on."""
+        self.lines.release(resident.line)
+        self._want_loading(resident)
+
+    def reopen(self, resident: Resident) -> None:
+        """Give a broken actor another chance: its messages were left in the mailbox."""
+        resident.discard()
+        self.lines.reopen(resident.line)
+        self._line_up(resident)
+
+    def hand_over(self) -> None:
+        """Give the writer what is finished, and the fetcher the room that is free."""
+        if self.out:
+            self.context.outbox.send_nowait(self.out)
+            self.out = []
+        if self.lines.freed:
+            self.context.fetcher.send_nowait(Credit(self.definition.name, self.lines.take_freed()))
+
+    def _turn(self, resident: Resident, work: Work) -> None:
+        """Compute the turn of what was begun."""
+        if isinstance(work, LocalAsk):
+            if work.promise.given_up:
+                self.lines.ended(resident.line)
+                return
+        elif work.wait is not None:
+            self._hold(resident, work, work.wait)
+            return
+        elif work.id in self._refused:
+            self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
+            return
+        if resident.once and self._once(resident, work) in resident.once:
+            # The first turn of its idempotency key waits for its commit, and with it this one.
+            self.lines.put_off(resident.line, work)
+            resident.discard()
+            self._want_loading(resident)
+            return
+        computed = self._computer.compute(resident, work)
+        self.count += 1
+        if computed.error is None:
+            self._succeeded(resident, work, computed)
+        else:
+            self._failed(resident, work, computed.error, spoilt=computed.spoilt)
+
+    def _succeeded(self, resident: Resident, work: Work, computed: Computed) -> None:
+        unit = self._hand_over(resident, work, computed.parts)
+        unit.events = computed.events
+        unit.sends = computed.sends
+        unit.reply = computed.reply
+        if computed.stop:
+            resident.discard()
+
+    def _want_loading(self, resident: Resident) -> None:
+        if resident.line.state is State.FREE and resident.line.waiting:
+            self.residents.cold[resident.key] = resident
+
+    def _line_up(self, resident: Resident) -> None:
+        """Load the actor if it has work; read its key again if messages were dropped and it has none."""
+        if resident.phase is Phase.COLD:
+            self._want_loading(resident)
+        if (number := self.lines.reread(resident.line)) is not None:
+            name, key, partition = self.definition.name, resident.key, resident.partition
+            self.context.fetcher.send_nowait(Reread(name, key, partition, number))
+
+    # ---- failing ----
+
+    def _failed(self, resident: Resident, work: Work, error: Exception, *, spoilt: bool) -> None:
+        """Note the outcome of a turn that raised."""
+        once = self._first_error(resident, work, error)
+        if isinstance(work, LocalAsk):
+            self._hand_over(resident, work, once).error = error
+        elif (remote := _remote(work)) is not None:
+            self._hand_over(resident, work, (error_part(*remote, error), *once))
+        else:
+            outcome = judge(error, work.attempts + 1, self.definition.retry, self.context.random)
+            if isinstance(outcome, RetryAt) and self.definition.on_failure != "skip":
+                self._retry_in_place(resident, work, outcome, once)
+                return
+            self._let_go(resident, work, outcome, once)
+        if spoilt:
+            resident.discard()
+
+    def _let_go(
+        self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt, once: Sequence[CommitPart]
+    ) -> None:
+        """The failed message leaves the line of its key."""
+        if isinstance(outcome, Refused):
+            _log.info("%s refused: %s", name_of(work), outcome.rejection)
+            self._hand_over(resident, work, once)
+            return
+        error = outcome.error
+        part: CommitPart
+        if isinstance(outcome, Dead):
+            _log.error("%s is a dead letter: %s", name_of(work), text_of(error), exc_info=cause(error))
+            part = bury(work, error)
+        else:
+            delay = outcome.delay_seconds
+            _log.warning("%s failed, retry in %.1f s: %s", name_of(work), delay, text_of(error))
+            part = retry_as_new(work, error, delay)
+        self._hand_over(resident, work, (part, *once)).consumed = None  # the part names its message itself
+
+    def _retry_in_place(
+        self, resident: Resident, work: Message, outcome: RetryAt, once: Sequence[CommitPart]
+    ) -> None:
+        """The failed message keeps its place: its key waits until its time has come."""
+        delay = None if self.definition.on_failure == "park" else outcome.delay_seconds
+        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
+        _log.warning("%s failed, %s: %s", name_of(work), until, text_of(outcome.error))
+        self._note(resident, work, (retry_in_place(work, outcome.error, delay), *once)).consumed = None
+        work.attempts += 1
+        work.wait = float("inf") if delay is None else delay
+        self._hold(resident, work, work.wait)
+
+    def _hold(self, resident: Resident, work: Message, wait: float) -> None:
+        if self.lines.hold(resident.line, work):
+            self.residents.block(resident, wait)
+        else:
+            resident.discard()
+
+    def bury_keyless(self, message: Message) -> None:
+        """A message to an actor needs a key: one without becomes a dead letter."""
+        name = self.definition.name
+        error = RolebookError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
+        _log.error("%s is a dead letter: %s", name_of(message), error)
+        self._note_alone(message, bury(message, error))
+
+    # ---- broken actors ----
+
+    def unavailable(self, resident: Resident) -> ActorUnavailable:
+        """Return what is said to who asks a broken actor."""
+        name = f"{self.definition.name}/{resident.key}"
+        return ActorUnavailable(f"actor {name} is broken: {resident.problem}")
+
+    def break_down(self, resident: Resident, problem: Exception) -> None:
+        """Leave an actor alone whose journal cannot be replayed; its messages stay in the mailbox.
+
+        Why is stored at the first of them, so that every process can say it. Who asks is told; an ask is not
+        marked, for it is answered, and gone.
+        """
+        _log.error("actor %s/%s is broken: %s", self.definition.name, resident.key, problem)
+        resident.break_down(problem)
+        self.residents.stopped.add(resident.key)
+        marked = False
+        for work in self.lines.close(resident.line):
+            if isinstance(work, LocalAsk):
+                work.promise.fail(self.unavailable(resident))
+            elif marked or _remote(work) is not None:
+                self.refuse(resident, work)
+            else:
+                marked = True
+                self._mark_broken(work, problem)
+
+    def refuse(self, resident: Resident, message: Message) -> None:
+        """A broken actor handles nothing: its messages stay in the mailbox, but who asks is told."""
+        if (remote := _remote(message)) is not None:
+            refusal = error_part(*remote, self.unavailable(resident))
+            # It builds on no state, so it falls with no other turn.
+            self._note(resident, message, (refusal,)).lineage = None
+        else:
+            self.lines.done_with(message)
+
+    def _mark_broken(self, message: Message, problem: Exception) -> None:
+        if message.wait == float("inf"):
+            self.lines.done_with(message)  # it is stored already
+            return
+        self.marking.add(message.key)
+        self._note_alone(message, mark_broken(message, problem))
+
+    # ---- units of commit ----
+
+    def _hand_over(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
+        """Note a turn for the writer; its message is deleted with it, and the next may begin."""
+        self.lines.handed_over(resident.line)
+        return self._unit(resident, work, parts)
+
+    def _note(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
+        """Note something for the writer that is no turn of what is in work."""
+        self.lines.noted(resident.line)
+        return self._unit(resident, work, parts)
+
+    def _note_alone(self, message: Message, part: CommitPart) -> None:
+        """Note something about a message that is in no line."""
+        self.out.append(CommitUnit(self.origin, message.fence, parts=(part,), subject=(None, message)))
+
+    def _unit(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
+        unit = CommitUnit(self.origin, parts=parts, lineage=resident.line.lineage, subject=(resident, work))
+        if isinstance(work, Message):
+            unit.fence = work.fence
+            unit.consumed = work
+        else:
+            unit.fence = self.fences.get(resident.partition)
+            unit.promise = work.promise
+        if parts:
+            resident.once |= _once_ids(parts)
+        self.out.append(unit)
+        return unit
+
+    # ---- idempotency keys ----
+
+    def _once(self, resident: Resident, work: Work) -> str | None:
+        """Under which name the first outcome of this work is stored, if it has an idempotency key."""
+        if work.headers is None or (key := parse(work.headers).get(ONCE)) is None:
+            return None
+        return once_id(self.definition.name, resident.key, key)
+
+    def _first_error(self, resident: Resident, work: Work, error: Exception) -> Sequence[CommitPart]:
+        once = self._once(resident, work)
+        if once is None:
+            return ()
+        return (first_error_part(once, error, self.context.settings.idempotency_retention),)
+
+    # ---- verdicts ----
+
+    def settle(self, settled: Settled) -> None:
+        """Take the writer's verdict on some units."""
+        for unit in settled.units:
+            resident, work = unit.subject
+            if resident is None:
+                self.marking.discard(work.key)
+                self.lines.done_with(work)
+                continue
+            if resident.once:
+                resident.once -= _once_ids(unit.parts)
+            match settled.verdict:
+                case Verdict.COMMITTED:
+                    if isinstance(work, Message) and not _keeps_its_row(unit):
+                        self.lines.done_with(work)
+                case Verdict.LOST:
+                    self._lost(resident, work)
+                case Verdict.REPEATED:
+                    self._repeated(resident, work)
+                case Verdict.VOID | Verdict.FAILED:
+                    self._again(resident, work, settled.error if settled.verdict is Verdict.FAILED else None)
+            self.lines.settled(resident.line)
+            if not resident.line.uncommitted:
+                self._line_up(resident)
+
+    def _lost(self, resident: Resident, work: Work) -> None:
+        self._withdraw(resident, work)
+        if isinstance(work, Message):
+            self.lines.done_with(work)
+        else:
+            work.promise.fail(NotOwner("the partition went to another process"))
+        if not resident.is_broken:
+            resident.discard()
+
+    def _again(self, resident: Resident, work: Work, error: Exception | None) -> None:
+        """A turn that did not commit is computed anew, on what is committed."""
+        if resident.is_broken:
+            self._refuse_again(resident, work, error)
+            return
+        self._withdraw(resident, work)
+        resident.discard()
+        if error is None:
+            self.lines.begin_again(resident.line, work)
+        elif isinstance(work, Message):
+            self._refused[work.id] = error
+            self.lines.begin_again(resident.line, work)
+        else:
+            work.promise.fail(error)
+
+    def _refuse_again(self, resident: Resident, work: Work, error: Exception | None) -> None:
+        """Of a broken actor nothing is computed: what did not commit is the answer to an ask."""
+        assert isinstance(work, Message)  # a local ask is answered without a commit
+        if error is None:
+            self.refuse(resident, work)
+        else:
+            self.lines.done_with(work)
+
+    def _repeated(self, resident: Resident, work: Work) -> None:
+        """Its first outcome is stored: this turn comes to nothing else."""
+        once = self._once(resident, work)
+        assert once is not None
+        self._withdraw(resident, work)
+        resident.discard()
+        if isinstance(work, LocalAsk):
+            work.promise.fail(Repeated(once))
+            return
+        remote = _remote(work)
+        self._note(resident, work, () if remote is None else (copy_part(*remote, once),))
+
+    def _withdraw(self, resident: Resident, work: Work) -> None:
+        """A retry that was not stored did not happen: its message is not held for it."""
+        if self.lines.withdraw(resident.line, work) and isinstance(work, Message):
+            work.wait = None
+            work.attempts -= 1
+
+
+def _remote(message: Message) -> tuple[str, str] | None:
+    """Return the ask that a message carries from another process, and who asks; None if it carries none."""
+    return None if message.headers is None else asked(parse(message.headers))
+
+
+def _once_ids(parts: Sequence[CommitPart]) -> frozenset[str]:
+    return frozenset(part.id for part in parts if isinstance(part, StoreFirstOutcome))
+
+
+def _keeps_its_row(unit: CommitUnit) -> bool:
+    return any(isinstance(part, RetryInPlace) for part in unit.parts)

@@ -1,0 +1,99 @@
+"""The listener: hears the doorbell, and proves at intervals that it still can."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import trio
+from attrs import define
+
+from .._settings import Settings
+from ..contract import ListenSession, Store
+from ._signals import FetcherSignal, Look
+
+_log = logging.getLogger("rolebook.listener")
+
+ListenerState: TypeAlias = Literal["listening", "degraded", "polling"]
+"""listening: notifications arrive. polling: they cannot; the mailbox is looked at every `poll_interval`.
+degraded: the session is down and being opened again."""
+
+
+@define(eq=False)
+class Listener:
+    """Turns notifications into looks, for every queue of the process over one connection.
+
+    A notification is a hint and nothing more: whatever it says, the answer is
+    to look. So a lost one costs a wait of `poll_interval`, and never a message.
+    """
+
+    store: Store
+    settings: Settings
+    process: str
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    on_reply: Callable[[], None]
+    on_schedule: Callable[[], None]
+    on_resume: Callable[[str], None]
+    state: ListenerState = "degraded"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled; a broken link or a failed health check ends it, and the session with it."""
+        try:
+            async with self.store.open_listen_session() as session:
+                await self._listen(session)
+                task_status.started()
+                await self._serve(session)
+        finally:
+            self.state = "degraded"
+
+    async def _serve(self, session: ListenSession) -> None:
+        next_check = trio.current_time() + self.settings.health_interval
+        while True:
+            await self._hear(session, min(next_check - trio.current_time(), self.settings.poll_interval))
+            if trio.current_time() < next_check:
+                continue
+            await session.check()
+            if not session.listening:
+                await self._listen(session)
+            next_check = trio.current_time() + self.settings.health_interval
+
+    async def _listen(self, session: ListenSession) -> None:
+        await session.retry()
+        before, self.state = self.state, "listening" if session.listening else "polling"
+        if self.state == "polling" and before != "polling":
+            _log.warning(
+                "notifications are not available (a pooler in between, or no permission):"
+                " looking every %g s instead",
+                self.settings.poll_interval,
+            )
+        elif self.state == "listening":
+            _log.info("listening")
+        # What was sent while nobody listened rang no bell that we heard.
+        self._look_everywhere()
+
+    async def _hear(self, session: ListenSession, rest: float) -> None:
+        if rest <= 0:
+            return
+        if not session.listening:
+            await trio.sleep(rest)
+            return
+        # Exhausted each time: to leave early would drop the rest of what has arrived.
+        async for hint in session.hints(rest):
+            self._route(hint)
+
+    def _route(self, hint: str) -> None:
+        if hint == "@":
+            self.on_schedule()
+        elif hint.startswith("!"):
+            if hint[1:] == self.process:
+                self.on_reply()
+        elif hint.startswith("+"):
+            self.on_resume(hint[1:])
+        else:
+            self.fetcher.send_nowait(Look())
+
+    def _look_everywhere(self) -> None:
+        self.fetcher.send_nowait(Look())
+        self.on_schedule()
+        self.on_reply()

@@ -1,0 +1,121 @@
+"""What the system actors say to each other, over memory channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import trio
+from attrs import define, frozen
+
+from ..contract import Fence, Message, Promise, Settled
+
+# ---- to the fetcher ----
+
+
+@frozen
+class Attach:
+    """A handler is ready for its queue's messages."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+    room: int
+
+
+@frozen
+class Detach:
+    """A handler has settled everything: its partitions may go to others."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+
+
+@frozen
+class Credit:
+    """A handler has room for so many messages more."""
+
+    queue: str
+    count: int
+
+
+@frozen
+class Look:
+    """There may be something new."""
+
+
+@frozen
+class Reread:
+    """A key's messages were set aside: read them again, from the first.
+
+    Attributes:
+        number: Tells this reading from an earlier one of the same key, which it replaces.
+    """
+
+    queue: str
+    key: str
+    partition: int
+    number: int
+
+
+FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
+
+# ---- to a handler ----
+
+
+@frozen
+class Owned:
+    """The partitions of the queue that this process owns now; said at the start even if there are none.
+
+    What was sent before is covered anew: of a partition just taken nothing is delivered yet.
+    """
+
+    fences: Mapping[int, Fence]
+
+
+@frozen
+class Page:
+    """Messages in order.
+
+    Attributes:
+        covers: Everything this process had sent to the queue by its commit of this number
+            has been delivered with this page or before it; None says nothing.
+        key: Set on a page that was read again for a key; None otherwise.
+        last: Set with `key`: the key has caught up, its messages come with the others again.
+        number: Set with `key`: which reading of the key this page belongs to.
+    """
+
+    messages: Sequence[Message] = ()
+    covers: int | None = None
+    key: str | None = None
+    last: bool = False
+    number: int = 0
+
+
+@define(eq=False)
+class LocalAsk:
+    """A command that came by call, not by mailbox: it has no row.
+
+    It is encoded all the same: what is no command of the actor's is refused as it
+    is from afar, and the actor shares nothing with who asks.
+
+    Attributes:
+        after: The number of this process's latest commit that sent to the queue: what was
+            sent before the ask is handled before it.
+    """
+
+    key: str
+    type: str
+    version: int
+    payload: str
+    promise: Promise
+    id: str
+    headers: str | None
+    after: int
+
+
+@frozen
+class Resume:
+    """A parked key may have been resumed: a hint to look, since it may have been parked again."""
+
+
+HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled | Resume

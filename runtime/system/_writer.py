@@ -1,0 +1,258 @@
+"""The writer: group commit.
+
+It takes whatever has been finished since its last commit and commits it in one
+transaction and one round trip. While that is under way the handlers compute
+further turns on state that is not committed yet; if a commit fails, exactly
+the turns that were built on it fall with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from weakref import WeakSet
+
+import trio
+from attrs import define, field
+
+from rolebook.actors import OutcomeUnknown, Stopping
+
+from ..contract import (
+    Committed,
+    CommitUnit,
+    Conflict,
+    MessagePart,
+    NotOwner,
+    RetryAsNew,
+    SendLater,
+    Settled,
+    Store,
+    StoreFirstOutcome,
+    Totals,
+    Verdict,
+    WriteSession,
+)
+from ._signals import FetcherSignal, Look
+
+_log = logging.getLogger("rolebook.writer")
+
+
+@define(eq=False)
+class SendCount:
+    """How often this process has committed messages to each queue.
+
+    An ask that takes the local way is held back until what was sent before it
+    has been delivered; these numbers say what "before" is.
+
+    Attributes:
+        commits: All of them.
+        by_queue: The number of the latest that sent to a queue.
+        elsewhere: Connections on which callers sent to a queue: nobody says when they commit.
+    """
+
+    commits: int = 0
+    by_queue: dict[str, int] = field(factory=dict[str, int])
+    elsewhere: dict[str, WeakSet[Any]] = field(factory=dict[str, WeakSet[Any]])
+
+    def note_elsewhere(self, queues: Iterable[str], connection: Any) -> None:
+        """Take note that messages were sent on a caller's connection."""
+        for queue in queues:
+            self.elsewhere.setdefault(queue, WeakSet()).add(connection)
+
+    def note_ended(self, queue: str, has_ended: Callable[[Any], bool]) -> bool:
+        """Count what callers may have committed to a queue by now.
+
+        Args:
+            queue: That is about to be asked.
+            has_ended: Says whether a connection's transaction is over.
+
+        Returns:
+            Whether there is any: it takes a look to see it.
+        """
+        if queue not in self.elsewhere:
+            return False
+        self.commits += 1
+        self.by_queue[queue] = self.commits
+        if all(map(has_ended, self.elsewhere[queue])):
+            del self.elsewhere[queue]
+        return True
+
+
+@define(eq=False)
+class Writer:
+    """Commits units in batches, in the order they were handed in.
+
+    Attributes:
+        inbox: Lists of units.
+        fetcher: Where to say that messages were sent.
+        owned: Queues of which this process owns every partition: no bell is needed for them.
+        batch: Units in one commit at most.
+        on_schedule: Called when messages for later were committed.
+    """
+
+    store: Store
+    inbox: trio.MemoryReceiveChannel[Sequence[CommitUnit]]
+    fetcher: trio.MemorySendChannel[FetcherSignal]
+    count: SendCount
+    owned: set[str]
+    batch: int
+    on_schedule: Callable[[], None]
+    totals: Totals
+    committed: trio.Event = field(factory=trio.Event)
+
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Commit until asked to stop; then commit what has been handed in.
+
+        Cancellation: what was handed in and not committed is reported as of unknown
+        outcome only if its commit was under way; the rest never happened.
+        """
+        async with self.store.open_write_session() as session:
+            task_status.started()
+            while not stopping.is_set():
+                first: Sequence[CommitUnit] = ()
+                with stopping.interrupts():
+                    first = await self.inbox.receive()
+                await self._commit_or_abandon(session, self._gather(first))
+            # What has been handed in until now, and no more: who keeps on sending would keep us here.
+            for _ in range(self.inbox.statistics().current_buffer_used):
+                await self._commit_or_abandon(session, self._gather(()))
+
+    async def _commit_or_abandon(self, session: WriteSession, units: Sequence[CommitUnit]) -> None:
+        try:
+            await self._commit(session, units)
+        except BaseException as error:
+            _abandon([unit for unit in units if not unit.settled], error)
+            raise
+
+    def refuse_rest(self, error: Exception) -> None:
+        """Take nothing more, and tell those whose commit has not begun that it never will."""
+        rest: list[CommitUnit] = []
+        try:
+            while True:
+                rest.extend(self.inbox.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            self.inbox.close()
+        for unit in rest:
+            if unit.promise is not None:
+                unit.promise.fail(error)
+        _settle(rest, Verdict.VOID, error)
+
+    def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
+        units = list(first)
+        while len(units) < self.batch:
+            try:
+                units.extend(self.inbox.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+        return units
+
+    async def _commit(self, session: WriteSession, units: Sequence[CommitUnit]) -> None:
+        """Commit some turns; single out what fails, and commit the rest."""
+        while units:
+            units = self._without_void(units)
+            if not units:
+                return
+            result = await session.commit(units, self._rings(units))
+            if isinstance(result, Committed):
+                self._tell_of(units)
+                return
+            if isinstance(result, Conflict):
+                lost = [unit for unit in units if _is_lost(unit, result)]
+                repeated = [unit for unit in units if _is_repeated(unit, result)]
+                if not lost and not repeated:
+                    message = f"a commit failed for {result}, which names none of its turns"
+                    raise RuntimeError(message)
+                _settle(lost, Verdict.LOST)
+                _settle(repeated, Verdict.REPEATED)
+                gone = {*map(id, lost), *map(id, repeated)}
+                units = [unit for unit in units if id(unit) not in gone]
+            elif len(units) == 1:
+                _settle(units, Verdict.FAILED, result.error)
+                return
+            else:
+                half = len(units) // 2
+                await self._commit(session, units[:half])
+                units = units[half:]
+
+    def _without_void(self, units: Sequence[CommitUnit]) -> Sequence[CommitUnit]:
+        void = [unit for unit in units if unit.lineage is not None and unit.lineage.void]
+        if not void:
+            return units
+        _settle(void, Verdict.VOID)
+        return [unit for unit in units if unit.lineage is None or not unit.lineage.void]
+
+    def _rings(self, units: Sequence[CommitUnit]) -> list[str]:
+        queues = {send.queue for unit in units for send in unit.sends}
+        return sorted(queues - self.owned)
+
+    def _tell_of(self, units: Sequence[CommitUnit]) -> None:
+        """Say what committed: first where messages went, then the verdicts."""
+        self.totals.commits += 1
+        self.totals.turns += len(units)
+        self.totals.events += sum(len(unit.events) for unit in units)
+        queues = {send.queue for unit in units for send in unit.sends}
+        if queues:
+            self.count.commits += 1
+            sent = dict.fromkeys(queues, self.count.commits)
+            self.count.by_queue.update(sent)
+            self.fetcher.send_nowait(Look())
+        if any(isinstance(part, SendLater | RetryAsNew) for unit in units for part in unit.parts):
+            self.on_schedule()
+        self.committed.set()
+        self.committed = trio.Event()
+        _settle(units, Verdict.COMMITTED)
+
+
+def _is_lost(unit: CommitUnit, conflict: Conflict) -> bool:
+    if unit.fence is not None and (unit.fence.queue, unit.fence.partition) in conflict.stale:
+        return True
+    if unit.consumed is not None and unit.consumed.id in conflict.missing:
+        return True
+    return any(isinstance(part, MessagePart) and part.place.id in conflict.missing for part in unit.parts)
+
+
+def _is_repeated(unit: CommitUnit, conflict: Conflict) -> bool:
+    return bool(conflict.repeated) and any(
+        isinstance(part, StoreFirstOutcome) and part.id in conflict.repeated for part in unit.parts
+    )
+
+
+def _abandon(units: Sequence[CommitUnit], cause: BaseException) -> None:
+    """The writer fails in the middle of a commit: nobody knows whether these turns happened.
+
+    A message can be handled again: if its first turn was committed, the second
+    finds it gone. A command that came by call cannot, so who asked must be told.
+    """
+    error = OutcomeUnknown(f"the writer stopped during the commit ({type(cause).__name__}: {cause})")
+    for unit in units:
+        if unit.promise is not None:
+            unit.promise.fail(error)
+            unit.promise.given_up = True
+    _settle(units, Verdict.VOID, error)
+
+
+def _settle(units: Sequence[CommitUnit], verdict: Verdict, error: Exception | None = None) -> None:
+    """Send the verdicts, one message for each origin, and answer who waits for a reply."""
+    origins: dict[trio.MemorySendChannel[Any], list[CommitUnit]] = {}
+    for unit in units:
+        origins.setdefault(unit.origin, []).append(unit)
+        unit.settled = True
+        if verdict is not Verdict.COMMITTED:
+            if unit.lineage is not None:
+                unit.lineage.void = True
+        elif unit.promise is not None:
+            if unit.error is None:
+                unit.promise.answer(unit.reply)
+            else:
+                unit.promise.fail(unit.error)
+    for origin, its in origins.items():
+        try:
+            origin.send_nowait(Settled(verdict, its, error))
+        except trio.BrokenResourceError:
+            # The handler has gone with its session; who asked through it takes another way.
+            for unit in its:
+                if unit.promise is not None:
+                    unit.promise.fail(NotOwner("the session ended before the turn was committed"))

@@ -1,0 +1,401 @@
+"""The lines of a queue's keys, played against a simple model of all that is around them.
+
+The model has a mailbox, a fetcher that reads it in order and reads keys again, a writer that gives verdicts,
+and a handler that does nothing but drive the lines. Whatever comes in whatever order: messages of one key
+begin in order, none begins twice, none is forgotten, and no room is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from attrs import define
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from rolebook.runtime.contract import Fence, Message, Promise
+from rolebook.runtime.handlers import (
+    KeyLines,
+    Line,
+    State,
+)
+from rolebook.runtime.system import LocalAsk, Page
+
+KEYS = ("a", "b")
+FOREVER = float("inf")
+Outcome = Literal["done", "block", "park", "skip", "nothing"]
+
+
+@define(eq=False)
+class Stored:
+    """A message in the mailbox.
+
+    Attributes:
+        id: Its place: a message that comes back as a new arrival gets another.
+        name: What it is, wherever it stands.
+        wait: How long it has to wait; None if not at all.
+    """
+
+    id: int
+    name: int
+    key: str
+    wait: float | None = None
+
+
+@define(eq=False)
+class Unit:
+    """What the writer has: what becomes of a message once it is committed."""
+
+    message: Message
+    outcome: Outcome
+    lineage: object
+
+
+@define(eq=False)
+class Reading:
+    """A key that is being read again."""
+
+    number: int
+    position: int = 0
+
+
+def message_of(stored: Stored) -> Message:
+    """A message as a handler gets it."""
+    fence = Fence("queue", 0, 1)
+    return Message(
+        stored.id, 0, "queue", 0, 0, stored.key, "t", 1, str(stored.name), None, 0, stored.wait, fence
+    )
+
+
+class World(RuleBasedStateMachine):
+    """A handler that works on several messages at a time, and what is around it."""
+
+    @initialize(blocked=st.integers(1, 4), capacity=st.integers(2, 6))
+    def begin(self, blocked: int, capacity: int) -> None:
+        """Start with an empty mailbox."""
+        self.blocked, self.capacity = blocked, capacity
+        self.names = 0
+        self.ids = 0
+        self.asks = 0
+        self.mailbox: dict[int, Stored] = {}
+        self.handled: list[tuple[str, int]] = []
+        self.skipped: set[int] = set()
+        self.start_handler()
+
+    def start_handler(self) -> None:
+        """A handler, its fetcher and what the writer has of it begin anew, as in another session."""
+        self.lines = KeyLines(self.blocked, self.capacity)
+        self.by_key: dict[str, Line] = {}
+        self.ready: deque[Message] = deque()
+        self.working: dict[int, tuple[Message, object]] = {}
+        self.units: deque[Unit] = deque()
+        self.lineages: dict[str, object] = {}
+        self.position = 0
+        self.readings: dict[str, Reading] = {}
+        self.pages: deque[Page] = deque()
+        self.room = self.capacity
+        self.asked: dict[str, set[int]] = {}
+
+    # ---- the mailbox and the fetcher ----
+
+    @rule(key=st.sampled_from(KEYS))
+    def send(self, key: str) -> None:
+        """Somebody sends a message."""
+        self.names += 1
+        self.arrive(Stored(0, self.names, key))
+
+    def arrive(self, stored: Stored) -> None:
+        """A message is put at the end of the mailbox."""
+        self.ids += 1
+        stored.id = self.ids
+        self.mailbox[stored.id] = stored
+
+    @rule(most=st.integers(1, 3))
+    def read(self, most: int) -> None:
+        """The fetcher reads on, as far as there is room."""
+        found = [each for each in self.mailbox.values() if each.id > self.position]
+        found = sorted(found, key=lambda each: each.id)[: max(0, min(most, self.room))]
+        if found:
+            self.position = found[-1].id
+            self.room -= len(found)
+            self.pages.append(Page([message_of(each) for each in found]))
+
+    @precondition(lambda self: self.readings)
+    @rule(data=st.data(), most=st.integers(1, 3))
+    def read_again(self, data: st.DataObject, most: int) -> None:
+        """The fetcher reads on in a key that is read again; with the others at their end, it ends."""
+        key = data.draw(st.sampled_from(sorted(self.readings)))
+        reading = self.readings[key]
+        found = [each for each in self.mailbox.values() if each.key == key and each.id > reading.position]
+        found = sorted(found, key=lambda each: each.id)[:most]
+        if found:
+            reading.position = found[-1].id
+            self.room -= len(found)
+            self.pages.append(Page([message_of(each) for each in found], key=key, number=reading.number))
+        elif all(each.id <= self.position for each in self.mailbox.values()):
+            del self.readings[key]
+            self.pages.append(Page(key=key, last=True, number=reading.number))
+
+    # ---- the handler ----
+
+    @precondition(lambda self: self.pages)
+    @rule()
+    def take_page(self) -> None:
+        """A page reaches the handler."""
+        page = self.pages.popleft()
+        for message in page.messages:
+            assert message.key is not None
+            line = self.by_key.setdefault(message.key, Line(message.key))
+            if self.lines.arrived(line, message, page):
+                self.make_ready(line, message)
+        if page.last and page.key in self.by_key:
+            line = self.by_key[page.key]
+            for ask in self.lines.reading_ended(line, page.number):
+                self.take_ask(line, ask)
+            self.go_on(line)
+        self.give_room()
+
+    @rule(key=st.sampled_from(KEYS))
+    def ask(self, key: str) -> None:
+        """A local ask comes: what the handler was given before it begins before it."""
+        coming = {message.id for page in self.pages for message in page.messages if page.key is None}
+        before = {each.id for each in self.mailbox.values() if each.key == key and each.id <= self.position}
+        self.asks += 1
+        ask = LocalAsk(key, "t", 1, "{}", Promise(), str(self.asks), None, 0)
+        self.asked[ask.id] = before - coming
+        self.take_ask(self.by_key.setdefault(key, Line(key)), ask)
+
+    def take_ask(self, line: Line, ask: LocalAsk) -> None:
+        """It begins, or waits behind the others."""
+        if self.lines.asked(line, ask, ready=True):
+            self.answer(line, ask)
+
+    def answer(self, line: Line, ask: LocalAsk) -> None:
+        """What was given before it has begun, or another process has handled it."""
+        under_way = {unit.message.id for unit in self.units}
+        before = self.asked.pop(ask.id) & self.mailbox.keys()
+        assert before <= under_way, f"{before - under_way} come before ask {ask.id}"
+        self.lines.ended(line)
+        self.go_on(line)
+
+    def make_ready(self, line: Line, message: Message) -> None:
+        """What may begin does, or is held if its time has not come."""
+        self.check_begin(message)
+        if message.wait is None:
+            self.working[message.id] = message, self.lineages.setdefault(line.key, object())
+        elif not self.lines.hold(line, message):
+            self.go_on(line)
+
+    def check_begin(self, message: Message) -> None:
+        """Nothing begins twice, or before what stands before it."""
+        assert message.id not in self.working, "it is in work already"
+        under_way = {unit.message.id for unit in self.units}
+        assert message.id not in under_way, "what becomes of it is with the writer"
+        if message.id not in self.mailbox:
+            return  # another process has handled it: its commit will tell
+        before = {
+            each.id for each in self.mailbox.values() if each.key == message.key and each.id < message.id
+        }
+        assert before <= under_way, f"{before - under_way} come before {message.id}"
+
+    def go_on(self, line: Line) -> None:
+        """Let the next begin; read the key again if there is none and some were dropped."""
+        following = self.lines.begin_next(line)
+        if isinstance(following, LocalAsk):
+            self.answer(line, following)
+        elif following is not None:
+            self.make_ready(line, following)
+        elif (number := self.lines.reread(line)) is not None:
+            self.readings[line.key] = Reading(number)
+        elif line.is_empty:
+            self.by_key.pop(line.key, None)
+
+    def give_room(self) -> None:
+        """The fetcher gets the room that is free."""
+        self.room += self.lines.take_freed()
+
+    @precondition(lambda self: self.working)
+    @rule(data=st.data(), outcome=st.sampled_from(["done", "done", "block", "park", "skip"]))
+    def finish(self, data: st.DataObject, outcome: Outcome) -> None:
+        """A message's turn is over."""
+        message, lineage = self.working.pop(data.draw(st.sampled_from(sorted(self.working))))
+        assert message.key is not None
+        line = self.by_key[message.key]
+        if outcome in ("block", "park"):
+            message.wait = FOREVER if outcome == "park" else 1.0
+            self.mark(message)
+            if not self.lines.hold(line, message):
+                self.go_on(line)
+        else:
+            self.lines.handed_over(line)
+            self.units.append(Unit(message, outcome, lineage))
+            self.go_on(line)
+        self.give_room()
+
+    def mark(self, message: Message) -> None:
+        """That a message waits is stored with it."""
+        if message.id in self.mailbox:
+            self.mailbox[message.id].wait = message.wait
+
+    @precondition(lambda self: any(line.state is State.HELD for line in self.by_key.values()))
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        """The time of what is held has come, or somebody resumes it."""
+        held = sorted(key for key, line in self.by_key.items() if line.state is State.HELD)
+        line = self.by_key[data.draw(st.sampled_from(held))]
+        message = self.lines.release(line)
+        self.mark(message)
+        self.go_on(line)
+        self.give_room()
+
+    # ---- the writer ----
+
+    @precondition(lambda self: self.units)
+    @rule()
+    def commit(self) -> None:
+        """The first unit is committed; or it is lost, if its message is gone."""
+        unit = self.units.popleft()
+        message = unit.message
+        assert message.key is not None
+        line = self.by_key[message.key]
+        stored = self.mailbox.pop(message.id, None)
+        if stored is not None:
+            if unit.outcome == "skip":
+                self.skipped.add(stored.name)
+                stored.wait = None
+                self.arrive(stored)
+            else:
+                self.handled.append((stored.key, stored.name))
+        self.lines.done_with(message)
+        self.lines.settled(line)
+        self.go_on(line)
+        self.give_room()
+
+    @precondition(lambda self: self.units)
+    @rule(count=st.integers(1, 3))
+    def fall(self, count: int) -> None:
+        """Some units do not commit, and with them everything that was built on the same life of a key."""
+        fallen = {id(unit.lineage) for unit in list(self.units)[:count]}
+        units = [unit for unit in self.units if id(unit.lineage) in fallen]
+        self.units = deque(unit for unit in self.units if id(unit.lineage) not in fallen)
+        for unit in units:
+            message = unit.message
+            assert message.key is not None
+            line = self.by_key[message.key]
+            self.lineages[message.key] = object()
+            self.lines.begin_again(line, message)
+            self.lines.settled(line)
+            self.go_on(line)
+        self.give_room()
+
+    # ---- other processes ----
+
+    @precondition(lambda self: self.units)
+    @rule(data=st.data())
+    def steal(self, data: st.DataObject) -> None:
+        """Another process handles a message whose commit is under way here: that commit will be lost."""
+        unit = data.draw(st.sampled_from(list(self.units)))
+        stored = self.mailbox.pop(unit.message.id, None)
+        if stored is not None:
+            self.handled.append((stored.key, stored.name))
+
+    @rule(alone=st.booleans())
+    def restart(self, alone: bool) -> None:
+        """Everything in memory is gone; another process may have handled what comes first meanwhile."""
+        if alone and self.mailbox:
+            stored = self.mailbox.pop(min(self.mailbox))
+            self.handled.append((stored.key, stored.name))
+        self.start_handler()
+
+    # ---- what always holds ----
+
+    def in_memory(self) -> Iterator[Message]:
+        """Every message that the handler has."""
+        for line in self.by_key.values():
+            yield from (work for work in line.everything() if isinstance(work, Message))
+        yield from (message for message, _ in self.working.values())
+        yield from (unit.message for unit in self.units)
+
+    @invariant()
+    def room_is_conserved(self) -> None:
+        """Room is with the fetcher, in a page, or taken up by one message."""
+        if hasattr(self, "lines"):
+            under_way = sum(len(page.messages) for page in self.pages)
+            counted = sum(message.counted for message in self.in_memory())
+            assert self.room + under_way + counted + self.lines.freed == self.capacity
+            assert self.lines.held == sum(not message.counted for message in self.in_memory())
+
+    @invariant()
+    def a_held_line_is_bounded(self) -> None:
+        """It keeps no more than it may; with all of them over the bound, its first alone."""
+        for line in getattr(self, "by_key", {}).values():
+            if line.state is State.HELD:
+                assert 1 + len(line.waiting) <= max(1, self.blocked)
+                assert self.lines.held <= self.capacity or not line.waiting
+
+    @invariant()
+    def nothing_is_in_memory_twice(self) -> None:
+        """A message is at one place."""
+        if hasattr(self, "lines"):
+            assert max(Counter(message.id for message in self.in_memory()).values(), default=0) <= 1
+
+    def teardown(self) -> None:
+        """With time enough everything is handled, once; what no other message was let pass, in order."""
+        if not hasattr(self, "lines"):
+            return
+        for _ in range(40 * (self.names + 5)):
+            self.let_everything_happen()
+            if not self.mailbox and not self.by_key and not self.pages and not self.readings:
+                break
+        assert not self.mailbox, f"forgotten: {self.mailbox}"
+        assert not self.asked, f"never answered: {self.asked}"
+        assert sorted(name for _, name in self.handled) == list(range(1, self.names + 1))
+        for key in KEYS:
+            in_order = [name for its, name in self.handled if its == key and name not in self.skipped]
+            assert in_order == sorted(in_order)
+
+    def let_everything_happen(self) -> None:
+        """One round in which nothing goes wrong."""
+        self.read(3)
+        for key in list(self.readings):
+            self._read_all_again(key)
+        while self.pages:
+            self.take_page()
+        for key, line in list(self.by_key.items()):
+            if line.state is State.HELD:
+                self.mark(self.lines.release(line))
+                self.go_on(line)
+            assert key == line.key
+        for id_ in list(self.working):
+            message, lineage = self.working.pop(id_)
+            line = self.by_key[str(message.key)]
+            self.lines.handed_over(line)
+            self.units.append(Unit(message, "done", lineage))
+            self.go_on(line)
+        while self.units:
+            self.commit()
+        self.give_room()
+
+    def _read_all_again(self, key: str) -> None:
+        reading = self.readings[key]
+        found = [each for each in self.mailbox.values() if each.key == key and each.id > reading.position]
+        if found:
+            found.sort(key=lambda each: each.id)
+            reading.position = found[-1].id
+            self.room -= len(found)
+            self.pages.append(Page([message_of(each) for each in found], key=key, number=reading.number))
+        elif all(each.id <= self.position for each in self.mailbox.values()):
+            del self.readings[key]
+            self.pages.append(Page(key=key, last=True, number=reading.number))
+
+
+PLAYED = settings(
+    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+TestKeyLines = pytest.mark.filterwarnings("default")(World.TestCase)
+TestKeyLines.settings = PLAYED
