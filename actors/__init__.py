@@ -42,8 +42,6 @@ from ._keys import check_name as check_name
 from ._limits import Limits as Limits
 from ._message import spec_of as spec_of
 from ._outcome import Dead as Dead
-from ._outcome import Done as Done
-from ._outcome import Outcome as Outcome
 from ._outcome import Refused as Refused
 from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge

@@ -1,7 +1,7 @@
-"""What becomes of a message after its turn, and the pure rule that says so."""
+"""What becomes of a message whose turn failed, and the pure rule that says so."""
 
 from random import Random
-from typing import TypeAlias, final
+from typing import final
 
 import attrs
 
@@ -15,12 +15,6 @@ from ._errors import (
     Unencodable,
 )
 from ._retry import Retry
-
-
-@final
-@attrs.frozen
-class Done:
-    """The turn succeeded: commit it."""
 
 
 @final
@@ -60,8 +54,6 @@ class Refused:
 
     rejection: Rejected
 
-
-Outcome: TypeAlias = Done | RetryAt | Dead | Refused
 
 # The same message fails in the same way until the program changes: to retry only holds up its followers.
 _HOPELESS = (DecodeError, Unencodable, EffectError, PayloadTooLarge, InvalidKey, DefinitionError)

@@ -76,13 +76,16 @@ class Settings:
         health_deadline: Seconds a health check may take.
         command_deadline: Seconds any other statement may take before its session is given up.
         idle_session_timeout: Seconds after which the server ends the session of a frozen process.
-        mailbox_capacity: Messages of one queue held in memory at most.
-        blocked_capacity: Messages of one blocked key held in memory at most.
-        batch: TurnLedger in one commit at most.
+        mailbox_capacity: Messages of one queue held in memory at most; what blocked keys hold comes on top:
+            the first of each, and as many again.
+        blocked_capacity: Messages of one blocked or parked key held in memory at most.
+        batch: Turns, and messages sent from outside, in one commit at most.
         residents: Actors of one kind kept in memory at most.
-        passivate_after: Seconds after which an unused actor leaves memory.
-        shutdown: Seconds an orderly end may take before what still runs is cancelled.
-        pool_size: Connections for handlers with `turn.connection()`, recovery and reads.
+        passivate_after: Seconds after which an unused actor leaves memory; an actor may say fewer.
+        shutdown: Seconds that each handler, and the writer after them, may take to end in order before what
+            it still runs is cancelled.
+        pool_size: Connections for `turn.connection()` and `runtime.connection()`; replays and reads have two
+            of their own.
         acquire_timeout: Seconds to wait for one of them.
         backoff: Between two attempts to open the session anew.
         idempotency_retention: Seconds for which the first outcome of an idempotency key is kept.
@@ -90,7 +93,7 @@ class Settings:
             without a new version.
         check_purity: Whether each turn is computed a second time, from the events alone, and compared: for
             tests, and to find out which actor is not pure. It costs a copy of the state for each turn.
-        concurrency: By queue, how many messages its handler works on at once; the app's own say otherwise.
+        concurrency: By queue, how many messages its handler works on at once, in place of what the app says.
 
     Raises:
         InvalidSetting: A number is out of its bounds, or the schema's name is no plain identifier.

@@ -76,3 +76,26 @@ def test_exports_are_explicit() -> None:
         home = str(getattr(value, "__module__", "rolebook")).split("._")[0]
         if inspect.isclass(value) or inspect.isroutine(value):
             assert getattr(importlib.import_module(home), name) is value
+
+
+OURS_ALONE = {
+    "NotOwner",  # one way of an ask is closed: the asker takes the other
+    "Repeated",  # an idempotency key has its outcome: the asker reads it
+    "TurnConflict",  # a handler's transaction lost its message: said in the log
+    "NoDatabase",  # the pytest plugin's own
+}
+
+
+def _errors(base: type[Exception]) -> Iterator[type[Exception]]:
+    for sub in base.__subclasses__():
+        if sub.__module__.startswith("rolebook."):
+            yield sub
+            yield from _errors(sub)
+
+
+def test_every_error_is_at_the_front_door() -> None:
+    """What a user may have to catch can be imported from `rolebook`."""
+    missing = {
+        error.__name__ for error in _errors(rolebook.RolebookError) if not hasattr(rolebook, error.__name__)
+    }
+    assert missing == OURS_ALONE

@@ -1,8 +1,9 @@
 """Who may import whom: the rules that the linter cannot express, read from the source itself."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -69,6 +70,56 @@ def test_relative_imports_stay_inside(folder: str) -> None:
         for name in _relative_targets(path, folder)
     ]
     assert offences == []
+
+
+ROOMS: Mapping[str, set[str]] = MappingProxyType(
+    {
+        "contract": set(),
+        "system": {"contract"},
+        "client": {"contract", "system"},
+        "handlers": {"contract", "system"},
+        "memory": {"contract"},
+        "postgres": {"contract"},
+    }
+)
+"""Each room of the runtime, and the rooms it may know. What opens and arranges stands above all of them."""
+
+SHARED = {"_settings"}
+"""What stands beside the rooms and every room may know."""
+
+
+def _neighbours(path: Path, room: str) -> Iterator[str]:
+    """What a file of a room takes from outside of the room: modules as dotted names below `runtime`."""
+    depth = len(path.relative_to(ROOT / "runtime" / room).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level > depth:
+            yield from [node.module] if node.module else [alias.name for alias in node.names]
+
+
+def _opens_a_wrong_door(name: str, room: str) -> bool:
+    return name not in SHARED and name not in ROOMS[room]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_have_doors(room: str) -> None:
+    """A room knows only those that stand below it, and takes from them what they hand out at their door."""
+    offences = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in _files(f"runtime/{room}")
+        for name in _neighbours(path, room)
+        if _opens_a_wrong_door(name, room)
+    ]
+    assert offences == []
+
+
+def test_the_guard_of_the_rooms_sees_an_offence() -> None:
+    """Another room, another room's private module, and what arranges the rooms are each an offence."""
+    assert not _opens_a_wrong_door("contract", "client")
+    assert _opens_a_wrong_door("handlers", "client")
+    assert _opens_a_wrong_door("contract._rows", "client")
+    assert _opens_a_wrong_door("_runtime", "handlers")
+    path = ROOT / "runtime" / "client" / "_client.py"
+    assert {"contract", "_settings"} <= set(_neighbours(path, "client"))
 
 
 def test_private_modules_are_private() -> None:

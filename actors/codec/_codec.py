@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, final
 from .._definition import ActorDefinition
 from .._errors import DefinitionError, Kind
 from .._message import spec_of
-from ._compiled import Decoder, Encoder
 from ._fingerprint import Fingerprint
 from ._replies import Replies
 from ._states import States
@@ -145,36 +144,12 @@ class Codec:
         return (events.readers.get((name, version)) or events.reader(name, version, payload))(payload)
 
     def command_writer(self, cls: type) -> Writer:
-        """Return the name and version of a class of commands, and the function that writes them, for batches.
+        """Return the name and version of a class of commands, and the function that writes them.
 
         Raises:
             DefinitionError: It has no `@command`.
         """
         return self._commands.writers.get(cls) or self._commands.writer(cls)
-
-    def event_encoder(self, cls: type) -> Encoder:
-        """Return the function that writes events of one class, for batches."""
-        return self._events.writer(cls)[2]
-
-    def command_encoder(self, cls: type) -> Encoder:
-        """Return the function that writes commands of one class, for batches."""
-        return self._commands.writer(cls)[2]
-
-    def event_decoder(self, name: str, version: int) -> Decoder:
-        """Return the function that reads events of one name and version, for batches.
-
-        Raises:
-            UnknownName: No class goes by that name and version.
-        """
-        return self._events.reader(name, version, "")
-
-    def command_decoder(self, name: str, version: int) -> Decoder:
-        """Return the function that reads commands of one name and version, for batches.
-
-        Raises:
-            UnknownName: No class goes by that name and version.
-        """
-        return self._commands.reader(name, version, "")
 
     def encode_reply(self, command: type, reply: object) -> str:
         """Write the reply to a command.

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import Any, final
 
 import trio
 from attrs import define, field, frozen
@@ -30,6 +30,7 @@ from ._errors import UnknownQueue
 from ._sending import OutsideSender
 
 
+@final
 @frozen
 class Question:
     """A command, whom it is for, and what travels with it.
@@ -45,6 +46,7 @@ class Question:
     ours: Mapping[str, str]
 
 
+@final
 @define(eq=False)
 class Asking:
     """Asks the actors of one app."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import final
 
 import trio
 from attrs import define, field, frozen
@@ -14,6 +15,7 @@ from ..contract import CommitUnit, Store
 from ..system import FetcherSignal, HandlerSignal, SendCount, Writer
 
 
+@final
 @define(eq=False)
 class Replies:
     """Wakes those who wait for a reply through the database.
@@ -30,6 +32,7 @@ class Replies:
         self.arrived = trio.Event()
 
 
+@final
 @frozen
 class ClientContext:
     """What a client works with while it is open.

@@ -48,6 +48,7 @@ class _Estimate:
     counted_at: float
 
 
+@final
 @define(eq=False)
 class DepthLimits:
     """What this process knows of the depth of the queues it sends to.

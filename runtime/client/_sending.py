@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import trio
 from attrs import define, field
@@ -19,6 +19,7 @@ from ._errors import NotRunning
 _log = logging.getLogger("rolebook")
 
 
+@final
 @define(eq=False)
 class OutsideSender:
     """Sends what callers outside of any turn want sent."""

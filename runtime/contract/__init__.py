@@ -40,6 +40,7 @@ from ._partition import partition_of_key as partition_of_key
 from ._promise import NotOwner as NotOwner
 from ._promise import Promise as Promise
 from ._promise import Repeated as Repeated
+from ._replay import BrokenStream as BrokenStream
 from ._replay import Replay as Replay
 from ._replay import Replayed as Replayed
 from ._rows import BadData as BadData

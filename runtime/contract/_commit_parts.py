@@ -6,13 +6,14 @@ kind that was forgotten there is an error before anything runs.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from attrs import frozen
 
 from ._rows import Place, SendRow
 
 
+@final
 @frozen
 class SendLater:
     """A message for a later time.
@@ -28,6 +29,7 @@ class SendLater:
     at: str | None
 
 
+@final
 @frozen
 class RetryInPlace:
     """A message that failed, or was parked, and keeps its place at the head of its key.
@@ -45,6 +47,7 @@ class RetryInPlace:
     delay: float | None
 
 
+@final
 @frozen
 class RetryAsNew:
     """A message that failed, lets the others of its key pass, and comes back as a new arrival."""
@@ -55,6 +58,7 @@ class RetryAsNew:
     delay: float
 
 
+@final
 @frozen
 class Bury:
     """A message that becomes a dead letter."""
@@ -64,6 +68,7 @@ class Bury:
     error: str
 
 
+@final
 @frozen
 class KeepSnapshot:
     """A cached state.
@@ -81,6 +86,7 @@ class KeepSnapshot:
     keep: int
 
 
+@final
 @frozen
 class StoreOutcome:
     """The answer to an ask of another process; the first one counts.
@@ -98,6 +104,7 @@ class StoreOutcome:
     retention: float
 
 
+@final
 @frozen
 class StoreFirstOutcome:
     """The first outcome of an idempotency key; if it has one already, the commit is refused.
@@ -113,6 +120,7 @@ class StoreFirstOutcome:
     retention: float
 
 
+@final
 @frozen
 class CopyOutcome:
     """The answer to a repeated ask of another process: the first outcome of its idempotency key.

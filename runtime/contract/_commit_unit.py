@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, final
 
 import trio
 from attrs import define, frozen
@@ -28,6 +28,7 @@ class Verdict(Enum):
     """The database refuses what it wants to store."""
 
 
+@final
 @define(eq=False)
 class Lineage:
     """One life of an actor in memory. Its turns build on each other, so they fall together."""
@@ -35,6 +36,7 @@ class Lineage:
     void: bool = False
 
 
+@final
 @define(eq=False)
 class Totals:
     """What a runtime has committed: transactions, turns and sends in them, and events."""
@@ -44,6 +46,7 @@ class Totals:
     events: int = 0
 
 
+@final
 @define(eq=False)
 class CommitUnit:
     """One unit of commit.
@@ -72,6 +75,7 @@ class CommitUnit:
     settled: bool = False
 
 
+@final
 @frozen
 class Settled:
     """The verdict on some finished turns of one origin, in the order they were handed in."""

@@ -16,7 +16,7 @@ Everything here is pure; the statement that reads is the store's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from attrs import evolve, frozen
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 START = (0, -1)
 
 
+@final
 @frozen
 class Snapshot:
     """PostgreSQL's `pg_snapshot`: which transactions were finished at one moment.
@@ -58,6 +59,7 @@ NOTHING_SEEN = Snapshot(0, 0)
 """The snapshot of a reader that has read nothing."""
 
 
+@final
 @frozen
 class Lane:
     """The rows one cursor reads: a queue's messages of one priority, in some partitions.
@@ -74,6 +76,7 @@ class Lane:
     number: int = 0
 
 
+@final
 @frozen
 class Cursor:
     """How far one lane has been read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, final
 
 import msgspec
 from attrs import frozen
@@ -24,6 +24,7 @@ _LONGEST = 250
 _NOTHING: Mapping[str, str] = {}
 
 
+@final
 @frozen
 class Trail:
     """The causes of one turn."""

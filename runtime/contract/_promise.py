@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import trio
 
 from rolebook.actors import RolebookError
 
 
+@final
 class NotOwner(RolebookError):
     """The local way of an ask is closed: this process no longer owns the partition."""
 
 
+@final
 class Repeated(RolebookError):
     """The first outcome of an idempotency key is stored: the asker reads it there."""
 
 
+@final
 class Promise:
     """A reply that somebody waits for. The first answer counts."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 from attrs import define, field, frozen
 
@@ -24,10 +24,12 @@ LONG = 20_000
 """Events after which a replay says how far it is."""
 
 
+@final
 class BrokenStream(RolebookError):
     """A journal that cannot be replayed: it has a hole, or an event that this app cannot read or apply."""
 
 
+@final
 @frozen
 class Replayed:
     """An actor as its journal says.
@@ -53,6 +55,7 @@ class _Rebuilding:
     snapshot: int = 0
 
 
+@final
 @define(eq=False)
 class Replay:
     """Rebuilds actors of one kind: a page of many actors in one query, long streams in several."""

@@ -6,7 +6,7 @@ slotted classes: an attrs-frozen class costs a microsecond to make.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, final
 
 from attrs import define, field, frozen
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+@final
 class Fence(NamedTuple):
     """The right to handle one partition: valid while the partition is at this epoch."""
 
@@ -22,6 +23,7 @@ class Fence(NamedTuple):
     epoch: int
 
 
+@final
 class Place(NamedTuple):
     """The primary key of the mailbox: which message is meant."""
 
@@ -31,6 +33,7 @@ class Place(NamedTuple):
     id: int
 
 
+@final
 class FetchedRow(NamedTuple):
     """One message as a fetch finds it.
 
@@ -50,6 +53,7 @@ class FetchedRow(NamedTuple):
     wait: float | None
 
 
+@final
 @define(eq=False)
 class Message:
     """A message as the mailbox holds it.
@@ -81,6 +85,7 @@ class Message:
         return Place(self.queue, self.priority, self.tx, self.id)
 
 
+@final
 class EventRow(NamedTuple):
     """One event to append to the journal."""
 
@@ -93,6 +98,7 @@ class EventRow(NamedTuple):
     metadata: str
 
 
+@final
 class SendRow(NamedTuple):
     """One message to put into a mailbox now."""
 
@@ -111,6 +117,7 @@ StoredEvent: TypeAlias = tuple[int, str, int, str]
 replay makes nothing else of it."""
 
 
+@final
 @frozen
 class StoredSnapshot:
     """A cached state: the fold of the events up to `seq`."""
@@ -120,6 +127,7 @@ class StoredSnapshot:
     state: str
 
 
+@final
 @frozen
 class Stream:
     """What the journal holds of one actor after some sequence number.
@@ -135,11 +143,13 @@ class Stream:
     events: Sequence[StoredEvent]
 
 
+@final
 @frozen
 class Committed:
     """The batch is durable."""
 
 
+@final
 @frozen
 class Conflict:
     """Nothing of the batch is stored: another process handled part of it.
@@ -155,6 +165,7 @@ class Conflict:
     repeated: frozenset[str] = field(factory=frozenset[str])
 
 
+@final
 @frozen
 class BadData:
     """Nothing of the batch is stored: the database refuses a value in it."""

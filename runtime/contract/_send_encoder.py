@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import final
 
 from rolebook.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
 
@@ -14,6 +15,7 @@ from ._rows import SendRow
 _NOTHING: Mapping[str, str] = {}
 
 
+@final
 class SendEncoder:
     """Turns effects into rows for one app and one store."""
 

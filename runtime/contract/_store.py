@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, final
 
 from attrs import frozen
 
@@ -21,6 +21,7 @@ from ._rows import CommitResult, Fence, FetchedRow, SendRow, Stream
 from ._stopped import StoppedKey
 
 
+@final
 @frozen
 class Fetched:
     """What one read saw.
@@ -36,6 +37,7 @@ class Fetched:
     rows: Sequence[Sequence[FetchedRow]]
 
 
+@final
 @frozen
 class RecordedEvent:
     """An event as the journal keeps it, not decoded."""
@@ -48,6 +50,7 @@ class RecordedEvent:
     recorded_at: datetime
 
 
+@final
 @frozen
 class DeadLetter:
     """A message that was given up, as it was, with the error that ended it."""
@@ -66,6 +69,7 @@ class DeadLetter:
     died_at: datetime
 
 
+@final
 @frozen
 class Promoted:
     """What was due: the queues that got messages, and the seconds until more are due."""
@@ -131,6 +135,7 @@ class ListenSession(Protocol):
         ...
 
 
+@final
 class TurnConflict(RolebookError):
     """Another process has handled the message of a turn, or has the right to: nothing was committed."""
 

@@ -4,14 +4,10 @@ from ._actor_handler import ActorHandler as ActorHandler
 from ._actor_handler import ActorStatistics as ActorStatistics
 from ._context import HandlerContext as HandlerContext
 from ._failing import ActorUnavailable as ActorUnavailable
-from ._key_lines import SPILL_STEPS as SPILL_STEPS
-from ._key_lines import STEPS as STEPS
+from ._failing import TurnExited as TurnExited
 from ._key_lines import KeyLines as KeyLines
 from ._key_lines import Line as Line
-from ._key_lines import Spill as Spill
-from ._key_lines import SpillStep as SpillStep
 from ._key_lines import State as State
-from ._key_lines import Step as Step
 from ._key_lines import Work as Work
-from ._life_cycle import IllegalStep as IllegalStep
 from ._queue_handler import QueueHandler as QueueHandler
+from ._queue_turn import TurnTooLong as TurnTooLong

@@ -59,6 +59,7 @@ class ActorStatistics:
     evictions: int
 
 
+@final
 @define(eq=False)
 class ActorHandler:
     """Runs the actors of one kind whose partitions this process owns."""

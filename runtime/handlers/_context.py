@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import final
 
 import trio
 from attrs import frozen
@@ -18,6 +19,7 @@ SLICE = 0.005
 """Seconds of work without a wait after which a handler lets other tasks have their turn."""
 
 
+@final
 @frozen
 class HandlerContext:
     """What every handler of a runtime works with.

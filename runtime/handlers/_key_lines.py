@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
 from attrs import define, field
 
@@ -110,6 +110,7 @@ SPILL_STEPS: Final = {
 }
 
 
+@final
 @define(eq=False)
 class Line:
     """What is in memory of one key.
@@ -179,6 +180,7 @@ class Line:
         self.spill = after(SPILL_STEPS, step, self.spill, f"what was dropped of key {self.key!r}")
 
 
+@final
 @define(eq=False)
 class KeyLines:
     """Moves the lines of one queue, and keeps account of the room their messages take.
@@ -279,7 +281,7 @@ class KeyLines:
         line.step(Step.HOLD)
         line.first = message
         self._put_back(line)
-        if line.first is None:
+        if line.state is not State.HELD:
             return False
         self._make_room(line, (message, *line.waiting))
         return True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TypeVar
+from typing import TypeVar, final
 
 State = TypeVar("State", bound=IntEnum)
 Step = TypeVar("Step", bound=IntEnum)
 
 
+@final
 class IllegalStep(RuntimeError):
     """A step that the table does not have: a fault of this program, found where it is made."""
 
@@ -24,9 +25,10 @@ def after(table: Mapping[Step, Mapping[State, State]], step: Step, state: State,
         what: Whose life cycle it is, for the error.
 
     Raises:
-        IllegalStep: Naming the step and the state.
+        IllegalStep: Naming the state, and between which the step leads.
     """
     try:
         return table[step][state]
     except KeyError:
-        raise IllegalStep(f"{what} is {state.name}: there is no step {step.name} from there") from None
+        ways = ", ".join(f"{before.name} to {then.name}" for before, then in table[step].items())
+        raise IllegalStep(f"{what} is {state.name}: {step.name} leads from {ways}") from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, final
 
 from attrs import define
 
@@ -17,6 +17,7 @@ from rolebook.actors.testing import PurityError, content_of, differences
 from ..contract import EventRow, text_of
 
 
+@final
 @define(eq=False)
 class PurityCheck:
     """Checks the turns of one kind of actor."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import AsyncExitStack, suppress
+from typing import final
 
 import trio
 from attrs import define, field, frozen
@@ -49,6 +50,7 @@ from ._queue_turn import QueueTurn, finish
 _log = logging.getLogger("rolebook.handler")
 
 
+@final
 @frozen
 class QueueStatistics:
     """What a queue's handler holds and has done.
@@ -64,6 +66,7 @@ class QueueStatistics:
     handled: int
 
 
+@final
 @define(eq=False)
 class QueueHandler:
     """Runs the handler of one queue for the partitions this process owns."""

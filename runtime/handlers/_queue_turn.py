@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, final
 
 import trio
 
@@ -15,10 +15,12 @@ from ._context import HandlerContext
 from ._failing import TurnExited
 
 
+@final
 class TurnTooLong(RolebookError):
     """A handler took more than `Limits.turn_seconds`."""
 
 
+@final
 class QueueTurn(Turn):
     """The turn of a queue's handler: it can send, and have a transaction of its own."""
 

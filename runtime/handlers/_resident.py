@@ -15,7 +15,7 @@ Whether its first message waits for a retry is a matter of its line; see `_key_l
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, final
 
 from attrs import define
 
@@ -47,6 +47,7 @@ PHASE_STEPS: Final = {
 }
 
 
+@final
 @define(eq=False)
 class Resident:
     """One actor in memory.

@@ -6,6 +6,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from itertools import count
+from typing import final
 
 import trio
 from attrs import define, field
@@ -15,6 +16,7 @@ from ._key_lines import Line
 from ._resident import Phase, Resident
 
 
+@final
 @define(eq=False)
 class Residents:
     """The actors of one kind in memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from rolebook.actors import (
     ActorDefinition,
@@ -44,6 +44,7 @@ from ._resident import Resident
 _log = logging.getLogger("rolebook.handler")
 
 
+@final
 class Computed(NamedTuple):
     """What a turn came to.
 
@@ -61,6 +62,7 @@ class Computed(NamedTuple):
     spoilt: bool
 
 
+@final
 class TurnComputer:
     """Computes the turns of one kind of actor."""
 

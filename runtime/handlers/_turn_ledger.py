@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import final
 
 import trio
 from attrs import define, field
@@ -57,6 +58,7 @@ from ._turn_computer import Computed, TurnComputer
 _log = logging.getLogger("rolebook.handler")
 
 
+@final
 @define(eq=False)
 class TurnLedger:
     """Has turns computed, notes their outcome for the writer, and takes the writer's verdicts.

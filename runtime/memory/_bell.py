@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import final
 
 import trio
 from attrs import define, field
 
 
+@final
 @define(eq=False)
 class Bell:
     """Carries hints to every ear.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Mapping
 from datetime import datetime
+from typing import final
 
 from attrs import define, field
 
@@ -29,6 +30,7 @@ class _Entry:
         return [self.events[found] for found in self.seqs[start : start + most]]
 
 
+@final
 @define(eq=False)
 class Journal:
     """Append-only: no method changes an event."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import final
 
 from attrs import define, field
 
 from ..contract import Cursor, FetchedRow, Place
 
 
+@final
 @define(eq=False)
 class Stored:
     """One message.
@@ -57,6 +59,7 @@ class _Lane:
     messages: dict[tuple[int, int], Stored] = field(factory=dict[tuple[int, int], Stored])
 
 
+@final
 @define(eq=False)
 class Mailbox:
     """Every committed message that has not been handled."""

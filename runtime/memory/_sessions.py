@@ -20,6 +20,7 @@ class SessionEnded(RolebookError):
     """The session was ended from outside, as a server ends the session of a frozen process."""
 
 
+@final
 @define(eq=False)
 class MemoryFetchSession:
     """Owns partitions for as long as it is open."""
@@ -74,6 +75,7 @@ class MemoryFetchSession:
             raise SessionEnded(f"the fetch session of {self.owner!r} has ended")
 
 
+@final
 @define(eq=False)
 class MemoryWriteSession:
     """Commits batches."""
@@ -93,6 +95,7 @@ class MemoryWriteSession:
         return transaction.commit()
 
 
+@final
 @define(eq=False)
 class MemoryListenSession:
     """Hears what rings."""
@@ -120,6 +123,7 @@ class MemoryListenSession:
         await trio.lowlevel.checkpoint()
 
 
+@final
 @define(eq=False)
 class MemoryTurnTransaction:
     """A transaction that a handler asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import final
 
 import trio
 from attrs import define, field
@@ -19,6 +20,7 @@ from ._mailbox import Mailbox, Stored
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@final
 @define(eq=False)
 class Time:
     """The store's clock: Trio's, so that virtual time moves it, with a date put to it at its first use.
@@ -43,6 +45,7 @@ def moment(seconds: float) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
+@final
 @define(eq=False)
 class Ownership:
     """Who may handle a partition; nobody if `session` is None."""
@@ -51,6 +54,7 @@ class Ownership:
     session: object | None = None
 
 
+@final
 @define(eq=False)
 class Buried:
     """A dead letter as it is kept."""
@@ -59,6 +63,7 @@ class Buried:
     letter: DeadLetter
 
 
+@final
 @define(eq=False)
 class Tables:
     """The tables of one store.

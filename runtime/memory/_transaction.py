@@ -27,10 +27,12 @@ from ._mailbox import Stored
 from ._tables import Tables, moment
 
 
+@final
 class Unstorable(RolebookError):
     """A value that the database would refuse."""
 
 
+@final
 class DuplicateKey(RolebookError):
     """A place that is taken already: what a unique constraint refuses."""
 

@@ -29,3 +29,5 @@ from ._session import connect_session as connect_session
 from ._statements import Statements as Statements
 from ._store import PostgresStore as PostgresStore
 from ._store import open_store as open_store
+from .embedded import BinariesNotFoundError as BinariesNotFoundError
+from .embedded import EmbeddedError as EmbeddedError

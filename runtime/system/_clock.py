@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import final
 
 import trio
 from attrs import define
@@ -10,6 +11,7 @@ from attrs import define
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@final
 @define(eq=False)
 class StoreClock:
     """The store's time as of its last word, plus what Trio's clock has counted since."""

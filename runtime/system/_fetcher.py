@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from typing import final
 
 import trio
 from attrs import define, field, frozen
@@ -76,6 +77,7 @@ def _urgency(cursor: Cursor) -> int:
     return -cursor.lane.priority
 
 
+@final
 @frozen
 class FetcherStatistics:
     """What the fetcher holds and has done.
@@ -91,6 +93,7 @@ class FetcherStatistics:
     messages: int
 
 
+@final
 @define(eq=False)
 class Fetcher:
     """Reads the mailbox for every handler of the process.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 import trio
 from attrs import define
@@ -20,6 +20,7 @@ ListenerState: TypeAlias = Literal["listening", "degraded", "polling"]
 degraded: the session is down and being opened again."""
 
 
+@final
 @define(eq=False)
 class Listener:
     """Turns notifications into looks, for every queue of the process over one connection.

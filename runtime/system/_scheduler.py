@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import trio
 from attrs import define
 
@@ -13,6 +15,7 @@ MOST = 1000
 """Messages moved in one transaction."""
 
 
+@final
 @define(eq=False)
 class Scheduler:
     """Promotes due messages for the whole database; several processes may do so side by side."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import trio
 from attrs import define, frozen
@@ -13,6 +13,7 @@ from ..contract import Fence, Message, Promise, Settled
 # ---- to the fetcher ----
 
 
+@final
 @frozen
 class Attach:
     """A handler is ready for its queue's messages."""
@@ -22,6 +23,7 @@ class Attach:
     room: int
 
 
+@final
 @frozen
 class Detach:
     """A handler has settled everything: its partitions may go to others."""
@@ -30,6 +32,7 @@ class Detach:
     inbox: trio.MemorySendChannel[Any]
 
 
+@final
 @frozen
 class Credit:
     """A handler has room for so many messages more."""
@@ -38,11 +41,13 @@ class Credit:
     count: int
 
 
+@final
 @frozen
 class Look:
     """There may be something new."""
 
 
+@final
 @frozen
 class Reread:
     """A key's messages were set aside: read them again, from the first.
@@ -62,6 +67,7 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 # ---- to a handler ----
 
 
+@final
 @frozen
 class Owned:
     """The partitions of the queue that this process owns now; said at the start even if there are none.
@@ -72,6 +78,7 @@ class Owned:
     fences: Mapping[int, Fence]
 
 
+@final
 @frozen
 class Page:
     """Messages in order.
@@ -91,6 +98,7 @@ class Page:
     number: int = 0
 
 
+@final
 @define(eq=False)
 class LocalAsk:
     """A command that came by call, not by mailbox: it has no row.
@@ -113,6 +121,7 @@ class LocalAsk:
     after: int
 
 
+@final
 @frozen
 class Resume:
     """A parked key may have been resumed: a hint to look, since it may have been parked again."""

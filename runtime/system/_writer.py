@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, final
 from weakref import WeakSet
 
 import trio
@@ -38,6 +38,7 @@ from ._signals import FetcherSignal, Look
 _log = logging.getLogger("rolebook.writer")
 
 
+@final
 @define(eq=False)
 class SendCount:
     """How often this process has committed messages to each queue.
@@ -79,6 +80,7 @@ class SendCount:
         return True
 
 
+@final
 @define(eq=False)
 class Writer:
     """Commits units in batches, in the order they were handed in.

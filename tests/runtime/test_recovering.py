@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore
-from rolebook.runtime.contract import Store, Stream, _replay
+from rolebook.runtime.contract import Store, Stream
 from tests.runtime.apps import Account, Deposit
 
 
@@ -57,7 +57,7 @@ async def test_a_long_journal_keeps_no_other_actor_waiting(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """It is read page by page; what comes for others meanwhile is handled between two pages."""
-    monkeypatch.setattr(_replay, "EVENTS", 10)
+    monkeypatch.setattr("rolebook.runtime.contract._replay.EVENTS", 10)
     real = MemoryStore()
     app = rb.App("app", actors=[Account])
     async with rb.open_runtime(app, database=real) as runtime:

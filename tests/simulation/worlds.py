@@ -74,13 +74,13 @@ class _RoughSession:
     session: WriteSession
     stall: float
 
-    async def commit(self, turns: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         if self.store.lose_next:
             self.store.lose_next = False
             self.store.end_sessions()
         if self.stall:  # time enough for somebody else to handle the same messages
             await trio.sleep(self.stall)
-        return await self.session.commit(turns, rings)
+        return await self.session.commit(units, rings)
 
 
 @final
@@ -215,13 +215,13 @@ class _BlindSession:
     store: RoughStore
     commits: int = 0
 
-    async def commit(self, turns: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         """Commit whatever comes, and lose the right to every third."""
         self.commits += 1
         self.store.lose_next = self.commits % 3 == 0
         transaction = _BlindTransaction(self.store.tables)
         transaction.send((), (), rings)
-        transaction.finish(turns)
+        transaction.finish(units)
         return transaction.commit()
 
 
