@@ -129,6 +129,7 @@ class Runtime(Client):
             raised: BaseException | None = None
             try:
                 async with open_supervisor(arranged_tree(assembly, self._arrangement)) as tree:
+                    # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
                     self._running = _Running(assembly, tree)
                     self._begin(assembly.client_context)
                     try:

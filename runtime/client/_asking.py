@@ -86,6 +86,9 @@ class Asking:
         ask_id = f"{context.process}/{self._life}/{next(self._ids)}"
         travels = question.headers or question.ours
         headers = around(question.headers, question.ours) if travels else None
+        # What this process sent to the actor before is on its way through the mailbox. The ask names the
+        # latest commit that sent there, and the handler holds it back until that was delivered. What
+        # callers sent on their own connections is counted here, because nobody says when those commit.
         if context.count.note_ended(question.actor, context.store.has_ended):
             context.fetcher.send_nowait(Look())
         after = context.count.by_queue.get(question.actor, 0)
@@ -102,6 +105,7 @@ class Asking:
         headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: context.process})
         await self.outside.commit([row._replace(headers=headers)], ())
         while True:
+            # Taken before the look: a reply that comes between the look and the wait sets this very event.
             replied = context.replies.arrived
             outcome = await context.store.outcome(ask_id)
             if outcome is not None:

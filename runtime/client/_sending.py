@@ -74,6 +74,8 @@ class OutsideSender:
             NotRunning: The writer takes nothing any more.
         """
         await self.depths.admit(sends)
+        # Nothing is awaited from here to the hand-over: two sends of one task reach the writer in their
+        # order.
         origin, verdicts = trio.open_memory_channel[Settled](1)
         lineage = Lineage()
         try:
@@ -83,7 +85,9 @@ class OutsideSender:
         try:
             settled = await verdicts.receive()
         except trio.Cancelled:
-            lineage.void = True  # the writer passes over it, if it has not begun
+            # The writer passes over it, if its commit has not begun. To take it back out of the channel
+            # would be no better: a commit under way has it already, and may still succeed.
+            lineage.void = True
             raise
         if settled.verdict is not Verdict.COMMITTED:
             raise settled.error or OutcomeUnknown(f"the send ended as {settled.verdict.value}")

@@ -121,6 +121,8 @@ class ActorHandler:
             while not stopping.is_set():
                 with stopping.interrupts():
                     await self._round()
+            # First nobody is let in, then what has begun is settled: the other way round an ask could come in
+            # between, and would be answered by nobody.
             self.register(name, None)
             await self._drain()
         finally:

@@ -149,6 +149,8 @@ class QueueHandler:
 
     async def _drain(self) -> None:
         """Let the workers finish, and wait for the verdicts on what they did."""
+        # Nothing begins any more, but what has begun is settled before the partitions are given back: another
+        # process would handle it a second time.
         self._closing = True
         self._ready.clear()
         self._lot.unpark_all()
@@ -347,6 +349,8 @@ class QueueHandler:
             if turn.lease is None:
                 return unit
             verdict = await self._commit_own(turn.lease, unit)
+        # It goes the way of every verdict, behind those that are in the inbox already: settled here, it would
+        # overtake the verdict on an earlier message of its key.
         self._note(unit)
         self._send.send_nowait(Settled(verdict, (unit,)))
         return None

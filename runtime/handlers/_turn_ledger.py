@@ -142,6 +142,8 @@ class TurnLedger:
         elif work.id in self._refused:
             self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
             return
+        # Both computed at once would both commit, or fail together; to look the outcome up in the database
+        # would find nothing, because the first is not committed yet.
         if resident.once and self._once(resident, work) in resident.once:
             # The first turn of its idempotency key waits for its commit, and with it this one.
             self.lines.put_off(resident.line, work)

@@ -201,8 +201,11 @@ class Fetcher:
 
     def _drop(self, queue: str, inbox: trio.MemorySendChannel[object]) -> None:
         mailbox = self._mailboxes.get(queue)
+        # The next life of the same handler may have attached already: its mailbox is not the one that goes.
         if mailbox is not None and mailbox.inbox is inbox:
             del self._mailboxes[queue]
+            # Given back only now that the handler has settled everything: given back before, another process
+            # would handle what is still being committed here, and one of the two commits would be lost.
             self.owned.discard(queue)
             self._leaving.extend(mailbox.fences.values())
 
@@ -226,6 +229,7 @@ class Fetcher:
     async def _own(self, session: FetchSession) -> None:
         """Give back what was dropped, then take what is free."""
         if self._leaving:
+            # Before taking: a handler that starts again takes its own partitions back, with a new epoch.
             leaving, self._leaving = self._leaving, []
             await session.release(leaving)
         new, self._new = self._new, []
@@ -241,7 +245,8 @@ class Fetcher:
 
     def _start_reading(self, mailbox: _Mailbox, taken: Sequence[Fence]) -> None:
         mailbox.fences.update((fence.partition, fence) for fence in taken)
-        mailbox.covered = 0  # of what was taken nothing is delivered yet
+        # Of what was taken nothing is delivered yet: an ask to it waits until a read has covered it.
+        mailbox.covered = 0
         if taken:
             partitions = frozenset(fence.partition for fence in taken)
             mailbox.cursors.extend(
@@ -271,6 +276,7 @@ class Fetcher:
             mailbox.cursors = merge(mailbox.cursors)
             self._end_rereads(mailbox)
             number = sent.get(queue, 0)
+            # Said only when all lanes have caught up, and behind their messages: it opens the gate of asks.
             if queue in looked and mailbox.caught_up and number > mailbox.covered:
                 mailbox.covered = number
                 self._hand_out(mailbox, Page(covers=number))
@@ -278,7 +284,7 @@ class Fetcher:
     def _advance(self, plan: Sequence[tuple[Cursor, int]], look: Fetched) -> None:
         for (cursor, room), rows in zip(plan, look.rows, strict=True):
             mailbox = self._mailboxes[cursor.lane.queue]
-            last = (rows[-1][1], rows[-1][0]) if rows else None
+            last = (rows[-1].tx, rows[-1].id) if rows else None
             place = next(i for i, each in enumerate(mailbox.cursors) if each is cursor)
             mailbox.cursors[place] = cursor.advance(look.seen, last, full=len(rows) >= room)
             if rows:

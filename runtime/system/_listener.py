@@ -70,7 +70,8 @@ class Listener:
             )
         elif self.state == "listening":
             _log.info("listening")
-        # What was sent while nobody listened rang no bell that we heard.
+        # After LISTEN, never before: what was sent while nobody listened rang no bell that we heard, and a
+        # look before it would leave a gap.
         self._look_everywhere()
 
     async def _hear(self, session: ListenSession, rest: float) -> None:

@@ -72,7 +72,8 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 class Owned:
     """The partitions of the queue that this process owns now; said at the start even if there are none.
 
-    What was sent before is covered anew: of a partition just taken nothing is delivered yet.
+    What a page said of `covers` before holds no more: nothing of a partition that was just taken has been
+    delivered yet. The next page that says it counts those partitions in.
     """
 
     fences: Mapping[int, Fence]
@@ -124,7 +125,7 @@ class LocalAsk:
 @final
 @frozen
 class Resume:
-    """A parked key may have been resumed: a hint to look, since it may have been parked again."""
+    """A stopped key may have been resumed: a hint to look, since it may have been stopped again."""
 
 
 HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled | Resume

@@ -115,6 +115,8 @@ class Writer:
             task_status.started()
             while not stopping.is_set():
                 first: Sequence[CommitUnit] = ()
+                # Only the wait may be interrupted: a commit that was begun is waited for, or its outcome
+                # would be unknown for no reason.
                 with stopping.interrupts():
                     first = await self.inbox.receive()
                 await self._commit_or_abandon(session, self._gather(first))
@@ -126,6 +128,7 @@ class Writer:
         try:
             await self._commit(session, units)
         except BaseException as error:
+            # Cancellation too: those who wait must hear it, because nobody else has their units any more.
             _abandon([unit for unit in units if not unit.settled], error)
             raise
 
@@ -143,6 +146,8 @@ class Writer:
         _settle(rest, Verdict.VOID, error)
 
     def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
+        # In the order in which they were handed in. To sort by queue would group better, and break the order
+        # of what one sender sends to two actors that send to the same third.
         units = list(first)
         while len(units) < self.batch:
             try:
@@ -154,6 +159,7 @@ class Writer:
     async def _commit(self, session: WriteSession, units: Sequence[CommitUnit]) -> None:
         """Commit some turns; single out what fails, and commit the rest."""
         while units:
+            # Looked at before each try: what fell in the last one has voided what was built on it.
             units = self._without_void(units)
             if not units:
                 return
@@ -162,6 +168,8 @@ class Writer:
                 self._tell_of(units)
                 return
             if isinstance(result, Conflict):
+                # Only what the database named falls, and what was built on it; the rest commits next. To give
+                # up the whole batch would let one process's late take-over void turns of other partitions.
                 lost = [unit for unit in units if _is_lost(unit, result)]
                 repeated = [unit for unit in units if _is_repeated(unit, result)]
                 if not lost and not repeated:
@@ -175,6 +183,8 @@ class Writer:
                 _settle(units, Verdict.FAILED, result.error)
                 return
             else:
+                # The database says that a value is bad, not whose: halve until it is alone. The first half
+                # goes first, so that the order stays.
                 half = len(units) // 2
                 await self._commit(session, units[:half])
                 units = units[half:]
@@ -197,6 +207,8 @@ class Writer:
         self.totals.events += sum(len(unit.events) for unit in units)
         queues = {send.queue for unit in units for send in unit.sends}
         if queues:
+            # Before the verdicts: who tells, is answered, and then asks, must find its tell counted, or the
+            # gate of local asks would let the ask overtake it.
             self.count.commits += 1
             sent = dict.fromkeys(queues, self.count.commits)
             self.count.by_queue.update(sent)
@@ -242,6 +254,7 @@ def _settle(units: Sequence[CommitUnit], verdict: Verdict, error: Exception | No
     for unit in units:
         origins.setdefault(unit.origin, []).append(unit)
         unit.settled = True
+        # The lineage first: whatever its handler does on hearing this, no later unit of it may commit.
         if verdict is not Verdict.COMMITTED:
             if unit.lineage is not None:
                 unit.lineage.void = True

@@ -9,6 +9,13 @@ from attrs import frozen
 from rolebook.runtime.postgres import Connection
 from tests.waiting import eventually
 
+_NOTHING_LEFT: LiteralString = (
+    "select not exists (select from pg_stat_activity where datname = current_database()"
+    " and pid <> pg_backend_pid())"
+    " and not exists (select from pg_locks l join pg_database d on d.oid = l.database"
+    " where d.datname = current_database() and l.locktype = 'advisory')"
+)
+
 
 @frozen
 class Looking:
@@ -80,14 +87,13 @@ class Looking:
         )
         return len(rows)
 
+    async def is_empty(self) -> bool:
+        """Say whether there is no other session and no advisory lock in this database."""
+        return bool(await self.value(_NOTHING_LEFT))
+
     async def nothing_left(self) -> None:
         """Wait until the runtime has left no session and no advisory lock in this database."""
-        await self.until(
-            "select not exists (select from pg_stat_activity where datname = current_database()"
-            " and pid <> pg_backend_pid())"
-            " and not exists (select from pg_locks l join pg_database d on d.oid = l.database"
-            " where d.datname = current_database() and l.locktype = 'advisory')"
-        )
+        await self.until(_NOTHING_LEFT)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ async def test_an_orderly_end_leaves_nothing_behind(database_url: str, looking: 
     app = rb.App("app", actors=[Account])
     async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.ask(Account, "a", Deposit(1))
+        assert not await looking.is_empty()  # the control: what is left is seen
     await looking.nothing_left()
     with pytest.raises(NotRunning):
         await runtime.tell(Account, "a", Deposit(1))

@@ -74,9 +74,16 @@ def message_of(stored: Stored) -> Message:
 class World(RuleBasedStateMachine):
     """A handler that works on several messages at a time, and what is around it."""
 
-    @initialize(blocked=st.integers(1, 4), capacity=st.integers(2, 12))
-    def begin(self, blocked: int, capacity: int) -> None:
-        """Start with an empty mailbox."""
+    @initialize(blocked=st.integers(1, 4), capacity=st.integers(2, 12), loads=st.booleans())
+    def begin(self, blocked: int, capacity: int, *, loads: bool) -> None:
+        """Start with an empty mailbox.
+
+        Args:
+            blocked: Messages that a held line keeps.
+            capacity: Messages that the handler has room for.
+            loads: Whether a key has a state, which is loaded anew after something fell: as actors do.
+        """
+        self.loads = loads
         self.blocked, self.capacity = blocked, capacity
         self.names = 0
         self.ids = 0
@@ -98,6 +105,7 @@ class World(RuleBasedStateMachine):
         self.pages: deque[Page] = deque()
         self.room = self.capacity
         self.asked: dict[str, set[int]] = {}
+        self.loaded: set[str] = set()
 
     # ---- the mailbox and the fetcher ----
 
@@ -157,8 +165,10 @@ class World(RuleBasedStateMachine):
         for message in page.messages:
             assert message.key is not None
             line = self.by_key.setdefault(message.key, Line(message.key))
-            if self.lines.arrived(line, message, page):
+            if self.lines.arrived(line, message, page, ready=self.is_ready(line)):
                 self.make_ready(line, message)
+            else:
+                self.go_on(line)
         if page.last and page.key in self.by_key:
             line = self.by_key[page.key]
             for ask in self.lines.reading_ended(line, page.number):
@@ -178,8 +188,19 @@ class World(RuleBasedStateMachine):
 
     def take_ask(self, line: Line, ask: LocalAsk) -> None:
         """It begins, or waits behind the others."""
-        if self.lines.asked(line, ask, ready=True):
+        if self.lines.asked(line, ask, ready=self.is_ready(line)):
             self.answer(line, ask)
+        else:
+            self.go_on(line)
+
+    def is_ready(self, line: Line) -> bool:
+        """Whether the key's state is there, if it has one."""
+        return not self.loads or line.key in self.loaded
+
+    def load(self, line: Line) -> None:
+        """Load the state of a key: not before everything that it may have changed is settled."""
+        if line.waiting and not line.uncommitted:
+            self.loaded.add(line.key)
 
     def answer(self, line: Line, ask: LocalAsk) -> None:
         """What was given before it has begun, or another process has handled it."""
@@ -194,7 +215,13 @@ class World(RuleBasedStateMachine):
         self.check_begin(message)
         if message.wait is None:
             self.working[message.id] = message, line.lineage
-        elif not self.lines.hold(line, message):
+        else:
+            self.hold(line, message)
+
+    def hold(self, line: Line, message: Message) -> None:
+        """A message waits at the head of its key, unless something before it has to begin again."""
+        self.loaded.discard(line.key)
+        if not self.lines.hold(line, message):
             self.go_on(line)
 
     def check_begin(self, message: Message) -> None:
@@ -211,7 +238,9 @@ class World(RuleBasedStateMachine):
 
     def go_on(self, line: Line) -> None:
         """Let the next begin; read the key again if there is none and some were dropped."""
-        following = self.lines.begin_next(line)
+        if not self.is_ready(line):
+            self.load(line)
+        following = self.lines.begin_next(line) if self.is_ready(line) else None
         if isinstance(following, LocalAsk):
             self.answer(line, following)
         elif following is not None:
@@ -235,8 +264,7 @@ class World(RuleBasedStateMachine):
         if outcome in ("block", "park"):
             message.wait = FOREVER if outcome == "park" else 1.0
             self.mark(message)
-            if not self.lines.hold(line, message):
-                self.go_on(line)
+            self.hold(line, message)
         else:
             self.lines.handed_over(line)
             self.units.append(Unit(message, outcome, lineage))
@@ -309,6 +337,7 @@ class World(RuleBasedStateMachine):
             assert message.key is not None
             line = self.by_key[message.key]
             self.lines.fell(line)
+            self.loaded.discard(line.key)
             self.lines.begin_again(line, message)
             self.lines.settled(line)
             self.go_on(line)
