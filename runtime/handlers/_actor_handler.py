@@ -175,11 +175,11 @@ class ActorHandler:
                 self._take_in(signal)
             elif not await self._load_cold():
                 break
-            if len(self._ledger.out) >= settings.batch // 2 or trio.current_time() > slice_end:
-                self._ledger.hand_over()
+            if len(self._ledger.out.units) >= settings.batch // 2 or trio.current_time() > slice_end:
+                self._ledger.out.hand_over()
                 await trio.lowlevel.checkpoint()
                 slice_end = trio.current_time() + SLICE
-        self._ledger.hand_over()
+        self._ledger.out.hand_over()
         idle = min(self.definition.passivate_after, settings.passivate_after)
         self._residents.passivate(settings.residents, idle)
         # If nothing comes any more, those that are left leave then.
@@ -194,12 +194,12 @@ class ActorHandler:
 
     async def _drain(self) -> None:
         """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""
-        self._ledger.hand_over()
+        self._ledger.out.hand_over()
         while any(resident.line.uncommitted for resident in self._residents):
             signal = await self._inbox.receive()
             if isinstance(signal, Settled):
                 self._ledger.settle(signal)
-                self._ledger.hand_over()  # a repetition is acknowledged in a commit of its own
+                self._ledger.out.hand_over()  # a repetition is acknowledged in a commit of its own
             elif isinstance(signal, LocalAsk):
                 self._asks.append(signal)
 
@@ -231,7 +231,7 @@ class ActorHandler:
                 self._next_check = 0.0
             case Owned(fences):
                 # Of a partition just taken nothing is delivered yet: the gate closes for all of them.
-                self._ledger.fences = fences
+                self._ledger.out.fences = fences
                 self._covers, self._knows_owner = 0, True
                 self._take_held_asks()
 
@@ -273,7 +273,7 @@ class ActorHandler:
             return
         if not self._knows_owner:
             self._asks.append(ask)
-        elif partition not in self._ledger.fences:
+        elif partition not in self._ledger.out.fences:
             # Never computed without a fence: its commit would not be refused if another process owns it.
             ask.promise.fail(NotOwner("this process does not own the partition"))
         elif ask.after > self._covers:
@@ -297,7 +297,7 @@ class ActorHandler:
         wanted = self._residents.loadable()
         if not wanted:
             return False
-        self._ledger.hand_over()
+        self._ledger.out.hand_over()
         # No signal is taken in while this waits, so nobody changes those that are being loaded. Cancelled,
         # it has changed nothing: they stay in `cold`, and go with the handler.
         found = await self._replay.go_on([resident.key for resident in wanted])

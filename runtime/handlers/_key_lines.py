@@ -15,7 +15,7 @@ A line is in one of four states:
     END         BUSY           FREE     its outcome is with the writer, or there is none
     PUT_OFF     BUSY           FREE     it could not begin yet, and is the first again
     HOLD        BUSY           HELD
-    RELEASE     HELD           FREE     its time has come, or it was resumed: it is the first again
+    RELEASE     HELD           FREE     it may begin again, and is the first again
     WITHDRAW    HELD           FREE     that it failed was not stored: it did not fail
     CLOSE       FREE           CLOSED
     REOPEN      CLOSED         FREE
@@ -160,7 +160,8 @@ class Line:
 
     def everything(self) -> Iterable[Work]:
         """What it holds that is not in work."""
-        return (*(() if self.first is None else (self.first,)), *self.again, *self.waiting, *self.asks)
+        first = () if self.first is None else (self.first,)
+        return (*first, *self.again, *self.waiting, *self.asks)
 
     def forget_given_up(self) -> None:
         """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
@@ -185,8 +186,7 @@ class Line:
 class KeyLines:
     """Moves the lines of one queue, and keeps account of the room their messages take.
 
-    A message takes up room of its handler from its page until it is done with; `counted` says that it
-    does. What a held line keeps takes up none, and is bounded by itself.
+    A message takes up room from its page until it is done with; what a held line keeps takes up none.
 
     Attributes:
         blocked_capacity: Messages that a held line keeps in memory, its first included.

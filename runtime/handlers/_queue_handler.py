@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from rolebook.actors import (
     Dead,
-    EffectError,
     HandlerDefinition,
     Refused,
     RolebookError,
@@ -33,37 +32,17 @@ from ..contract import (
     RetryInPlace,
     SendEncoder,
     Settled,
-    TurnConflict,
-    TurnTransaction,
     Verdict,
-    parse,
     partition_of_key,
     text_of,
-    trail,
 )
-from ..system import Attach, Credit, Detach, HandlerSignal, LocalAsk, Look, Owned, Page, Reread, Resume
+from ..system import Attach, Credit, Detach, HandlerSignal, LocalAsk, Owned, Page, Reread, Resume
 from ._context import SLICE, HandlerContext
 from ._failing import bury, cause, name_of, retry_as_new, retry_in_place
 from ._key_lines import KeyLines, Line
-from ._queue_turn import QueueTurn, finish
+from ._queue_turn import run_turn
 
 _log = logging.getLogger("rolebook.handler")
-
-
-@final
-@frozen
-class QueueStatistics:
-    """What a queue's handler holds and has done.
-
-    Attributes:
-        ready: Messages in memory that have not begun.
-        running: Messages in work.
-        handled: Messages whose handler has returned or raised.
-    """
-
-    ready: int
-    running: int
-    handled: int
 
 
 @final
@@ -73,7 +52,6 @@ class QueueHandler:
 
     definition: HandlerDefinition
     context: HandlerContext
-    handled: int = 0
     _ready: deque[Message] = field(factory=deque[Message])
     _by_key: dict[str, Line] = field(factory=dict[str, Line])
     _running: int = 0
@@ -95,11 +73,6 @@ class QueueHandler:
         self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
-
-    def statistics(self) -> QueueStatistics:
-        """Return what it holds and has done."""
-        waiting = sum(len(line.waiting) for line in self._by_key.values())
-        return QueueStatistics(len(self._ready) + waiting, self._running, self.handled)
 
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -291,7 +264,6 @@ class QueueHandler:
                 wait = await self._handle(message, lineage)
             finally:
                 self._running -= 1
-                self.handled += 1
             if wait is not None:
                 if not self._closing:
                     self._hold(message, wait)
@@ -308,65 +280,19 @@ class QueueHandler:
 
     async def _handle(self, message: Message, lineage: Lineage | None) -> float | None:
         """Run one turn; return the seconds until its retry if its key waits for that."""
+        unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
-            unit = await self._turn(message, lineage)
+            verdict = await run_turn(self.definition, self.context, self._encoder, message, unit)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             return self._failed(message, error, lineage)
-        if unit is not None:
+        if verdict is None:
             self._hand_over(unit)
+        else:
+            # It goes the way of every verdict, behind those that are in the inbox already: settled here, it
+            # would overtake the verdict on an earlier message of its key.
+            self._note(unit)
+            self._send.send_nowait(Settled(verdict, (unit,)))
         return None
-
-    async def _turn(self, message: Message, lineage: Lineage | None) -> CommitUnit | None:
-        """Run the handler once; None if it was committed on a connection of its own."""
-        definition = self.definition
-        command = self.context.app.codec.decode_command(message.type, message.version, message.payload)
-        if not isinstance(command, definition.commands):
-            taken = ", ".join(each.__qualname__ for each in definition.commands)
-            given = type(command).__qualname__
-            raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
-        if not definition.takes_turn:
-            await finish(definition.function(command), self.context.app.limits.turn_seconds)
-            return CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
-        headers = parse(message.headers)
-        turn = QueueTurn(
-            message.queue,
-            message.key or "",
-            str(message.id),
-            self.context.clock.now(),
-            message.attempts + 1,
-            headers,
-        )
-        async with AsyncExitStack() as stack:
-            turn.begin(self.context, stack)
-            try:
-                await finish(definition.function(command, turn), self.context.app.limits.turn_seconds)
-            finally:
-                turn.end()
-            sends, later = self._encoder.rows(turn.effects, trail(str(message.id), headers))
-            unit = CommitUnit(
-                self._send, message.fence, message, sends=sends, parts=later, lineage=lineage, subject=message
-            )
-            if turn.lease is None:
-                return unit
-            verdict = await self._commit_own(turn.lease, unit)
-        # It goes the way of every verdict, behind those that are in the inbox already: settled here, it would
-        # overtake the verdict on an earlier message of its key.
-        self._note(unit)
-        self._send.send_nowait(Settled(verdict, (unit,)))
-        return None
-
-    async def _commit_own(self, lease: TurnTransaction, unit: CommitUnit) -> Verdict:
-        if unit.lineage is not None and unit.lineage.void:
-            return Verdict.VOID  # one before it fell, and has to come first: this transaction is rolled back
-        try:
-            await lease.commit(unit)
-        except TurnConflict as conflict:
-            _log.warning("%s was handled elsewhere: %s", name_of(unit.subject), conflict)
-            return Verdict.LOST
-        self.context.totals.commits += 1
-        self.context.totals.turns += 1
-        self.context.fetcher.send_nowait(Look())
-        return Verdict.COMMITTED
 
     def _failed(self, message: Message, error: Exception, lineage: Lineage | None) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, final
 
 import trio
 
-from rolebook.actors import Enqueue, RolebookError, Tell, Turn
+from rolebook.actors import EffectError, Enqueue, HandlerDefinition, RolebookError, Tell, Turn
 
-from ..contract import TurnTransaction
+from ..contract import (
+    CommitUnit,
+    Message,
+    SendEncoder,
+    TurnConflict,
+    TurnTransaction,
+    Verdict,
+    parse,
+    trail,
+)
+from ..system import Look
 from ._context import HandlerContext
-from ._failing import TurnExited
+from ._failing import TurnExited, name_of
+
+_log = logging.getLogger("rolebook.handler")
 
 
 @final
@@ -71,7 +84,68 @@ class QueueTurn(Turn):
         self._stack = None
 
 
-async def finish(running: Awaitable[object], seconds: float | None) -> None:
+async def run_turn(
+    definition: HandlerDefinition,
+    context: HandlerContext,
+    encoder: SendEncoder,
+    message: Message,
+    unit: CommitUnit,
+) -> Verdict | None:
+    """Run the handler of a queue once for a message.
+
+    Args:
+        definition: Whose handler.
+        context: What it works with.
+        encoder: Writes what it sends.
+        message: What it is given.
+        unit: Of the message; what the handler sends is added to it.
+
+    Returns:
+        The verdict, if it asked for a transaction of its own: the turn was committed in that. Otherwise None:
+        the writer has to commit it.
+
+    Raises:
+        Exception: Whatever the handler raised; nothing is committed.
+    """
+    limit = context.app.limits.turn_seconds
+    command = context.app.codec.decode_command(message.type, message.version, message.payload)
+    if not isinstance(command, definition.commands):
+        taken = ", ".join(each.__qualname__ for each in definition.commands)
+        given = type(command).__qualname__
+        raise EffectError(f"the handler of queue {definition.queue!r} takes {taken}, not {given}")
+    if not definition.takes_turn:
+        await _finish(definition.function(command), limit)
+        return None
+    headers = parse(message.headers)
+    message_id, key, attempt = str(message.id), message.key or "", message.attempts + 1
+    turn = QueueTurn(message.queue, key, message_id, context.clock.now(), attempt, headers)
+    async with AsyncExitStack() as stack:
+        turn.begin(context, stack)
+        try:
+            await _finish(definition.function(command, turn), limit)
+        finally:
+            turn.end()
+        unit.sends, unit.parts = encoder.rows(turn.effects, trail(message_id, headers))
+        if turn.lease is None:
+            return None
+        return await _commit_own(turn.lease, context, unit)
+
+
+async def _commit_own(lease: TurnTransaction, context: HandlerContext, unit: CommitUnit) -> Verdict:
+    if unit.lineage is not None and unit.lineage.void:
+        return Verdict.VOID  # one before it fell, and has to come first: this transaction is rolled back
+    try:
+        await lease.commit(unit)
+    except TurnConflict as conflict:
+        _log.warning("%s was handled elsewhere: %s", name_of(unit.subject), conflict)
+        return Verdict.LOST
+    context.totals.commits += 1
+    context.totals.turns += 1
+    context.fetcher.send_nowait(Look())
+    return Verdict.COMMITTED
+
+
+async def _finish(running: Awaitable[object], seconds: float | None) -> None:
     """Let user code run to its end.
 
     Args:

@@ -20,7 +20,7 @@ An ask is never retried: who asks gets the error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import trio
@@ -32,24 +32,23 @@ from ..contract import (
     ONCE,
     CommitPart,
     CommitUnit,
-    Fence,
     Message,
     NotOwner,
     Repeated,
     RetryInPlace,
     SendEncoder,
     Settled,
-    StoreFirstOutcome,
     Verdict,
     asked,
     once_id,
     parse,
     text_of,
 )
-from ..system import Credit, HandlerSignal, LocalAsk, Page, Reread
+from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
 from ._failing import ActorUnavailable, bury, cause, mark_broken, name_of, retry_as_new, retry_in_place
 from ._key_lines import KeyLines, State, Work
+from ._outbox import Outbox, once_ids
 from ._replying import copy_part, error_part, first_error_part
 from ._resident import Phase, Resident
 from ._residents import Residents
@@ -64,21 +63,18 @@ class TurnLedger:
     """Has turns computed, notes their outcome for the writer, and takes the writer's verdicts.
 
     Attributes:
-        origin: Where the writer sends its verdicts.
-        fences: The partitions this process owns.
         marking: Keys whose mark that they are broken is not committed yet.
         count: Turns computed.
-        out: What waits to be handed to the writer.
+        out: What waits to be handed to the writer and the fetcher.
     """
 
     definition: ActorDefinition
     context: HandlerContext
     residents: Residents
     origin: trio.MemorySendChannel[HandlerSignal]
-    fences: Mapping[int, Fence] = field(factory=dict[int, Fence])
     marking: set[str | None] = field(factory=set[str | None])
     count: int = 0
-    out: list[CommitUnit] = field(factory=list[CommitUnit])
+    out: Outbox = field(init=False)
     lines: KeyLines = field(init=False)
     _refused: dict[int, Exception] = field(factory=dict[int, Exception])
     _computer: TurnComputer = field(init=False)
@@ -87,6 +83,7 @@ class TurnLedger:
         context, settings = self.context, self.context.settings
         encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
         self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self.out = Outbox(self.definition.name, context, self.lines, self.origin)
         self._computer = TurnComputer(self.definition, context.app, encoder, context.clock, settings)
 
     # ---- computing ----
@@ -121,14 +118,6 @@ class TurnLedger:
         resident.discard()
         self.lines.reopen(resident.line)
         self._line_up(resident)
-
-    def hand_over(self) -> None:
-        """Give the writer what is finished, and the fetcher the room that is free."""
-        if self.out:
-            self.context.outbox.send_nowait(self.out)
-            self.out = []
-        if self.lines.freed:
-            self.context.fetcher.send_nowait(Credit(self.definition.name, self.lines.take_freed()))
 
     def _turn(self, resident: Resident, work: Work) -> None:
         """Compute the turn of what was begun."""
@@ -174,8 +163,7 @@ class TurnLedger:
         if resident.phase is Phase.COLD:
             self._want_loading(resident)
         if (number := self.lines.reread(resident.line)) is not None:
-            name, key, partition = self.definition.name, resident.key, resident.partition
-            self.context.fetcher.send_nowait(Reread(name, key, partition, number))
+            self.out.read_again(resident, number)
 
     # ---- failing ----
 
@@ -237,7 +225,7 @@ class TurnLedger:
         name = self.definition.name
         error = RolebookError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
         _log.error("%s is a dead letter: %s", name_of(message), error)
-        self._note_alone(message, bury(message, error))
+        self.out.add_alone(message, bury(message, error))
 
     # ---- broken actors ----
 
@@ -279,36 +267,19 @@ class TurnLedger:
             self.lines.done_with(message)  # it is stored already
             return
         self.marking.add(message.key)
-        self._note_alone(message, mark_broken(message, problem))
+        self.out.add_alone(message, mark_broken(message, problem))
 
     # ---- units of commit ----
 
     def _hand_over(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
         """Note a turn for the writer; its message is deleted with it, and the next may begin."""
         self.lines.handed_over(resident.line)
-        return self._unit(resident, work, parts)
+        return self.out.add(resident, work, parts)
 
     def _note(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
         """Note something for the writer that is no turn of what is in work."""
         self.lines.noted(resident.line)
-        return self._unit(resident, work, parts)
-
-    def _note_alone(self, message: Message, part: CommitPart) -> None:
-        """Note something about a message that is in no line."""
-        self.out.append(CommitUnit(self.origin, message.fence, parts=(part,), subject=(None, message)))
-
-    def _unit(self, resident: Resident, work: Work, parts: Sequence[CommitPart]) -> CommitUnit:
-        unit = CommitUnit(self.origin, parts=parts, lineage=resident.line.lineage, subject=(resident, work))
-        if isinstance(work, Message):
-            unit.fence = work.fence
-            unit.consumed = work
-        else:
-            unit.fence = self.fences.get(resident.partition)
-            unit.promise = work.promise
-        if parts:
-            resident.once |= _once_ids(parts)
-        self.out.append(unit)
-        return unit
+        return self.out.add(resident, work, parts)
 
     # ---- idempotency keys ----
 
@@ -335,7 +306,7 @@ class TurnLedger:
                 self.lines.done_with(work)
                 continue
             if resident.once:
-                resident.once -= _once_ids(unit.parts)
+                resident.once -= once_ids(unit.parts)
             match settled.verdict:
                 case Verdict.COMMITTED:
                     if isinstance(work, Message) and not _keeps_its_row(unit):
@@ -404,10 +375,6 @@ class TurnLedger:
 def _remote(message: Message) -> tuple[str, str] | None:
     """Return the ask that a message carries from another process, and who asks; None if it carries none."""
     return None if message.headers is None else asked(parse(message.headers))
-
-
-def _once_ids(parts: Sequence[CommitPart]) -> frozenset[str]:
-    return frozenset(part.id for part in parts if isinstance(part, StoreFirstOutcome))
 
 
 def _keeps_its_row(unit: CommitUnit) -> bool:

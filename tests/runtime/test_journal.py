@@ -6,7 +6,6 @@ import pytest
 
 import rolebook as rb
 from rolebook.runtime import Runtime
-from rolebook.runtime.handlers import ActorStatistics
 from tests.runtime.apps import Account, Deposit, Note, diary
 from tests.runtime.looking import Looking
 
@@ -106,10 +105,7 @@ async def test_actors_leave_memory_by_number(database_url: str) -> None:
             await runtime.send(*(rb.Tell(Account, f"k{n}", Deposit(1)) for n in range(100)))
             await runtime.wait_idle()
         assert await runtime.ask(Account, "k0", Deposit(1)) == 3
-        handlers = runtime._serving.assembly.handlers  # pyright: ignore[reportPrivateUsage]
-        statistics = handlers["account"].statistics()
-        assert isinstance(statistics, ActorStatistics)
-        assert statistics.residents <= 6
+        assert runtime.statistics().actors["account"].residents <= 6
         for n in range(1, 100):
             assert (await runtime.read(Account, f"k{n}")).balance == 2
 
