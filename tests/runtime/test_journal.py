@@ -110,8 +110,8 @@ async def test_actors_leave_memory_by_number(database_url: str) -> None:
             assert (await runtime.read(Account, f"k{n}")).balance == 2
 
 
-async def test_a_hole_in_the_journal_parks_one_actor(database_url: str, looking: Looking) -> None:
-    """An actor whose journal lacks an event is parked with a reason that names it; nothing of it is lost."""
+async def test_a_hole_in_the_journal_breaks_one_actor(database_url: str, looking: Looking) -> None:
+    """An actor whose journal lacks an event is broken, with a reason that names it; nothing of it is lost."""
     app = rb.App("bank", actors=[Account])
     async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
