@@ -121,7 +121,7 @@ async def test_a_hole_in_the_journal_breaks_one_actor(database_url: str, looking
     async with rb.open_runtime(app, database=database_url) as runtime:
         await runtime.tell(Account, "a", Deposit(1))
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
-        with pytest.raises(rb.RolebookError, match=r"account/a is parked.* no event 4"):
+        with pytest.raises(rb.RolebookError, match=r"account/a is broken.* no event 4"):
             await runtime.ask(Account, "a", Deposit(1))
         with pytest.raises(rb.RolebookError, match="no event 4"):
             await runtime.read(Account, "a")
@@ -152,10 +152,10 @@ async def test_a_last_event_that_is_missing_is_not_noticed_as_a_hole(
         ("diary.noted", '{"number": 1, "attempt": 1}', "Noted"),
     ],
 )
-async def test_an_event_that_cannot_be_replayed_parks_one_actor(
+async def test_an_event_that_cannot_be_replayed_breaks_one_actor(
     database_url: str, looking: Looking, name: str, payload: str, said: str
 ) -> None:
-    """An event that does not decode, is unknown, or has no applier, parks its actor and names itself."""
+    """An event that does not decode, is unknown, or has no applier, breaks its actor and names itself."""
     app = rb.App("bank", actors=[Account, diary()])
     async with rb.open_runtime(app, database=database_url) as runtime:
         await deposit_ten_times(runtime, "a")
@@ -166,7 +166,7 @@ async def test_an_event_that_cannot_be_replayed_parks_one_actor(
         payload,
     )
     async with rb.open_runtime(app, database=database_url) as runtime:
-        with pytest.raises(rb.RolebookError, match="account/a is parked") as caught:
+        with pytest.raises(rb.RolebookError, match="account/a is broken") as caught:
             await runtime.ask(Account, "a", Deposit(1))
         assert said in str(caught.value)
         assert await runtime.ask(Account, "b", Deposit(7)) == 7
@@ -176,16 +176,16 @@ async def test_an_event_that_cannot_be_replayed_parks_one_actor(
                 [each async for each in runtime.events(Account, "a")]
 
 
-async def test_an_ask_from_elsewhere_to_a_parked_actor_is_answered(
+async def test_an_ask_from_elsewhere_to_a_broken_actor_is_answered(
     database_url: str, looking: Looking
 ) -> None:
-    """Who asks a parked actor of another process is told so, as in one process."""
+    """Who asks a broken actor of another process is told so, as in one process."""
     app = rb.App("bank", actors=[Account])
     await _break_an_actor(app, database_url, looking)
     async with rb.open_runtime(app, database=database_url):
         await looking.owned()
         async with rb.open_runtime(app, database=database_url) as other:
-            with pytest.raises(rb.RolebookError, match="parked"):
+            with pytest.raises(rb.RolebookError, match="broken"):
                 await other.ask(Account, "a", Deposit(1))
 
 
