@@ -5,10 +5,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # half a .venv is none
-.PHONY: help setup demo test chaos check package examples bench lock clean
+.PHONY: help setup demo test explore pythons chaos check package examples bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -19,8 +20,14 @@ setup: $(VENV)/.demo $(VENV)/.test $(VENV)/.check ## Set up .venv with everythin
 demo: $(VENV)/.demo ## Run a month of real flights: MONTHS=all for the year, FRESH=1 to start over
 	@$(PY) -m examples.flights $(if $(MONTHS),--months $(MONTHS)) $(if $(FRESH),--fresh)
 
-test: $(VENV)/.test ## Run the tests: ARGS='-k name' for pytest
-	@$(PY) -m pytest $(ARGS)
+test: $(VENV)/.test ## Run the tests: ARGS='-k name' for pytest, WORKERS=0 for one process
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+explore: $(VENV)/.test ## Play every property and simulation with many seeds: MINUTES=5
+	@$(PY) tools/explore.py $(or $(MINUTES),5) $(WORKERS)
+
+pythons: $(VENV)/.test ## Run the tests on every Python from 3.11 to 3.14 that is on this machine
+	@$(PY) tools/pythons.py "$(ARGS)"
 
 chaos: $(VENV)/.test ## Kill, cut and freeze for longer: SECONDS=30 for each test
 	@ROLEBOOK_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
@@ -46,7 +53,7 @@ lock: ## Write constraints.txt anew, with the newest versions
 	@tools/lock
 
 clean: ## Remove what these targets made, except databases
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A stamp per use, so that the demo does not wait for the test tools. Each is remade when its inputs change.
 

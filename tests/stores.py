@@ -7,10 +7,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, final
 
-import psycopg
 import trio
 from attrs import define, field, frozen
-from psycopg import sql
 
 from rolebook.runtime import MemoryStore, Settings
 from rolebook.runtime.contract import (
@@ -162,40 +160,13 @@ async def open_postgres_bench(url: str, settings: Settings = SETTINGS) -> AsyncG
         yield PostgresBench(store, stack)
 
 
-TABLES = [
-    "messages",
-    "scheduled",
-    "events",
-    "snapshots",
-    "partitions",
-    "dead_letters",
-    "checkpoints",
-    "outcomes",
-    "shapes",
-    "commits",
-]
-
-
-def empty(url: str) -> None:
-    """End every session in a migrated database, and delete every row that a test can have left."""
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid()"
-        )
-        connection.execute("alter table rolebook.events disable trigger append_only")
-        for table in TABLES:
-            connection.execute(sql.SQL("delete from rolebook.{}").format(sql.Identifier(table)))
-        connection.execute("alter table rolebook.events enable trigger append_only")
-
-
-def create_migrated(admin_url: str) -> str:
+def create_migrated(admin_url: str, partitions: int = PARTITIONS) -> str:
     """Create a database with the runtime's schema, and return its URL."""
     url = create_database(admin_url)
 
     async def fill() -> None:
         async with await connect_session(url, role="setup", process="tests") as connection:
-            await migrate(connection, schema="rolebook", partitions=PARTITIONS)
+            await migrate(connection, schema="rolebook", partitions=partitions)
 
     trio.run(fill)
     return url

@@ -17,6 +17,7 @@ from attrs import define, field
 import rolebook as rb
 from rolebook.runtime import Runtime
 from rolebook.runtime.postgres import Connection, DatabaseError, migrate
+from tests import seeds
 from tests.chaos.books import Books
 from tests.chaos.ledger import ACCOUNTS, Account, Transfer, settings
 from tests.chaos.weakening import slow_down
@@ -183,7 +184,5 @@ async def settle(url: str, looking: Looking) -> None:
 
 
 def dice() -> Random:
-    """Dice whose seed is in the report of a failing test."""
-    seed = int(os.environ.get("ROLEBOOK_CHAOS_SEED", str(Random().randrange(2**32))))
-    print(f"ROLEBOOK_CHAOS_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
-    return Random(seed)
+    """Dice of the run's seed."""
+    return Random(seeds.seed())

@@ -11,6 +11,12 @@ from tests.stores import OpenBench, open_memory_bench, open_postgres_bench
 
 
 @pytest.fixture
+def database_url(usual_url: str) -> str:
+    """A database that is migrated already: what a runtime does at its first start has its own tests."""
+    return usual_url
+
+
+@pytest.fixture
 async def looking(database_url: str) -> AsyncIterator[Looking]:
     """A connection of the test's own, to see what is stored and to do by SQL what others might."""
     async with looking_at(database_url) as found:

@@ -23,14 +23,17 @@ COMMON = settings(
     print_blob=True,
 )
 SEARCH = settings(COMMON, max_examples=500, phases=[Phase.generate], database=None, derandomize=True)
-"""For a planted bug: found is enough, and nothing is kept."""
+"""For a planted bug: found is enough, and nothing is kept. A control has to find its bug in every run, so it
+plays the same programs each time, whatever the seed."""
 
 
+@pytest.mark.seeded
 def test_in_memory() -> None:
     """In memory and in virtual time."""
     run_state_machine_as_test(simulation(IN_MEMORY), settings=settings(COMMON, max_examples=PROGRAMS))
 
 
+@pytest.mark.seeded
 def test_on_postgres(migrated_database: str) -> None:
     """On a database, with sessions that the server ends."""
     worlds = on_postgres(migrated_database)

@@ -12,7 +12,7 @@ from rolebook.runtime.contract import CommitResult, CommitUnit, StoredSnapshot, 
 from rolebook.runtime.memory import MemoryTransaction
 from rolebook.runtime.memory._tables import Tables
 from rolebook.runtime.postgres import Connection
-from tests.stores import empty
+from tests.lending import empty
 
 from .cast import KINDS, RELAY
 from .steps import Setup, Trouble

@@ -1,32 +1,31 @@
 """The supervisor against its model: random trees, random crashes, random commands, exact times.
 
-`ROLEBOOK_SCHEDULES` sets how many schedules are played, `ROLEBOOK_SEED` the first of them.
-Without a seed every run plays others, and in CI the same: a change is not to fail for what it did not do.
-The seed is in the output of a failure.
+`ROLEBOOK_SCHEDULES` sets how many schedules are played; the first of them is that of the run's seed.
 """
 
 import os
-import random
 
 import attrs
 import pytest
+
+from tests import seeds
 
 from .play import agree, play
 from .schedules import LONG_AFTER, CrowdedRandom, Leaf, Schedule, draw, draw_crowded
 from .simulation import simulate
 
 COUNT = int(os.environ.get("ROLEBOOK_SCHEDULES", "1500"))
-SEED = int(os.environ.get("ROLEBOOK_SEED") or (1 if "CI" in os.environ else random.randrange(10**9)))
+SEED = seeds.seed()
 BATCHES = 10
 
 
+@pytest.mark.seeded
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_the_supervisor_does_what_the_model_says(batch: int, caplog: pytest.LogCaptureFixture) -> None:
     """Each start and each end of each child happens exactly when the model says, and nothing else does."""
     caplog.set_level("CRITICAL", "rolebook.supervision")
     first = SEED + batch * COUNT // BATCHES
-    print(f"ROLEBOOK_SEED={SEED}, this batch from {first}")  # noqa: T201  # shown when the test fails
     for seed in range(first, SEED + (batch + 1) * COUNT // BATCHES):
         schedule = draw(seed)
         expected, actual = simulate(schedule), play(schedule)
@@ -34,6 +33,7 @@ def test_the_supervisor_does_what_the_model_says(batch: int, caplog: pytest.LogC
         assert_stops_in_reverse(schedule, actual.trace, actual.ended_at)
 
 
+@pytest.mark.seeded
 @pytest.mark.timeout(7200)
 def test_nobody_waits_for_ever_when_much_happens_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """In whichever order: every command is answered, everything comes to rest, and all of it ends."""

@@ -53,3 +53,9 @@ def database(database_url: str) -> Iterator[Database]:
         migrated = database.rolebook("migrate")
         assert migrated.code == 0, migrated.text
         yield database
+
+
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """An empty database: here it matters what is not there yet."""
+    return empty_database_url

@@ -12,3 +12,9 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
     """A wire to this test's database that can be cut."""
     async with open_proxy(database_url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """An empty database: here it matters what is not there yet."""
+    return empty_database_url
