@@ -44,7 +44,7 @@ def _candidates(version: str) -> Iterator[str]:
 
 
 def run(version: str, python: str, arguments: str) -> tuple[bool, str, float]:
-    """Set up an environment and run the tests in it; return whether they passed, in words, and the seconds."""
+    """Set up an environment and run the tests in it; return whether they passed, a summary, the seconds."""
     print(f"\n--- Python {version}", flush=True)
     command = ["make", "--no-print-directory", "test", f"VENV=.venv-{version}", f"PYTHON={python}"]
     began, last = time.monotonic(), ""

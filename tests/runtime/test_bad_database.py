@@ -39,6 +39,12 @@ async def role(looking: Looking) -> AsyncGenerator[str]:
         await looking.connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """An empty database: here it matters who makes the schema, and when."""
+    return empty_database_url
+
+
 async def open_it(url: str, settings: rb.Settings | None = None) -> None:
     """Open a runtime and use it."""
     async with rb.open_runtime(APP, database=url, settings=settings) as runtime:

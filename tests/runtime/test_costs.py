@@ -16,6 +16,12 @@ FEW = 300
 """Transactions for 1,000 messages: one for each, or one fetch for each, would be 1,000 and more."""
 
 
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """A database that no other test has used: what was counted in it counts."""
+    return empty_database_url
+
+
 def working_app() -> rb.App:
     """An app with an actor and a queue."""
     app = rb.App("app", actors=[Account])

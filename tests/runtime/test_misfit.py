@@ -21,6 +21,12 @@ TABLE = ("alter table rolebook.messages rename to gone", "alter table rolebook.g
 SCHEMA = ("alter schema rolebook rename to gone", "alter schema gone rename to rolebook")
 
 
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """An empty database: here it matters who makes the schema."""
+    return empty_database_url
+
+
 @pytest.mark.parametrize("change", [TABLE, SCHEMA], ids=["table", "schema"])
 async def test_the_session_says_what_is_missing_and_goes_on_when_it_is_back(
     change: tuple[LiteralString, LiteralString],
