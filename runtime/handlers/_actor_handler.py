@@ -25,8 +25,8 @@ from rolebook.actors import ActorDefinition, Stopping
 from ..contract import Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
 from ..system import Attach, Detach, HandlerSignal, LocalAsk, Owned, Page, Resume
 from ._context import SLICE, HandlerContext
-from ._key_lines import State
-from ._resident import Resident
+from ._key_lines import HELD
+from ._resident import BROKEN, Resident
 from ._residents import Residents
 from ._turn_ledger import TurnLedger
 
@@ -256,7 +256,7 @@ class ActorHandler:
             self._ledger.bury_keyless(message)
             return
         resident = self._residents.need(message.key)
-        if resident.is_broken:
+        if resident.phase is BROKEN:
             self._ledger.refuse(resident, message)
         else:
             self._ledger.take_message(resident, message, page)
@@ -283,7 +283,7 @@ class ActorHandler:
             if resident.is_broken:
                 ask.promise.fail(self._ledger.unavailable(resident))
                 return
-            if resident.line.state is State.HELD or resident.line.asks:
+            if resident.line.state is HELD or resident.line.asks:
                 resident.line.forget_given_up()
             self._ledger.take_ask(resident, ask)
 

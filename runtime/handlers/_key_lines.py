@@ -38,7 +38,7 @@ the mailbox once the line is empty. Beside its state, a line says how far that i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Final, TypeAlias, final
 
@@ -109,6 +109,12 @@ SPILL_STEPS: Final = {
     SpillStep.FORGET: dict.fromkeys(Spill, Spill.WHOLE),
 }
 
+# Every message passes here, and to look a member up in its enumeration takes longer than a step.
+FREE, BUSY, HELD, CLOSED = State
+BEGIN, END, PUT_OFF, HOLD, RELEASE, WITHDRAW, CLOSE, REOPEN = Step
+WHOLE, ASIDE, REREADING = Spill
+DROP, READ, CAUGHT_UP, FORGET = SpillStep
+
 
 @final
 @define(eq=False)
@@ -128,25 +134,20 @@ class Line:
     """
 
     key: str
-    state: State = State.FREE
-    spill: Spill = Spill.WHOLE
+    state: State = FREE
+    spill: Spill = WHOLE
     first: Work | None = None
     waiting: deque[Work] = field(factory=deque[Work])
-    again: list[Work] = field(factory=list[Work])
+    again: Sequence[Work] = ()
     uncommitted: int = 0
     lineage: Lineage = field(factory=Lineage)
     reading: int = 0
-    asks: list[LocalAsk] = field(factory=list[LocalAsk])
+    asks: Sequence[LocalAsk] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing would be lost if it were forgotten now."""
-        return (
-            self.state is State.FREE
-            and not self.waiting
-            and not self.uncommitted
-            and self.spill is Spill.WHOLE
-        )
+        return self.state is FREE and not self.waiting and not self.uncommitted and self.spill is WHOLE
 
     def expects(self, page: Page) -> bool:
         """Whether a page's messages follow those of the line.
@@ -155,8 +156,8 @@ class Line:
         same key may have pages under way when another begins.
         """
         if page.key is None:
-            return self.spill is Spill.WHOLE
-        return self.spill is Spill.REREADING and self.reading == page.number
+            return self.spill is WHOLE
+        return self.spill is REREADING and self.reading == page.number
 
     def everything(self) -> Iterable[Work]:
         """What it holds that is not in work."""
@@ -166,7 +167,7 @@ class Line:
     def forget_given_up(self) -> None:
         """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
         self.waiting = deque(work for work in self.waiting if not _is_given_up(work))
-        self.asks = [ask for ask in self.asks if not _is_given_up(ask)]
+        self.asks = tuple(ask for ask in self.asks if not _is_given_up(ask))
 
     def step(self, step: Step) -> None:
         """Change the state."""
@@ -218,41 +219,41 @@ class KeyLines:
 
     def asked(self, line: Line, ask: LocalAsk, *, ready: bool) -> bool:
         """An ask has come; say whether it begins now. It waits for dropped messages: they came before it."""
-        if line.spill is not Spill.WHOLE:
-            line.asks.append(ask)
+        if line.spill is not WHOLE:
+            line.asks = (*line.asks, ask)
             return False
         return self._line_up(line, ask, ready=ready)
 
     def _line_up(self, line: Line, work: Work, *, ready: bool) -> bool:
         # What has to begin again was there before: it is not overtaken, although nothing is in work.
-        if ready and line.state is State.FREE and not line.waiting and not line.again:
-            line.step(Step.BEGIN)
+        if ready and line.state is FREE and not line.waiting and not line.again:
+            line.step(BEGIN)
             return True
         line.waiting.append(work)
-        if line.state is State.HELD:
+        if line.state is HELD:
             self._make_room(line, (work,))
         return False
 
-    def reading_ended(self, line: Line, number: int) -> list[LocalAsk]:
+    def reading_ended(self, line: Line, number: int) -> Sequence[LocalAsk]:
         """A key has been read again to its end; return the asks that waited for that."""
-        if line.spill is not Spill.REREADING or line.reading != number:
-            return []
-        line.spill_step(SpillStep.CAUGHT_UP)
-        asks, line.asks = line.asks, []
+        if line.spill is not REREADING or line.reading != number:
+            return ()
+        line.spill_step(CAUGHT_UP)
+        asks, line.asks = line.asks, ()
         return asks
 
     # ---- what becomes of the first ----
 
     def begin_next(self, line: Line) -> Work | None:
         """Begin with the next, if nothing is in work: return it."""
-        if line.state is not State.FREE or line.again or not line.waiting:
+        if line.state is not FREE or line.again or not line.waiting:
             return None
-        line.step(Step.BEGIN)
+        line.step(BEGIN)
         return line.waiting.popleft()
 
     def ended(self, line: Line) -> None:
         """The first is no longer in work, and the writer has nothing of it: the next may begin."""
-        line.step(Step.END)
+        line.step(END)
         self._put_back(line)
 
     def handed_over(self, line: Line) -> None:
@@ -260,7 +261,7 @@ class KeyLines:
 
         The next may begin before that is committed: the writer commits in the order in which it is given.
         """
-        line.step(Step.END)
+        line.step(END)
         line.uncommitted += 1
 
     def noted(self, line: Line) -> None:
@@ -269,7 +270,7 @@ class KeyLines:
 
     def put_off(self, line: Line, work: Work) -> None:
         """The first could not begin yet."""
-        line.step(Step.PUT_OFF)
+        line.step(PUT_OFF)
         line.waiting.appendleft(work)
         self._put_back(line)
 
@@ -278,17 +279,17 @@ class KeyLines:
 
         It is not if something before it fell while it was in work: that begins first.
         """
-        line.step(Step.HOLD)
+        line.step(HOLD)
         line.first = message
         self._put_back(line)
-        if line.state is not State.HELD:
+        if line.state is not HELD:
             return False
         self._make_room(line, (message, *line.waiting))
         return True
 
     def release(self, line: Line) -> Message:
         """The one that is held may begin."""
-        line.step(Step.RELEASE)
+        line.step(RELEASE)
         first, line.first = line.first, None
         assert isinstance(first, Message)  # an ask is never held
         first.wait = None
@@ -299,7 +300,7 @@ class KeyLines:
         """That this one failed was not stored. If it is held for that, it is not any more."""
         if line.first is not work:
             return False
-        line.step(Step.WITHDRAW)
+        line.step(WITHDRAW)
         line.first = None
         return True
 
@@ -315,7 +316,7 @@ class KeyLines:
 
         Not at once: others of the key may come back as well, and are put back together, in their old order.
         """
-        line.again.append(work)
+        line.again = (*line.again, work)
 
     def fell(self, line: Line) -> None:
         """Something was not committed: what begins from now on does not build on it, nor falls with it."""
@@ -323,24 +324,24 @@ class KeyLines:
 
     def _put_back(self, line: Line) -> None:
         # Not while something is in work: it stands behind what comes back, and may have to be held behind it.
-        if not line.again or line.uncommitted or line.state is State.BUSY:
+        if not line.again or line.uncommitted or line.state is BUSY:
             return
         if line.first is not None:
             # It was behind what comes back, too. It keeps its `wait`, and is held again when it begins.
-            line.step(Step.RELEASE)
+            line.step(RELEASE)
             line.waiting.appendleft(line.first)
             line.first = None
         line.waiting.extendleft(reversed(line.again))
-        line.again.clear()
+        line.again = ()
 
     def reread(self, line: Line) -> int | None:
         """Return the number of the reading to ask for, once messages were dropped and the line is empty.
 
         Not before: a message that is in memory, or handled and not committed, would come a second time.
         """
-        if line.spill is not Spill.ASIDE or line.state is not State.FREE or line.waiting or line.uncommitted:
+        if line.spill is not ASIDE or line.state is not FREE or line.waiting or line.uncommitted:
             return None
-        line.spill_step(SpillStep.READ)
+        line.spill_step(READ)
         line.reading += 1
         return line.reading
 
@@ -348,17 +349,17 @@ class KeyLines:
 
     def close(self, line: Line) -> list[Work]:
         """Nothing of this key can be handled; return what waited. Its messages are still in the mailbox."""
-        line.step(Step.CLOSE)
-        line.spill_step(SpillStep.FORGET)
+        line.step(CLOSE)
+        line.spill_step(FORGET)
         waited = [*line.waiting, *line.asks]
         line.waiting.clear()
-        line.asks.clear()
+        line.asks = ()
         return waited
 
     def reopen(self, line: Line) -> None:
         """It may be tried again: what came meanwhile has to be read."""
-        line.step(Step.REOPEN)
-        line.spill_step(SpillStep.DROP)
+        line.step(REOPEN)
+        line.spill_step(DROP)
 
     # ---- room ----
 
@@ -390,11 +391,11 @@ class KeyLines:
         ):
             # From the end: what is dropped must be behind everything that is kept, or it would be overtaken.
             work = line.waiting.pop()
-            line.spill_step(SpillStep.DROP)
+            line.spill_step(DROP)
             if isinstance(work, Message):
                 self.done_with(work)
             else:
-                line.asks.insert(0, work)
+                line.asks = (work, *line.asks)
 
 
 def _is_given_up(work: Work) -> bool:

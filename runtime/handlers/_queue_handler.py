@@ -217,23 +217,24 @@ class QueueHandler:
 
     def _settle(self, settled: Settled) -> None:
         error = settled.error if settled.verdict is Verdict.FAILED else None
+        committed, void = settled.verdict is Verdict.COMMITTED, settled.verdict is Verdict.VOID
         for unit in settled.units:
             self._uncommitted -= 1
-            self._marking.difference_update(
-                part.place.id for part in unit.parts if isinstance(part, RetryInPlace)
-            )
+            for part in unit.parts:
+                if isinstance(part, RetryInPlace):
+                    self._marking.discard(part.place.id)
             message: Message | None = unit.subject
             if message is None:
                 continue
             line = None if message.key is None else self._by_key[message.key]
-            if line is not None and settled.verdict is not Verdict.COMMITTED:
+            if line is not None and not committed:
                 self._lines.fell(line)
             if error is not None:
                 # What the database says counts as what the turn raised.
                 message.wait = self._failed(message, error, None if line is None else line.lineage)
                 begins_again = message.wait is not None
             else:
-                begins_again = settled.verdict is Verdict.VOID
+                begins_again = void
                 if not begins_again:
                     self._lines.done_with(message)
             if line is None:

@@ -20,7 +20,7 @@ from typing import Any, Final, final
 from attrs import define
 
 from ..contract import Lineage
-from ._key_lines import Line, State
+from ._key_lines import HELD, Line
 from ._life_cycle import after
 
 
@@ -46,6 +46,9 @@ PHASE_STEPS: Final = {
     PhaseStep.BREAK: {Phase.COLD: Phase.BROKEN},
 }
 
+COLD, LOADED, BROKEN = Phase  # see `_key_lines`
+LOAD, DISCARD, BREAK = PhaseStep
+
 
 @final
 @define(eq=False)
@@ -65,7 +68,7 @@ class Resident:
     key: str
     partition: int
     line: Line
-    phase: Phase = Phase.COLD
+    phase: Phase = COLD
     state: Any = None
     seq: int = 0
     snapshot: int = 0
@@ -77,26 +80,26 @@ class Resident:
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost but time if it were forgotten now."""
-        return self.line.is_empty and self.phase is not Phase.BROKEN
+        return self.line.is_empty and self.phase is not BROKEN
 
     @property
     def is_blocked(self) -> bool:
         """Whether its first message waits for a retry."""
-        return self.line.state is State.HELD and self.due != float("inf")
+        return self.line.state is HELD and self.due != float("inf")
 
     @property
     def is_parked(self) -> bool:
         """Whether its first message waits for somebody to resume it."""
-        return self.line.state is State.HELD and self.due == float("inf")
+        return self.line.state is HELD and self.due == float("inf")
 
     @property
     def is_broken(self) -> bool:
         """Whether its journal cannot be replayed."""
-        return self.phase is Phase.BROKEN
+        return self.phase is BROKEN
 
     def load(self, state: object, seq: int, snapshot: int) -> None:
         """Take the state that its journal makes."""
-        self._step(PhaseStep.LOAD)
+        self._step(LOAD)
         self.state, self.seq, self.snapshot = state, seq, snapshot
 
     def discard(self) -> None:
@@ -105,13 +108,13 @@ class Resident:
         The next life gets a lineage of its own, because that of this one may be void by now: the turns of
         the next do not build on it, and must not fall with it.
         """
-        self._step(PhaseStep.DISCARD)
+        self._step(DISCARD)
         self.state = self.problem = None
         self.line.lineage = Lineage()
 
     def break_down(self, problem: Exception) -> None:
         """Take note that its journal cannot be replayed."""
-        self._step(PhaseStep.BREAK)
+        self._step(BREAK)
         self.problem = problem
 
     def _step(self, step: PhaseStep) -> None:

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from ..contract import partition_of_key
 from ._key_lines import Line
-from ._resident import Phase, Resident
+from ._resident import LOADED, Resident
 
 
 @final
@@ -57,7 +57,7 @@ class Residents:
             resident = self._by_key[key] = Resident(key, partition, Line(key))
         else:
             self._by_key.move_to_end(key)
-            self.hits += resident.phase is Phase.LOADED
+            self.hits += resident.phase is LOADED
         resident.used = trio.current_time()
         return resident
 

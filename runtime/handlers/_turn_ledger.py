@@ -47,10 +47,10 @@ from ..contract import (
 from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
 from ._failing import ActorUnavailable, bury, cause, mark_broken, name_of, retry_as_new, retry_in_place
-from ._key_lines import KeyLines, State, Work
+from ._key_lines import ASIDE, FREE, KeyLines, Work
 from ._outbox import Outbox, once_ids
 from ._replying import copy_part, error_part, first_error_part
-from ._resident import Phase, Resident
+from ._resident import COLD, LOADED, Resident
 from ._residents import Residents
 from ._turn_computer import Computed, TurnComputer
 
@@ -90,21 +90,21 @@ class TurnLedger:
 
     def take_message(self, resident: Resident, message: Message, page: Page) -> None:
         """Compute a message's turn now if it is next and its actor is loaded; otherwise it waits in line."""
-        if self.lines.arrived(resident.line, message, page, ready=resident.phase is Phase.LOADED):
+        if self.lines.arrived(resident.line, message, page, ready=resident.phase is LOADED):
             self._turn(resident, message)
-        elif resident.phase is Phase.COLD:
+        elif resident.phase is COLD:
             self._want_loading(resident)
 
     def take_ask(self, resident: Resident, ask: LocalAsk) -> None:
         """Compute an ask's turn now if it is next and its actor is loaded; otherwise it waits in line."""
-        if self.lines.asked(resident.line, ask, ready=resident.phase is Phase.LOADED):
+        if self.lines.asked(resident.line, ask, ready=resident.phase is LOADED):
             self._turn(resident, ask)
-        elif resident.phase is Phase.COLD:
+        elif resident.phase is COLD:
             self._want_loading(resident)
 
     def go_on(self, resident: Resident) -> None:
         """Compute the turns that wait for a loaded actor, up to one that stops it."""
-        while resident.phase is Phase.LOADED and (work := self.lines.begin_next(resident.line)) is not None:
+        while resident.phase is LOADED and (work := self.lines.begin_next(resident.line)) is not None:
             self._turn(resident, work)
         self._line_up(resident)
 
@@ -155,14 +155,14 @@ class TurnLedger:
             resident.discard()
 
     def _want_loading(self, resident: Resident) -> None:
-        if resident.line.state is State.FREE and resident.line.waiting:
+        if resident.line.state is FREE and resident.line.waiting:
             self.residents.cold[resident.key] = resident
 
     def _line_up(self, resident: Resident) -> None:
         """Load the actor if it has work; read its key again if messages were dropped and it has none."""
-        if resident.phase is Phase.COLD:
+        if resident.phase is COLD:
             self._want_loading(resident)
-        if (number := self.lines.reread(resident.line)) is not None:
+        if resident.line.spill is ASIDE and (number := self.lines.reread(resident.line)) is not None:
             self.out.read_again(resident, number)
 
     # ---- failing ----
@@ -299,6 +299,8 @@ class TurnLedger:
 
     def settle(self, settled: Settled) -> None:
         """Take the writer's verdict on some units."""
+        verdict = settled.verdict
+        committed = verdict is Verdict.COMMITTED
         for unit in settled.units:
             resident, work = unit.subject
             if resident is None:
@@ -307,16 +309,15 @@ class TurnLedger:
                 continue
             if resident.once:
                 resident.once -= once_ids(unit.parts)
-            match settled.verdict:
-                case Verdict.COMMITTED:
-                    if isinstance(work, Message) and not _keeps_its_row(unit):
-                        self.lines.done_with(work)
-                case Verdict.LOST:
-                    self._lost(resident, work)
-                case Verdict.REPEATED:
-                    self._repeated(resident, work)
-                case Verdict.VOID | Verdict.FAILED:
-                    self._again(resident, work, settled.error if settled.verdict is Verdict.FAILED else None)
+            if committed:
+                if isinstance(work, Message) and not _keeps_its_row(unit):
+                    self.lines.done_with(work)
+            elif verdict is Verdict.LOST:
+                self._lost(resident, work)
+            elif verdict is Verdict.REPEATED:
+                self._repeated(resident, work)
+            else:
+                self._again(resident, work, settled.error if verdict is Verdict.FAILED else None)
             self.lines.settled(resident.line)
             if not resident.line.uncommitted:
                 self._line_up(resident)
@@ -378,4 +379,4 @@ def _remote(message: Message) -> tuple[str, str] | None:
 
 
 def _keeps_its_row(unit: CommitUnit) -> bool:
-    return any(isinstance(part, RetryInPlace) for part in unit.parts)
+    return bool(unit.parts) and any(isinstance(part, RetryInPlace) for part in unit.parts)

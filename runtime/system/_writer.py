@@ -213,7 +213,7 @@ class Writer:
             sent = dict.fromkeys(queues, self.count.commits)
             self.count.by_queue.update(sent)
             self.fetcher.send_nowait(Look())
-        if any(isinstance(part, SendLater | RetryAsNew) for unit in units for part in unit.parts):
+        if any(isinstance(part, (SendLater, RetryAsNew)) for unit in units for part in unit.parts):
             self.on_schedule()
         self.committed.set()
         self.committed = trio.Event()

@@ -40,7 +40,7 @@ async def test_a_successor_waits_for_a_commit_that_is_under_way(migrated_url: st
 
         async def succeed() -> None:
             async with open_process(bench.store, "two") as two:
-                # Its commit is in the database by now; whether its answer has come as well is a matter of luck.
+                # Its commit is in the database by now; its answer may be on the way to it.
                 assert len(two.fences) == PARTITIONS
                 assert await two.messages() == []
 
