@@ -212,19 +212,20 @@ class KeyLines:
             page: With which page.
             ready: Whether anything of this line can begin at present.
         """
-        if not line.expects(page):
+        usual = page.key is None and line.spill is WHOLE
+        if not usual and not line.expects(page):
             self.done_with(message)  # it is still in the mailbox, and comes again when the key is read again
             return False
-        return self._line_up(line, message, ready=ready)
+        return self._line_up(line, message, ready)
 
     def asked(self, line: Line, ask: LocalAsk, *, ready: bool) -> bool:
         """An ask has come; say whether it begins now. It waits for dropped messages: they came before it."""
         if line.spill is not WHOLE:
             line.asks = (*line.asks, ask)
             return False
-        return self._line_up(line, ask, ready=ready)
+        return self._line_up(line, ask, ready)
 
-    def _line_up(self, line: Line, work: Work, *, ready: bool) -> bool:
+    def _line_up(self, line: Line, work: Work, ready: bool) -> bool:  # noqa: FBT001 - once for each message
         # What has to begin again was there before: it is not overtaken, although nothing is in work.
         if ready and line.state is FREE and not line.waiting and not line.again:
             line.step(BEGIN)
@@ -309,7 +310,8 @@ class KeyLines:
     def settled(self, line: Line) -> None:
         """The writer has given a verdict: what it was about is done with, kept, or begins again."""
         line.uncommitted -= 1
-        self._put_back(line)
+        if line.again:
+            self._put_back(line)
 
     def begin_again(self, line: Line, work: Work) -> None:
         """This one was not committed: it begins again, before what waits.

@@ -216,36 +216,34 @@ class QueueHandler:
             self.context.fetcher.send_nowait(Credit(self.definition.queue, self._lines.take_freed()))
 
     def _settle(self, settled: Settled) -> None:
-        error = settled.error if settled.verdict is Verdict.FAILED else None
-        committed, void = settled.verdict is Verdict.COMMITTED, settled.verdict is Verdict.VOID
         for unit in settled.units:
             self._uncommitted -= 1
             for part in unit.parts:
                 if isinstance(part, RetryInPlace):
                     self._marking.discard(part.place.id)
-            message: Message | None = unit.subject
-            if message is None:
-                continue
-            line = None if message.key is None else self._by_key[message.key]
-            if line is not None and not committed:
-                self._lines.fell(line)
-            if error is not None:
-                # What the database says counts as what the turn raised.
-                message.wait = self._failed(message, error, None if line is None else line.lineage)
-                begins_again = message.wait is not None
-            else:
-                begins_again = void
-                if not begins_again:
-                    self._lines.done_with(message)
-            if line is None:
-                if begins_again and not self._closing:
-                    self._make_ready(message)
-                continue
-            if begins_again:
-                self._lines.begin_again(line, message)
-            self._lines.settled(line)
-            self._go_on(line)
+            if unit.subject is not None:
+                self._settle_message(unit.subject, settled.verdict, settled.error)
         self._give_room()
+
+    def _settle_message(self, message: Message, verdict: Verdict, error: Exception | None) -> None:
+        line = None if message.key is None else self._by_key[message.key]
+        if line is not None and verdict is not Verdict.COMMITTED:
+            self._lines.fell(line)
+        begins_again = verdict is Verdict.VOID
+        if verdict is Verdict.FAILED and error is not None:
+            # What the database says counts as what the turn raised.
+            message.wait = self._failed(message, error, None if line is None else line.lineage)
+            begins_again = message.wait is not None
+        elif not begins_again:
+            self._lines.done_with(message)
+        if line is None:
+            if begins_again and not self._closing:
+                self._make_ready(message)
+            return
+        if begins_again:
+            self._lines.begin_again(line, message)
+        self._lines.settled(line)
+        self._go_on(line)
 
     # ---- working ----
 

@@ -147,7 +147,8 @@ class TurnLedger:
             self._failed(resident, work, computed.error, spoilt=computed.spoilt)
 
     def _succeeded(self, resident: Resident, work: Work, computed: Computed) -> None:
-        unit = self._hand_over(resident, work, computed.parts)
+        self.lines.handed_over(resident.line)
+        unit = self.out.add(resident, work, computed.parts)
         unit.events = computed.events
         unit.sends = computed.sends
         unit.reply = computed.reply
