@@ -216,34 +216,40 @@ class QueueHandler:
             self.context.fetcher.send_nowait(Credit(self.definition.queue, self._lines.take_freed()))
 
     def _settle(self, settled: Settled) -> None:
+        committed = settled.verdict is Verdict.COMMITTED
         for unit in settled.units:
             self._uncommitted -= 1
             for part in unit.parts:
                 if isinstance(part, RetryInPlace):
                     self._marking.discard(part.place.id)
-            if unit.subject is not None:
-                self._settle_message(unit.subject, settled.verdict, settled.error)
+            message: Message | None = unit.subject
+            if message is None:
+                continue
+            line = None if message.key is None else self._by_key[message.key]
+            if committed:
+                self._lines.done_with(message)
+            else:
+                self._fell(line, message, settled)
+            if line is not None:
+                self._lines.settled(line)
+                self._go_on(line)
         self._give_room()
 
-    def _settle_message(self, message: Message, verdict: Verdict, error: Exception | None) -> None:
-        line = None if message.key is None else self._by_key[message.key]
-        if line is not None and verdict is not Verdict.COMMITTED:
+    def _fell(self, line: Line | None, message: Message, settled: Settled) -> None:
+        """A message's turn was not committed: it begins again, unless it is somebody else's by now."""
+        if line is not None:
             self._lines.fell(line)
-        begins_again = verdict is Verdict.VOID
-        if verdict is Verdict.FAILED and error is not None:
+        begins_again = settled.verdict is Verdict.VOID
+        if settled.verdict is Verdict.FAILED and settled.error is not None:
             # What the database says counts as what the turn raised.
-            message.wait = self._failed(message, error, None if line is None else line.lineage)
+            message.wait = self._failed(message, settled.error, None if line is None else line.lineage)
             begins_again = message.wait is not None
         elif not begins_again:
             self._lines.done_with(message)
-        if line is None:
-            if begins_again and not self._closing:
-                self._make_ready(message)
-            return
-        if begins_again:
+        if begins_again and line is not None:
             self._lines.begin_again(line, message)
-        self._lines.settled(line)
-        self._go_on(line)
+        elif begins_again and not self._closing:
+            self._make_ready(message)
 
     # ---- working ----
 
@@ -284,13 +290,7 @@ class QueueHandler:
             verdict = await run_turn(self.definition, self.context, self._encoder, message, unit)
         except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             return self._failed(message, error, lineage)
-        if verdict is None:
-            self._hand_over(unit)
-        else:
-            # It goes the way of every verdict, behind those that are in the inbox already: settled here, it
-            # would overtake the verdict on an earlier message of its key.
-            self._note(unit)
-            self._send.send_nowait(Settled(verdict, (unit,)))
+        self._hand_over(unit, verdict)
         return None
 
     def _failed(self, message: Message, error: Exception, lineage: Lineage | None) -> float | None:
@@ -326,13 +326,15 @@ class QueueHandler:
             CommitUnit(self._send, message.fence, parts=(part,), lineage=lineage, subject=subject)
         )
 
-    def _hand_over(self, unit: CommitUnit) -> None:
-        self._note(unit)
-        self.context.outbox.send_nowait((unit,))
-
-    def _note(self, unit: CommitUnit) -> None:
-        """Count what the writer has, as long as its verdict is open."""
+    def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
+        """Give a unit to the writer; or take note of the verdict, if it is committed already."""
         self._uncommitted += 1
         message: Message | None = unit.subject
         if message is not None and message.key is not None:
             self._lines.noted(self._by_key[message.key])
+        if verdict is None:
+            self.context.outbox.send_nowait((unit,))
+        else:
+            # It goes the way of every verdict, behind those that are in the inbox already: settled here, it
+            # would overtake the verdict on an earlier message of its key.
+            self._send.send_nowait(Settled(verdict, (unit,)))
