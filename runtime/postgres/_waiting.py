@@ -144,6 +144,10 @@ async def drive_connecting(gen: PQGenConn[_T]) -> _T:
         return result
     except OSError as error:
         raise psycopg.OperationalError(f"the connection's socket failed: {error}") from error
+    finally:
+        # What the generator holds is a socket. Given up in the middle, it would stay open until the collector
+        # comes by: the traceback of the cancellation keeps the frames, and they keep the generator.
+        gen.close()
 
 
 async def wait_either(fd: int, wanted: int) -> int:

@@ -61,6 +61,17 @@ async def test_each_host_has_its_own_time(proxy: Proxy) -> None:
         assert trio.current_time() - start >= 2
 
 
+async def test_an_attempt_that_is_given_up_holds_no_socket(proxy: Proxy) -> None:
+    """It is closed when the task is cancelled, not when the collector comes by: servers count connections."""
+    proxy.freeze()
+    with pytest.raises(trio.TooSlowError) as caught, trio.fail_after(0.2):
+        await Connection.connect(proxy.url)
+    await proxy.heal()
+    with trio.fail_after(5):
+        await proxy.wait_links(0)
+    assert caught.tb is not None  # which is what kept it open
+
+
 async def test_every_failure_is_told(proxy: Proxy) -> None:
     """When all attempts fail, the error lists each of them."""
     with pytest.raises(psycopg.OperationalError) as caught:
