@@ -263,7 +263,9 @@ async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) ->
 
     async with await Connection.connect(migrated_url, autocommit=True) as admin:
         for commit in (1, 2, 4):
-            await drill(commit)
+            store = await drill(commit)
+            assert store.commits >= commit
+            assert [fault.struck is not None for fault in store.faults] == [True]
             await admin.execute(CLEAR)
 
 

@@ -17,6 +17,7 @@ from psycopg.rows import DictRow, class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from rolebook.runtime.postgres import Connection
+from tests.proxy import open_proxy
 
 from .connections import IDLE, INERROR, INTRANS, connected, until_sleeping, value
 
@@ -328,10 +329,13 @@ async def test_cancel_safe_cancels_what_another_task_runs(database_url: str) -> 
 
 
 async def test_cancel_safe_on_a_closed_connection_does_nothing(database_url: str) -> None:
-    """There is nothing to cancel on a closed connection."""
-    async with connected(database_url) as connection:
+    """There is nothing to cancel on a closed connection: the server is not asked."""
+    async with open_proxy(database_url) as proxy, connected(proxy.url) as connection:
+        assert proxy.accepted == 1
         await connection.close()
         await connection.cancel_safe()
+        assert connection.closed
+        assert proxy.accepted == 1
 
 
 async def test_a_closed_connection_says_so(database_url: str) -> None:
