@@ -233,6 +233,36 @@ def test_only_dependent_turns_fall() -> None:
     assert {number for number, times in computed.items() if times > 1} == set(range(8, 20, 2))
 
 
+def test_a_keys_order_survives_a_commit_that_fails() -> None:
+    """What a queue's handler began behind a message that fell is not committed before it."""
+
+    async def main() -> list[int]:
+        real = MemoryStore(partitions=PARTITIONS)
+
+        async def nothing(*_: object) -> None: ...
+
+        # The first commit is the send's; in the second is what was handled, several of one key.
+        fault = Fault(2, "refused", 0)
+        store = FaultyStore(real, Hooks(nothing, nothing, wait_all_tasks_blocked), [fault])
+        app = rb.App("faults", actors=[Ledger])
+
+        retry = rb.Retry(attempts=5, backoff=rb.Backoff(first=0.001, cap=0.001))
+
+        @app.handler("relay", retry=retry, on_failure="block")
+        async def relay(command: Write, turn: rb.Turn) -> None:
+            turn.send(rb.Tell(Ledger, "all", command))
+
+        async with rb.open_runtime(app, database=store.as_store(), settings=QUICK) as runtime:
+            await runtime.send(*(rb.Enqueue("relay", Write(number), key="k") for number in range(10)))
+            while any((await runtime.depths()).values()):
+                await runtime.wait_idle()
+            written = [each.event.number async for each in runtime.events(Ledger, "all")]
+        assert fault.struck is not None
+        return written
+
+    assert trio.run(main, clock=MockClock(autojump_threshold=0)) == list(range(10))
+
+
 CLEAR = """
 alter table rolebook.events disable trigger append_only;
 delete from rolebook.events; delete from rolebook.messages; delete from rolebook.outcomes;
