@@ -29,7 +29,7 @@ class Promise:
         self._event = trio.Event()
         self._value: Any = None
         self._error: BaseException | None = None
-        self.given_up = False
+        self.given_up: bool = False
         """The asker was cancelled, or has its answer: a turn that has not begun need not begin."""
 
     def answer(self, value: object) -> None:
