@@ -166,8 +166,10 @@ class Line:
 
     def forget_given_up(self) -> None:
         """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
-        self.waiting = deque(work for work in self.waiting if not _is_given_up(work))
-        self.asks = tuple(ask for ask in self.asks if not _is_given_up(ask))
+        self.waiting = deque(
+            work for work in self.waiting if isinstance(work, Message) or not work.promise.given_up
+        )
+        self.asks = tuple(ask for ask in self.asks if not ask.promise.given_up)
 
     def step(self, step: Step) -> None:
         """Change the state."""
@@ -398,7 +400,3 @@ class KeyLines:
                 self.done_with(work)
             else:
                 line.asks = (work, *line.asks)
-
-
-def _is_given_up(work: Work) -> bool:
-    return isinstance(work, LocalAsk) and work.promise.given_up

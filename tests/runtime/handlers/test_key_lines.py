@@ -137,6 +137,10 @@ class World(RuleBasedStateMachine):
     def read_again(self, data: st.DataObject, most: int) -> None:
         """The fetcher reads on in a key that is read again; with the others at their end, it ends."""
         key = data.draw(st.sampled_from(sorted(self.readings)))
+        self.read_key(key, most)
+
+    def read_key(self, key: str, most: int) -> None:
+        """Read on in one key that is read again."""
         reading = self.readings[key]
         found = [each for each in self.mailbox.values() if each.key == key and each.id > reading.position]
         found = sorted(found, key=lambda each: each.id)[:most]
@@ -416,7 +420,7 @@ class World(RuleBasedStateMachine):
         """One round in which nothing goes wrong."""
         self.read(3)
         for key in list(self.readings):
-            self._read_all_again(key)
+            self.read_key(key, 1000)
         while self.pages:
             self.take_page()
         for key, line in list(self.by_key.items()):
@@ -433,18 +437,6 @@ class World(RuleBasedStateMachine):
         while self.units:
             self.commit()
         self.give_room()
-
-    def _read_all_again(self, key: str) -> None:
-        reading = self.readings[key]
-        found = [each for each in self.mailbox.values() if each.key == key and each.id > reading.position]
-        if found:
-            found.sort(key=lambda each: each.id)
-            reading.position = found[-1].id
-            self.room -= len(found)
-            self.pages.append(Page([message_of(each) for each in found], key=key, number=reading.number))
-        elif all(each.id <= self.position for each in self.mailbox.values()):
-            del self.readings[key]
-            self.pages.append(Page(key=key, last=True, number=reading.number))
 
 
 PLAYED = settings(
