@@ -161,8 +161,7 @@ class Line:
 
     def everything(self) -> Iterable[Work]:
         """What it holds that is not in work."""
-        first = () if self.first is None else (self.first,)
-        return (*first, *self.again, *self.waiting, *self.asks)
+        return (*([] if self.first is None else [self.first]), *self.again, *self.waiting, *self.asks)
 
     def forget_given_up(self) -> None:
         """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
@@ -214,8 +213,7 @@ class KeyLines:
             page: With which page.
             ready: Whether anything of this line can begin at present.
         """
-        usual = page.key is None and line.spill is WHOLE
-        if not usual and not line.expects(page):
+        if not (page.key is None and line.spill is WHOLE) and not line.expects(page):
             self.done_with(message)  # it is still in the mailbox, and comes again when the key is read again
             return False
         return self._line_up(line, message, ready)
