@@ -57,9 +57,9 @@ Examples:
         key: str,
     ) -> None:
         where = Where(database_url, schema, data_folder, app)
-        resumed = trio.run(execute, where, "resume", (queue, key))[0]["resume"]
-        if not resumed:
+        if (queue, key, state) not in {(each.queue, each.key, each.state) for each in _stopped(where, queue)}:
             raise click.ClickException(f"{queue}/{key} is not {state}: see `rolebook {state} list`")
+        resumed = trio.run(execute, where, "resume", (queue, key))[0]["resume"]
         click.echo(f"{queue}/{key} goes on: {resumed} {state}")
 
     return group

@@ -230,6 +230,23 @@ def test_a_parked_key_is_listed_and_goes_on(database: Database) -> None:
     assert (again.code, "is not parked" in again.err) == (1, True)
 
 
+def test_a_broken_actor_is_no_parked_key(database: Database) -> None:
+    """It has a list of its own, which says what is wrong with its journal, and is resumed from there."""
+    assert database.rolebook("broken", "list").out == "nothing is broken\n"
+    database.sell("tulips", 1)
+    database.ask(
+        "update rolebook.messages set not_before = 'infinity', last_error = 'broken: BrokenStream: no event 2'"
+    )
+    listed = database.rolebook("broken", "list")
+    assert "tulips" in listed.out
+    assert " BrokenStream: no event 2" in listed.out
+    assert database.rolebook("parked", "list").out == "nothing is parked\n"
+    wrong = database.rolebook("parked", "resume", "shop", "tulips")
+    assert (wrong.code, "shop/tulips is not parked" in wrong.err) == (1, True)
+    assert "tulips goes on: 1 broken" in database.rolebook("broken", "resume", "shop", "tulips").out
+    assert database.rolebook("broken", "list").out == "nothing is broken\n"
+
+
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_what_is_piped_is_not_cut(database: Database, columns: str) -> None:
     """However narrow the terminal would be: a line for each key, with its whole name to copy."""
