@@ -61,7 +61,10 @@ def _checked(fields: list["attrs.Attribute[Any]"]) -> type:
 CHECKED = _checked(list(attrs.fields(Plain)))
 SHORT, LONG = Codec(messages=[Plain]), Codec(messages=[CHECKED])
 
-NUMBERS = ["0", "-0", "7", "-7", "1.0", "1e2", "0.5", "9" * 30, "-" + "9" * 30, "9" * 5000, "1e400"]
+VAST = "9" * 5000
+"""More digits than Python makes an int of."""
+
+NUMBERS = ["0", "-0", "7", "-7", "1.0", "1e2", "0.5", "9" * 30, "-" + "9" * 30, VAST, "1e400"]
 TEXTS = ['""', '"7"', '"\\u00e9\\u0000"', '"\\ud800"']
 OTHERS = ["null", "true", "[]", "{}", '{"number":1}', '["a"]', "[null]", '[{"number":"1"}]', '{"text":"a"}']
 NESTED = ['[{"number":1,"more":[1]}]', '{"number":1,"text":7}', '[{"number":1},{"number":2,"text":"b"}]']
@@ -70,6 +73,11 @@ names = st.sampled_from([*(each.name for each in attrs.fields(Plain)), "unknown"
 documents = st.lists(st.tuples(names, raw_values), max_size=6).map(
     lambda pairs: "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"
 )
+
+
+def _is_comparable(text: str) -> bool:
+    """Whether no unknown field holds a number that does not fit: one way reads it, the other skips it."""
+    return "1e400" not in text and f'"unknown": {VAST}' not in text
 
 
 def _read(codec: Codec, text: str) -> Any:
@@ -91,14 +99,15 @@ def test_the_two_ways_are_taken() -> None:
 def test_both_ways_give_the_same(text: str) -> None:
     """Value and class, or the error, whatever the text says; but what an unknown field holds need not fit."""
     text = text.replace(", }", "}")
-    if "1e400" not in text:
+    if _is_comparable(text):
         assert _read(LONG, text) == _read(SHORT, text)
 
 
 @given(st.text(max_size=20) | documents | raw_values)
 def test_noise_is_the_same_error(text: str) -> None:
     """A text that is no object of that class is refused in the same words."""
-    assert "1e400" in text or _read(LONG, text) == _read(SHORT, text)
+    if _is_comparable(text):
+        assert _read(LONG, text) == _read(SHORT, text)
 
 
 def _hooked() -> type:
