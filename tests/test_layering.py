@@ -22,8 +22,10 @@ EVERYWHERE = {"actors", "runtime"}
 
 def _files(folder: str) -> Iterator[Path]:
     # The two links in src/rolebook lead to what is read at the top already.
-    files = (ROOT / folder).glob("*.py") if folder.startswith("src") else (ROOT / folder).rglob("*.py")
-    return iter(sorted(files))
+    found = (ROOT / folder).glob("*.py") if folder.startswith("src") else (ROOT / folder).rglob("*.py")
+    files = sorted(found)
+    assert files, f"{folder} has no files: a guard of nothing"
+    return iter(files)
 
 
 def _imports(path: Path) -> Iterator[str]:

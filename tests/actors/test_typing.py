@@ -5,6 +5,7 @@ The asserts cost nothing when the tests run; a wrong inference fails `make check
 
 from typing import Any, TypeVar, assert_type
 
+import pytest
 from attrs import frozen
 
 import rolebook as rb
@@ -34,10 +35,10 @@ def never_run() -> None:
 
 def test_decorated_classes_keep_their_types() -> None:
     """A decorator returns the class it was given, constructor and all."""
-    assert_type(Deposit(1), Deposit)
-    assert_type(Deposit(1).amount, int)
-    assert_type(Account(), Account)
-    assert_type(Account().balance, int)
+    assert assert_type(Deposit(1), Deposit) == Deposit(amount=1)
+    assert assert_type(Deposit(1).amount, int) == 1
+    assert assert_type(Account(), Account) == Account(balance=0)
+    assert assert_type(Account().balance, int) == 0
 
 
 def test_handlers_keep_their_types() -> None:
@@ -61,5 +62,7 @@ def test_effects_name_the_reply() -> None:
             return 1
 
     generator = Counter().count()
-    assert_type(next(generator), object)
-    generator.close()
+    assert assert_type(next(generator), object) == Deposited(1)
+    with pytest.raises(StopIteration) as ended:
+        next(generator)
+    assert ended.value.value == 1

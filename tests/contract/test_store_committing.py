@@ -257,7 +257,9 @@ async def test_an_outcome_expires(bench: Bench) -> None:
         assert await one.commit(finished(parts=[outcome])) == Committed()
         assert await bench.store.outcome("x/1") is None
         await bench.store.promote_due(1)
-        assert await one.commit(finished(parts=[outcome])) == Committed()
+        new = evolve(outcome, outcome="2", retention=60.0)
+        assert await one.commit(finished(parts=[new])) == Committed()
+        assert await bench.store.outcome("x/1") == "2"
 
 
 async def test_a_first_outcome_is_stored_once(bench: Bench) -> None:

@@ -79,11 +79,14 @@ def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
     seed = random.randrange(2**32)
     dice = random.Random(seed)
     points = sorted(dice.randrange(1, FLIGHTS) for _ in range(2))
+    codes: list[int] = []
     for point in (*points, FLIGHTS):
         with started(DEMO, "--database-url", database_url, *LOADING) as program:
             wait_until(database_url, sent(point), program)
             program.send(Signal.SIGKILL)
-            program.wait()
+            codes.append(program.wait().code)
+    assert codes[0] == -Signal.SIGKILL, f"seed {seed}: it ended before it was killed"
+    assert {*codes} <= {0, -Signal.SIGKILL}, f"seed {seed}"  # 0: it had just finished
     last = demo(database_url, *LOADING)
     assert last.code == 0, f"seed {seed}: {last.text}"
     assert "over 3,000 flights" in last.out

@@ -31,11 +31,14 @@ def test_killed_at_random_it_goes_on_where_it_was(database_url: str) -> None:
     """SIGKILL in the middle, three times: every order comes to one end, and nothing is lost or done twice."""
     seed = random.randrange(2**32)
     dice = random.Random(seed)
+    codes: list[int] = []
     for point in sorted(dice.randrange(1, ORDERS * 7) for _ in range(3)):
         with started(*DEMO, "--database-url", database_url) as program:
             wait_until(database_url, f"select count(*) >= {point} from rolebook.events", program)
             program.send(Signal.SIGKILL)
-            program.wait()
+            codes.append(program.wait().code)
+    assert codes[0] == -Signal.SIGKILL, f"seed {seed}: it ended before it was killed"
+    assert {*codes} <= {0, -Signal.SIGKILL}, f"seed {seed}"  # 0: it had just finished
     last = demo(database_url)
     assert last.code == 0, f"seed {seed}: {last.text}"
 

@@ -38,7 +38,7 @@ class Fault:
         commit: Which commit it is, counted from 1.
         kind: In which way.
         place: Which of its units it is about, counted around.
-        struck: The number that the turn carried, once it has happened.
+        struck: What it is about, once its commit has come; None again if it could do nothing to that.
     """
 
     commit: int
@@ -121,6 +121,7 @@ class FaultySession:
         fault.over = True
         if fault.kind == "missing":
             if victim.consumed is None or _is_ask(victim.consumed):
+                fault.struck = None
                 return None  # whoever really handled an ask would have answered it
             await store.hooks.steal(victim.consumed)
             store.stolen.append(victim.consumed)

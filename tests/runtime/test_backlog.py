@@ -92,6 +92,7 @@ async def test_many_blocked_keys_do_not_stall_others(database_url: str, looking:
         await tell_many(runtime, 300, 30, failing=frozenset(range(30)))
         await runtime.tell("diary", "free", Note(1))
         await looking.until("select count(*) = 1 from rolebook.events where key = 'free'")
+        assert await looking.mailbox("diary") == 300
 
 
 async def test_an_ask_waits_for_what_was_told_before_it(database_url: str, looking: Looking) -> None:

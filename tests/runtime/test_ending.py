@@ -2,9 +2,11 @@
 
 import pytest
 import trio
+import trio.testing
 
 import rolebook as rb
-from rolebook.actors import RolebookError
+from rolebook.actors import RolebookError, Tree
+from rolebook.actors.supervision import ChildStopped
 from rolebook.runtime import MemoryStore, NotRunning, Runtime
 from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, diary
 from tests.runtime.looking import Looking
@@ -127,10 +129,25 @@ async def test_what_waits_for_a_retry_does_not_delay_the_end(
 async def test_a_second_request_to_stop_changes_nothing(database_url: str, looking: Looking) -> None:
     """Asked to stop twice, and cancelled on top, it stops once."""
     app = rb.App("app", actors=[Account])
-    async with rb.open_runtime(app, database=database_url) as runtime:
-        runtime.tree.request_stop()
-        runtime.tree.request_stop()
-        await runtime.tree.wait_stopped()
+    trees: list[Tree] = []
+    stopped: list[str] = []
+
+    async def watch(tree: Tree) -> None:
+        trees.append(tree)
+        stopped.extend([event.path async for event in tree.events() if isinstance(event, ChildStopped)])
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            async with rb.open_runtime(app, database=database_url) as runtime:
+                nursery.start_soon(watch, runtime.tree)
+                await trio.testing.wait_all_tasks_blocked()
+                runtime.tree.request_stop()
+                runtime.tree.request_stop()
+                scope.cancel()
+                await runtime.tree.wait_stopped()
+    assert "app/writer" in stopped
+    assert len(stopped) == len(set(stopped))
+    assert [tree.snapshot().state for tree in trees] == ["stopped"]
     await looking.nothing_left()
 
 

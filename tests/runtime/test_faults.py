@@ -98,6 +98,9 @@ class Drill:
             for key in sorted({work.key for work in self.work}):
                 await self._check(runtime, key)
         assert self.store.early == []
+        if all(fault.struck is None for fault in self.store.faults):
+            assert self.unknown == set(), "nothing went wrong, and somebody was told so"
+            assert self.replies.keys() == {work.number for work in self.work if work.asks}
 
     async def _is_done(self, runtime: Runtime) -> bool:
         """Whether the mailbox is empty: what waits for a retry counts."""
@@ -171,7 +174,8 @@ def test_any_commit_may_fail(kind: Kind, place: int) -> None:
         struck += any(fault.struck is not None for fault in store.faults)
         if store.commits < commit:
             break
-    assert struck >= 5, "the drill must have had several turns to void"
+    # Only a message that was told can be handled by another process: many commits have none at that place.
+    assert struck >= (2 if kind == "missing" else 5), "the drill must have had several turns to void"
 
 
 works = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=25).map(
@@ -284,19 +288,22 @@ async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) ->
             " where datname = current_database() and application_name like '% fetcher'"
         )
 
-    async def drill(commit: int) -> FaultyStore:
+    async def drill(commit: int) -> bool:
+        fault = Fault(commit, kind, 1)
         async with open_store(migrated_url, QUICK, "drill") as real:
             hooks = Hooks(steal, take_over, trio.lowlevel.checkpoint)
-            store = FaultyStore(real, hooks, [Fault(commit, kind, 1)])
-            await Drill(store, WORK).run()
-            return store
+            await Drill(FaultyStore(real, hooks, [fault]), WORK).run()
+        return fault.struck is not None
 
+    struck: list[int] = []
     async with await Connection.connect(migrated_url, autocommit=True) as admin:
         for commit in (1, 2, 4):
-            store = await drill(commit)
-            assert store.commits >= commit
-            assert [fault.struck is not None for fault in store.faults] == [True]
+            if await drill(commit):
+                struck.append(commit)
             await admin.execute(CLEAR)
+    # The first commit is the send's, which has no message that another process could have handled.
+    assert struck[-2:] == [2, 4]
+    assert kind == "missing" or struck[0] == 1
 
 
 async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock: MockClock) -> None:

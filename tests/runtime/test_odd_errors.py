@@ -76,6 +76,9 @@ async def test_a_handlers_error_that_cannot_be_printed_is_contained(store: Store
                 return len(await runtime.dead_letters("mail")) == 1
 
             await eventually(buried)
+        (letter,) = await runtime.dead_letters("mail")
+    assert letter.attempts == 3
+    assert letter.error.startswith("Unprintable")
 
 
 async def test_an_error_as_the_reason_of_a_refusal_is_its_text(store: Store) -> None:

@@ -40,7 +40,6 @@ async def test_a_message_is_sent_as_it_was_yielded(store: Store, *, guarded: boo
         await runtime.ask(Basket, "a", Show())
         await heard.wait()
     assert [["c", "ribbon"], ["c", "ribbon", "bow"]] == told
-    assert ears.__name__ == "ears"
 
 
 async def test_a_route_gets_the_event_as_it_is_stored(store: Store) -> None:
@@ -62,8 +61,6 @@ async def test_a_route_gets_the_event_as_it_is_stored(store: Store) -> None:
         await runtime.ask(Basket, "a", Fill(["c"]))
         await heard.wait()
     assert [["c"]] == told
-    assert tell.__name__ == "tell"
-    assert ears.__name__ == "ears"
 
 
 async def test_a_reply_is_as_of_its_turn(store: Store) -> None:

@@ -150,8 +150,7 @@ async def test_a_remote_reply_does_not_wait_for_a_poll(database_url: str, lookin
         _second(app, database_url, looking, settings=settings) as other,
     ):
         with trio.fail_after(10):
-            for _ in range(5):
-                await other.ask(Account, "a", Deposit(10))
+            assert [await other.ask(Account, "a", Deposit(10)) for _ in range(5)] == [10, 20, 30, 40, 50]
 
 
 @asynccontextmanager
@@ -171,12 +170,15 @@ async def test_a_cancelled_remote_ask_is_whole(database_url: str, looking: Looki
         rb.open_runtime(app, database=database_url, settings=QUICK_SESSION) as owner,
         _second(app, database_url, looking) as other,
     ):
+        heard = 0
         for step in range(10):
             with trio.move_on_after(step * 0.002):
                 await other.ask(Account, "a", Deposit(1))
+                heard += 1
         await owner.wait_idle()
         last = await other.ask(Account, "a", Deposit(1))
         recorded = [each async for each in owner.events(Account, "a")]
+    assert heard + 1 <= last <= 11
     assert [each.seq for each in recorded] == list(range(1, last + 1))
 
 
@@ -199,10 +201,12 @@ async def test_asks_while_the_session_is_being_reopened(
             async with trio.open_nursery() as nursery:
                 for _ in range(5):
                     nursery.start_soon(ask_some)
+                fallen = 0
                 for _ in range(3):
                     before = len(replies)
-                    await looking.terminate(role)
+                    fallen += await looking.terminate(role)
                     await eventually(_more_than(replies, before + 5))
+    assert fallen
     assert sorted(replies) == list(range(2, 152))
 
 

@@ -88,10 +88,13 @@ async def test_the_session_that_is_wanted(proxy: Proxy, wanted: str) -> None:
         assert await value(connection, "SELECT pg_is_in_recovery()") is False
 
 
-@pytest.mark.parametrize("wanted", ["read-only", "standby"])
-async def test_a_server_that_is_not_wanted(proxy: Proxy, wanted: str) -> None:
-    """A server that cannot be what is asked for is refused."""
-    with pytest.raises(psycopg.OperationalError):
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [("read-only", "session is not read-only"), ("standby", r"not in (hot )?standby mode")],
+)
+async def test_a_server_that_is_not_wanted(proxy: Proxy, wanted: str, reason: str) -> None:
+    """A server that cannot be what is asked for is refused, with the reason."""
+    with pytest.raises(psycopg.OperationalError, match=reason):
         await Connection.connect(at(proxy, target_session_attrs=wanted))
 
 

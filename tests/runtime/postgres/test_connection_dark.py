@@ -40,7 +40,7 @@ async def test_a_backend_killed_inside_a_transaction(database_url: str) -> None:
     async with connected(database_url) as connection, connected(database_url) as observer:
         await connection.execute("CREATE TABLE t (n int)")
         transactions: list[psycopg.AsyncTransaction] = []
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
             async with connection.transaction() as transaction:
                 transactions.append(transaction)
                 await connection.execute("INSERT INTO t VALUES (1)")

@@ -57,7 +57,7 @@ async def test_a_new_listener_looks_at_everything(database_url: str, looking: Lo
     async with rb.open_runtime(app, database=database_url, settings=settings):
         await looking.owned()
         for amount in range(1, 4):
-            await looking.terminate("listener")
+            assert await looking.terminate("listener")
             await looking.do(
                 "select rolebook.tell('account', 'a', 'account.deposit',"
                 " json_build_object('amount', %s::int))",

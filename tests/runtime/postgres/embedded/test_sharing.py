@@ -69,8 +69,8 @@ def test_a_killed_reaper_is_replaced(folder: Path) -> None:
     """If the reaper itself is killed, the next user brings a new one, which does the duty."""
     server = server_in(folder)
     server.start()
-    for reaper in reapers_of(folder):
-        os.kill(reaper, signal.SIGKILL)
+    (reaper,) = reapers_of(folder)
+    os.kill(reaper, signal.SIGKILL)
     wait_for(lambda: not reapers_of(folder))
     with user_of(folder) as user:
         assert user.open() == server.pid
