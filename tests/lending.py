@@ -22,8 +22,9 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid();
 alter table rolebook.events disable trigger append_only;
 truncate rolebook.messages, rolebook.scheduled, rolebook.events, rolebook.snapshots, rolebook.partitions,
-    rolebook.dead_letters, rolebook.checkpoints, rolebook.outcomes, rolebook.shapes, rolebook.commits
-    restart identity;
+    rolebook.dead_letters, rolebook.checkpoints, rolebook.outcomes, rolebook.shapes, rolebook.commits;
+select setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+from pg_sequences where schemaname = 'rolebook';
 alter table rolebook.events enable trigger append_only;
 """
 
@@ -35,7 +36,8 @@ select md5(concat_ws('|',
      join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('rolebook', 'public')),
     (select string_agg(concat_ws(' ', c.oid, c.relname, c.relacl, c.reloptions), ',' order by c.oid)
      from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('rolebook', 'public')),
-    (select string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid), ',' order by a.attrelid, a.attnum)
+    (select string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.attnotnull, a.atthasdef), ','
+                       order by a.attrelid, a.attnum)
      from pg_attribute a join pg_class c on c.oid = a.attrelid
      join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('rolebook', 'public')),
     (select string_agg(concat_ws(' ', conname, pg_get_constraintdef(oid)), ',' order by oid)
