@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+import logging
+from typing import Literal, final
 
-from rolebook.actors import RolebookError
+from rolebook.actors import Dead, Refused, RetryAt, RolebookError
 
-from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, report_of
+from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, report_of, text_of
+
+_log = logging.getLogger("rolebook.handler")
 
 
 @final
@@ -28,29 +31,52 @@ class ActorUnavailable(RolebookError):
     """The actor cannot handle anything now: it is broken, its journal cannot be replayed."""
 
 
-def retry_in_place(message: Message, error: BaseException, delay: float | None) -> RetryInPlace:
-    """Return the part that lets a message wait at the head of its key; for None until it is resumed."""
-    return RetryInPlace(message.place, message.attempts + 1, report_of(error), delay)
+def after_failure(
+    message: Message, outcome: Refused | Dead | RetryAt, on_failure: Literal["block", "skip", "park"]
+) -> RetryInPlace | RetryAsNew | Bury | None:
+    """Say in the log what becomes of a message whose turn failed, and return the part that stores it.
+
+    Args:
+        message: Which one.
+        outcome: What was judged.
+        on_failure: What a retry does to the line of its key.
+
+    Returns:
+        None for a refusal: the message is acknowledged, as after a success.
+    """
+    if isinstance(outcome, Refused):
+        _log.info("%s refused: %s", name_of(message), outcome.rejection)
+        return None
+    error, delay = outcome.error, None if isinstance(outcome, Dead) else outcome.delay_seconds
+    place, attempts, report = message.place, message.attempts + 1, report_of(error)
+    if delay is None:
+        # The traceback of user code is worth logging; our own errors say what to do.
+        trace = None if isinstance(error, RolebookError) else error
+        _log.error("%s is a dead letter: %s", name_of(message), text_of(error), exc_info=trace)
+        return Bury(place, attempts, report)
+    if on_failure == "park":
+        _log.warning("%s failed, parked until it is resumed: %s", name_of(message), text_of(error))
+        return RetryInPlace(place, attempts, report, None)
+    _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, text_of(error))
+    if on_failure == "skip":
+        return RetryAsNew(place, attempts, report, delay)
+    return RetryInPlace(place, attempts, report, delay)
+
+
+def bury(message: Message, error: BaseException) -> Bury:
+    """Say in the log that a message is a dead letter, and return the part that makes it one."""
+    _log.error("%s is a dead letter: %s", name_of(message), error)
+    return Bury(message.place, message.attempts + 1, report_of(error))
+
+
+def wait_of(part: RetryInPlace) -> float:
+    """Return how many seconds a message waits in its place; infinite until it is resumed."""
+    return float("inf") if part.delay is None else part.delay
 
 
 def mark_broken(message: Message, problem: BaseException) -> RetryInPlace:
     """Return the part that says at an actor's first message that it is broken; no attempt is counted."""
     return RetryInPlace(message.place, message.attempts, broken_error(problem), None)
-
-
-def retry_as_new(message: Message, error: BaseException, delay: float) -> RetryAsNew:
-    """Return the part that lets a message come back as a new arrival."""
-    return RetryAsNew(message.place, message.attempts + 1, report_of(error), delay)
-
-
-def bury(message: Message, error: BaseException) -> Bury:
-    """Return the part that makes a message a dead letter."""
-    return Bury(message.place, message.attempts + 1, report_of(error))
-
-
-def cause(error: BaseException) -> BaseException | None:
-    """Return an error whose traceback is worth logging: user code's; our own errors say what to do."""
-    return None if isinstance(error, RolebookError) else error
 
 
 def name_of(message: Message) -> str:

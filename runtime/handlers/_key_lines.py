@@ -171,8 +171,7 @@ class Line:
         self.asks = tuple(ask for ask in self.asks if not ask.promise.given_up)
 
     def step(self, step: Step) -> None:
-        """Change the state."""
-        # Written out, and not by `after`, because every message passes here twice.
+        """Change the state; written out, and not by `after`, because every message passes here twice."""
         try:
             self.state = STEPS[step][self.state]
         except KeyError:
@@ -213,6 +212,7 @@ class KeyLines:
             page: With which page.
             ready: Whether anything of this line can begin at present.
         """
+        # The usual page is looked at here: a call for each message is felt.
         if not (page.key is None and line.spill is WHOLE) and not line.expects(page):
             self.done_with(message)  # it is still in the mailbox, and comes again when the key is read again
             return False

@@ -16,16 +16,13 @@ import trio
 from attrs import define, field
 
 from rolebook.actors import (
-    Dead,
     HandlerDefinition,
-    Refused,
     RolebookError,
     Stopping,
     judge,
 )
 
 from ..contract import (
-    CommitPart,
     CommitUnit,
     Lineage,
     Message,
@@ -34,11 +31,10 @@ from ..contract import (
     Settled,
     Verdict,
     partition_of_key,
-    text_of,
 )
 from ..system import Attach, Credit, Detach, HandlerSignal, LocalAsk, Owned, Page, Reread, Resume
 from ._context import SLICE, HandlerContext
-from ._failing import bury, cause, name_of, retry_as_new, retry_in_place
+from ._failing import after_failure, wait_of
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
 
@@ -297,34 +293,22 @@ class QueueHandler:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""
         definition = self.definition
         outcome = judge(error, message.attempts + 1, definition.retry, self.context.random)
-        if isinstance(outcome, Refused):
-            _log.info("%s refused: %s", name_of(message), error)
-            self._hand_over(CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message))
-            return None
-        if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", name_of(message), text_of(error), exc_info=cause(error))
-            self._put(message, bury(message, error), lineage)
-            return None
-        blocks = message.key is not None and definition.on_failure != "skip"
-        delay = None if blocks and definition.on_failure == "park" else outcome.delay_seconds
-        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", name_of(message), until, text_of(error))
-        if not blocks:
-            self._put(message, retry_as_new(message, error, outcome.delay_seconds), lineage)
-            return None
-        self._put(message, retry_in_place(message, error, delay), lineage, keeps=True)
-        self._marking.add(message.id)
-        message.attempts += 1
-        return float("inf") if delay is None else delay
-
-    def _put(
-        self, message: Message, part: CommitPart, lineage: Lineage | None, *, keeps: bool = False
-    ) -> None:
-        """Give the writer what becomes of a message: it keeps its place, or is done with."""
-        subject = None if keeps else message
-        self._hand_over(
-            CommitUnit(self._send, message.fence, parts=(part,), lineage=lineage, subject=subject)
-        )
+        # Without a key there is nothing that could wait behind it.
+        part = after_failure(message, outcome, "skip" if message.key is None else definition.on_failure)
+        unit = CommitUnit(self._send, message.fence, lineage=lineage)
+        if isinstance(part, RetryInPlace):
+            unit.parts = (part,)  # the message is not settled with this: it keeps its place
+            self._hand_over(unit)
+            self._marking.add(message.id)
+            message.attempts += 1
+            return wait_of(part)
+        unit.subject = message
+        if part is None:
+            unit.consumed = message
+        else:
+            unit.parts = (part,)
+        self._hand_over(unit)
+        return None
 
     def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
         """Give a unit to the writer; or take note of the verdict, if it is committed already."""

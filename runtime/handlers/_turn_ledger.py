@@ -26,7 +26,7 @@ from typing import final
 import trio
 from attrs import define, field
 
-from rolebook.actors import ActorDefinition, Dead, Refused, RetryAt, RolebookError, judge
+from rolebook.actors import ActorDefinition, RolebookError, judge
 
 from ..contract import (
     ONCE,
@@ -42,11 +42,10 @@ from ..contract import (
     asked,
     once_id,
     parse,
-    text_of,
 )
 from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
-from ._failing import ActorUnavailable, bury, cause, mark_broken, name_of, retry_as_new, retry_in_place
+from ._failing import ActorUnavailable, after_failure, bury, mark_broken, wait_of
 from ._key_lines import ASIDE, FREE, KeyLines, Work
 from ._outbox import Outbox, once_ids
 from ._replying import copy_part, error_part, first_error_part
@@ -177,43 +176,19 @@ class TurnLedger:
             self._hand_over(resident, work, (error_part(*remote, error), *once))
         else:
             outcome = judge(error, work.attempts + 1, self.definition.retry, self.context.random)
-            if isinstance(outcome, RetryAt) and self.definition.on_failure != "skip":
-                self._retry_in_place(resident, work, outcome, once)
+            part = after_failure(work, outcome, self.definition.on_failure)
+            parts = once if part is None else (part, *once)
+            if isinstance(part, RetryInPlace):
+                self._note(resident, work, parts).consumed = None
+                work.attempts += 1
+                work.wait = wait_of(part)
+                self._hold(resident, work, work.wait)
                 return
-            self._let_go(resident, work, outcome, once)
+            unit = self._hand_over(resident, work, parts)
+            if part is not None:
+                unit.consumed = None  # the part names its message itself
         if spoilt:
             resident.discard()
-
-    def _let_go(
-        self, resident: Resident, work: Message, outcome: Refused | Dead | RetryAt, once: Sequence[CommitPart]
-    ) -> None:
-        """The failed message leaves the line of its key."""
-        if isinstance(outcome, Refused):
-            _log.info("%s refused: %s", name_of(work), outcome.rejection)
-            self._hand_over(resident, work, once)
-            return
-        error = outcome.error
-        part: CommitPart
-        if isinstance(outcome, Dead):
-            _log.error("%s is a dead letter: %s", name_of(work), text_of(error), exc_info=cause(error))
-            part = bury(work, error)
-        else:
-            delay = outcome.delay_seconds
-            _log.warning("%s failed, retry in %.1f s: %s", name_of(work), delay, text_of(error))
-            part = retry_as_new(work, error, delay)
-        self._hand_over(resident, work, (part, *once)).consumed = None  # the part names its message itself
-
-    def _retry_in_place(
-        self, resident: Resident, work: Message, outcome: RetryAt, once: Sequence[CommitPart]
-    ) -> None:
-        """The failed message keeps its place: its key waits until its time has come."""
-        delay = None if self.definition.on_failure == "park" else outcome.delay_seconds
-        until = "parked until it is resumed" if delay is None else f"retry in {delay:.1f} s"
-        _log.warning("%s failed, %s: %s", name_of(work), until, text_of(outcome.error))
-        self._note(resident, work, (retry_in_place(work, outcome.error, delay), *once)).consumed = None
-        work.attempts += 1
-        work.wait = float("inf") if delay is None else delay
-        self._hold(resident, work, work.wait)
 
     def _hold(self, resident: Resident, work: Message, wait: float) -> None:
         if self.lines.hold(resident.line, work):
@@ -225,7 +200,6 @@ class TurnLedger:
         """A message to an actor needs a key: one without becomes a dead letter."""
         name = self.definition.name
         error = RolebookError(f"a message to actor {name!r} has no key; send it with tell(actor, key, …)")
-        _log.error("%s is a dead letter: %s", name_of(message), error)
         self.out.add_alone(message, bury(message, error))
 
     # ---- broken actors ----
