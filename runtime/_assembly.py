@@ -86,7 +86,7 @@ class Assembly:
             clock=self.clock,
             inbox=fetcher_inbox,
             owned=self.owned,
-            sent=self.count.by_queue,
+            count=self.count,
         )
         self.writer = Writer(
             store=store,
@@ -117,6 +117,7 @@ class Assembly:
             fetcher=to_fetcher,
             random=self.random,
             totals=self.totals,
+            count=self.count,
         )
         self.client_context = ClientContext(
             app=app,

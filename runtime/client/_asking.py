@@ -76,6 +76,7 @@ class Asking:
         while True:
             outcome = await context.store.outcome(once)
             if outcome is not None:
+                context.count.sent_anywhere()
                 return read_outcome(context.app.codec, type(command), outcome)
             with suppress(Repeated):  # somebody else was first, after this looked
                 return await self.ask(Question(actor, key, command, headers, {ONCE: idempotency_key}))
@@ -89,9 +90,9 @@ class Asking:
         # What this process sent to the actor before is on its way through the mailbox. The ask names the
         # latest commit that sent there, and the handler holds it back until that was delivered. What
         # callers sent on their own connections is counted here, because nobody says when those commit.
-        if context.count.note_ended(question.actor, context.store.has_ended):
+        if context.count.take_stock(question.actor, context.store.has_ended):
             context.fetcher.send_nowait(Look())
-        after = context.count.by_queue.get(question.actor, 0)
+        after = context.count.of(question.actor)
         command = (row.type, row.version, row.payload)
         ask = LocalAsk(question.key, *command, promise, ask_id, headers, after)
         context.inboxes[question.actor].send_nowait(ask)
@@ -109,6 +110,8 @@ class Asking:
             replied = context.replies.arrived
             outcome = await context.store.outcome(ask_id)
             if outcome is not None:
+                # What the actor told in that turn is there: it comes before what the asker asks next.
+                context.count.sent_anywhere()
                 return read_outcome(context.app.codec, type(question.command), outcome)
             with trio.move_on_after(context.settings.poll_interval):
                 await replied.wait()

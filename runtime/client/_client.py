@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -300,7 +300,22 @@ class Client:
                 await runtime.tell(Order, "42", Confirm(), connection=connection)
             ```
         """
-        return self._now.context.store.connection()
+        return _lent(self._now.context)
+
+    def sent_by_sql(self) -> None:
+        """Say that this process has sent messages by SQL, on a connection that this client does not know.
+
+        What it asks from now on comes behind what was committed by now. There is no need to say so of
+        connections that the client lends, nor of those given as `connection=`.
+
+        Example:
+            ```python
+            with psycopg.connect(url) as other:
+                other.execute("select rolebook.tell('account', 'alice', 'account.deposit', '{\"amount\": 1}')")
+            client.sent_by_sql()
+            ```
+        """
+        self._now.context.count.sent_anywhere()
 
     async def parked(self) -> list[StoppedKey]:
         """Return the keys that `on_failure="park"` stopped, of this app's actors and queues.
@@ -350,4 +365,14 @@ class Client:
             letters: Their ids; None for all.
             queue: Only those of this queue; None for all.
         """
-        return await self._now.context.store.redrive(letters, queue)
+        context = self._now.context
+        redriven = await context.store.redrive(letters, queue)
+        context.count.sent_anywhere()
+        return redriven
+
+
+@asynccontextmanager
+async def _lent(context: ClientContext) -> AsyncGenerator[Any]:
+    with context.count.lending():
+        async with context.store.connection() as connection:
+            yield connection

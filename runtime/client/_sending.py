@@ -53,7 +53,7 @@ class OutsideSender:
         await self.depths.admit(now)
         rings = sorted({row.queue for row in now})
         await self.context.store.send(connection, now, later, rings)
-        self.context.count.note_elsewhere(rings, connection)
+        self.context.count.sent_elsewhere(rings, connection)
 
     async def is_served(self, queue: str) -> bool:
         """Say whether this app, or another that uses the store, has ever run a queue."""

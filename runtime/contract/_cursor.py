@@ -54,6 +54,10 @@ class Snapshot:
         """Say whether a transaction that committed was visible in this snapshot."""
         return tx < self.xmax and tx not in self.xip
 
+    def includes(self, other: Snapshot) -> bool:
+        """Say whether everything visible in the other is visible in this one."""
+        return self.xmax >= other.xmax and not any(map(other.sees, self.xip))
+
 
 NOTHING_SEEN = Snapshot(0, 0)
 """The snapshot of a reader that has read nothing."""
@@ -108,6 +112,19 @@ class Cursor:
         if full and last is not None:
             return evolve(self, within=window, position=last, caught_up=False)
         return evolve(self, after=window, within=None, position=START, caught_up=window == seen)
+
+    def has_read(self, snapshot: Snapshot) -> bool:
+        """Say whether all rows of the lane that are visible in a snapshot have been read.
+
+        What is visible in it has a tx below its `xmax`: a window that takes it in need not be read to its end.
+        """
+        if self.after.includes(snapshot):
+            return True
+        return (
+            self.within is not None
+            and self.position[0] >= snapshot.xmax
+            and self.within.includes(snapshot)
+        )
 
 
 def merge(cursors: Iterable[Cursor]) -> list[Cursor]:

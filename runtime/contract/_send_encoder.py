@@ -68,7 +68,7 @@ class SendEncoder:
                 headers = around(effect.headers, ours) if trail is None else trail.around(effect.headers)
             partition = partition_of(key, self._partitions)
             row = SendRow(effect.queue, partition, effect.priority, key, name, version, payload, headers)
-            if effect.delay is None and effect.at is None:
+            if effect.at is None and (effect.delay is None or not effect.delay_seconds):
                 now.append(row)
             else:
                 at = None if effect.at is None else effect.at.isoformat()

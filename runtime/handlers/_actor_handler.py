@@ -3,17 +3,19 @@
 Deciders are pure and quick, so one task computes all turns of a kind, one
 after the other, without a switch in between. See `TurnLedger` for what becomes of them.
 
-**The gate of local asks.** An ask of this process comes by channel, and would overtake what the process sent
-to the same actor before, which is on its way through the mailbox. So every ask names the process's latest
-commit that sent to this queue (`after`), and waits until the fetcher has said that everything up to that
-commit was delivered (`covers`). To count per key would not do: a read delivers whole lanes. To wait until the
-mailbox is empty would not do either: an ask would wait for what arrives later.
+**The gate of local asks.** An ask of this process comes by channel, and would overtake what was sent to the
+same actor before, which is on its way through the mailbox. So every ask carries the number of `SendCount`
+(`after`), and waits until the fetcher has said that everything up to that number was delivered to its
+partition. Of a partition that was just taken nothing is said until it has been read through once: an earlier
+life of this process may have sent to it. To wait until the mailbox is empty would not do: an ask would wait
+for what arrives later.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import final
 
@@ -23,7 +25,7 @@ from attrs import define, field, frozen
 from rolebook.actors import ActorDefinition, Stopping
 
 from ..contract import Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
-from ..system import Attach, Detach, HandlerSignal, LocalAsk, Owned, Page, Resume
+from ..system import Attach, Delivered, Detach, HandlerSignal, LocalAsk, Owned, Page, Resume
 from ._context import SLICE, HandlerContext
 from ._key_lines import HELD
 from ._resident import BROKEN, Resident
@@ -68,8 +70,8 @@ class ActorHandler:
     context: HandlerContext
     register: Callable[[str, trio.MemorySendChannel[HandlerSignal] | None], None]
     recovered: int = 0
-    _asks: list[LocalAsk] = field(factory=list[LocalAsk])
-    _covers: int = 0
+    _asks: dict[int, deque[LocalAsk]] = field(factory=dict[int, deque[LocalAsk]])
+    _delivered: dict[int, int] = field(factory=dict[int, int])
     _knows_owner: bool = False
     _next_check: float = 0.0
     _next_sweep: float = float("inf")
@@ -201,11 +203,11 @@ class ActorHandler:
                 self._ledger.settle(signal)
                 self._ledger.out.hand_over()  # a repetition is acknowledged in a commit of its own
             elif isinstance(signal, LocalAsk):
-                self._asks.append(signal)
+                self._hold_back(signal)
 
     def _turn_away(self) -> None:
         """Tell those who asked, and whose turn has not begun, to take another way."""
-        asks = list(self._asks)
+        asks = [ask for held in self._asks.values() for ask in held]
         for resident in self._residents:
             asks += [work for work in resident.line.everything() if isinstance(work, LocalAsk)]
         try:
@@ -230,26 +232,36 @@ class ActorHandler:
             case Resume():
                 self._next_check = 0.0
             case Owned(fences):
-                # Of a partition just taken nothing is delivered yet: the gate closes for all of them.
-                self._ledger.out.fences = fences
-                self._covers, self._knows_owner = 0, True
-                self._take_held_asks()
+                self._ledger.out.fences, self._knows_owner = fences, True
+                self._take_held_asks(list(self._asks))
+            case Delivered(numbers):
+                self._delivered.update(numbers)
+                self._take_held_asks(numbers.keys() & self._asks.keys())
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:
             self._take_message(message, page)
         if page.last and page.key is not None:
             self._end_reading(page.key, page.number)
-        if page.covers is not None:
-            # After the messages of this page: an ask that was held for them comes behind them.
-            self._covers = page.covers
-            self._take_held_asks()
 
-    def _take_held_asks(self) -> None:
-        # Each is looked at anew and in order: those that still have to wait keep theirs.
-        held, self._asks = self._asks, []
-        for ask in held:
-            self._take_ask(ask)
+    def _take_held_asks(self, partitions: Iterable[int]) -> None:
+        """Take those that have to wait no longer; among the asks of a partition none overtakes another."""
+        for partition in partitions:
+            held = self._asks.pop(partition)
+            while held and self._is_due(partition, held[0]):
+                self._take_ask(held.popleft())
+            if held:
+                self._asks[partition] = held
+
+    def _hold_back(self, ask: LocalAsk) -> None:
+        partition = partition_of_key(ask.key, self.context.store.partitions)
+        self._asks.setdefault(partition, deque()).append(ask)
+
+    def _is_due(self, partition: int, ask: LocalAsk) -> bool:
+        """Whether an ask has to wait no longer; if it is no affair of this process's, it has not to wait."""
+        if not self._knows_owner:
+            return False
+        return partition not in self._ledger.out.fences or ask.after <= self._delivered.get(partition, -1)
 
     def _take_message(self, message: Message, page: Page) -> None:
         if message.key is None:
@@ -271,13 +283,11 @@ class ActorHandler:
         partition = partition_of_key(ask.key, self.context.store.partitions)
         if ask.promise.given_up:
             return
-        if not self._knows_owner:
-            self._asks.append(ask)
+        if not self._is_due(partition, ask):
+            self._hold_back(ask)
         elif partition not in self._ledger.out.fences:
             # Never computed without a fence: its commit would not be refused if another process owns it.
             ask.promise.fail(NotOwner("this process does not own the partition"))
-        elif ask.after > self._covers:
-            self._asks.append(ask)
         else:
             resident = self._residents.need(ask.key)
             if resident.is_broken:

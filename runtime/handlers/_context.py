@@ -13,7 +13,7 @@ from rolebook.actors import App
 
 from .._settings import Settings
 from ..contract import CommitUnit, Store, Totals
-from ..system import FetcherSignal, StoreClock
+from ..system import FetcherSignal, SendCount, StoreClock
 
 SLICE = 0.005
 """Seconds of work without a wait after which a handler lets other tasks have their turn."""
@@ -29,6 +29,7 @@ class HandlerContext:
         fetcher: To the fetcher.
         random: The dice for the jitter of retries.
         totals: What was committed, counted.
+        count: What this process may have sent.
     """
 
     app: App
@@ -39,3 +40,4 @@ class HandlerContext:
     fetcher: trio.MemorySendChannel[FetcherSignal]
     random: Random
     totals: Totals
+    count: SendCount

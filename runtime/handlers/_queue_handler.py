@@ -32,7 +32,7 @@ from ..contract import (
     Verdict,
     partition_of_key,
 )
-from ..system import Attach, Credit, Detach, HandlerSignal, LocalAsk, Owned, Page, Reread, Resume
+from ..system import Attach, Credit, Delivered, Detach, HandlerSignal, LocalAsk, Owned, Page, Reread, Resume
 from ._context import SLICE, HandlerContext
 from ._failing import after_failure, wait_of
 from ._key_lines import KeyLines, Line
@@ -139,7 +139,7 @@ class QueueHandler:
                 self._next_check = 0.0
             case LocalAsk():
                 signal.promise.fail(RolebookError(f"{signal!r} was asked of a queue"))
-            case Owned():
+            case Owned() | Delivered():
                 pass  # every message brings the fence it is handled under
 
     def _take_page(self, page: Page) -> None:

@@ -21,7 +21,7 @@ from ..contract import (
     parse,
     trail,
 )
-from ..system import Look
+from ..system import Look, SendCount
 from ._context import HandlerContext
 from ._failing import TurnExited, name_of
 
@@ -37,9 +37,10 @@ class TurnTooLong(RolebookError):
 class QueueTurn(Turn):
     """The turn of a queue's handler: it can send, and have a transaction of its own."""
 
-    __slots__ = ("_lease", "_stack", "_store_transaction", "effects")
+    __slots__ = ("_count", "_lease", "_stack", "_store_transaction", "effects")
 
     effects: list[Tell | Enqueue]
+    _count: SendCount
     _lease: TurnTransaction | None
     _stack: AsyncExitStack | None
 
@@ -48,6 +49,7 @@ class QueueTurn(Turn):
         self.effects = []
         self._lease = None
         self._stack = stack
+        self._count = context.count
         self._store_transaction = context.store.open_turn_transaction
 
     @property
@@ -72,6 +74,8 @@ class QueueTurn(Turn):
         self._check_open("turn.connection()")
         assert self._stack is not None
         if self._lease is None:
+            # Until the transaction has ended: an ask is to see what was sent in it, by whichever way.
+            self._stack.enter_context(self._count.lending())
             self._lease = await self._stack.enter_async_context(self._store_transaction())
         yield self._lease.connection
 
@@ -141,6 +145,7 @@ async def _commit_own(lease: TurnTransaction, context: HandlerContext, unit: Com
         return Verdict.LOST
     context.totals.commits += 1
     context.totals.turns += 1
+    context.count.sent({send.queue for send in unit.sends})
     context.fetcher.send_nowait(Look())
     return Verdict.COMMITTED
 

@@ -5,8 +5,10 @@ from ._fetcher import Fetcher as Fetcher
 from ._listener import Listener as Listener
 from ._listener import ListenerState as ListenerState
 from ._scheduler import Scheduler as Scheduler
+from ._send_count import SendCount as SendCount
 from ._signals import Attach as Attach
 from ._signals import Credit as Credit
+from ._signals import Delivered as Delivered
 from ._signals import Detach as Detach
 from ._signals import FetcherSignal as FetcherSignal
 from ._signals import HandlerSignal as HandlerSignal
@@ -16,5 +18,4 @@ from ._signals import Owned as Owned
 from ._signals import Page as Page
 from ._signals import Reread as Reread
 from ._signals import Resume as Resume
-from ._writer import SendCount as SendCount
 from ._writer import Writer as Writer

@@ -8,7 +8,7 @@ is left to read, and looks again after `poll_interval` even if nobody rang.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import trio
@@ -19,7 +19,9 @@ from rolebook.actors.supervision import MailboxStatistics
 from .._settings import Settings
 from ..contract import Cursor, Fence, Fetched, FetchedRow, FetchSession, Lane, Message, Store, merge
 from ._clock import StoreClock
-from ._signals import Attach, Credit, Detach, FetcherSignal, Look, Owned, Page, Reread
+from ._coverage import Coverage
+from ._send_count import SendCount
+from ._signals import Attach, Credit, Delivered, Detach, FetcherSignal, Look, Owned, Page, Reread
 
 _log = logging.getLogger("rolebook.fetcher")
 
@@ -43,17 +45,13 @@ class _Mailbox:
     capacity: int
     fences: dict[int, Fence] = field(factory=dict[int, Fence])
     cursors: list[Cursor] = field(factory=list[Cursor])
-    covered: int = 0
+    coverage: Coverage = field(factory=Coverage)
     peak: int = 0
 
     @property
     def depth(self) -> int:
         """How many messages its handler holds."""
         return self.capacity - self.room
-
-    @property
-    def caught_up(self) -> bool:
-        return all(cursor.caught_up for cursor in self.cursors)
 
     def readable(self) -> list[tuple[Cursor, int]]:
         """The cursors worth reading now, each with its room.
@@ -100,7 +98,7 @@ class Fetcher:
 
     Attributes:
         owned: Queues of which this process owns every partition.
-        sent: For each queue the number of this process's latest commit that sent to it.
+        count: What this process may have sent.
     """
 
     store: Store
@@ -109,7 +107,7 @@ class Fetcher:
     clock: StoreClock
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
     owned: set[str]
-    sent: Mapping[str, int]
+    count: SendCount
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, _Mailbox] = field(factory=dict[str, _Mailbox])
@@ -245,9 +243,8 @@ class Fetcher:
 
     def _start_reading(self, mailbox: _Mailbox, taken: Sequence[Fence]) -> None:
         mailbox.fences.update((fence.partition, fence) for fence in taken)
-        # Of what was taken nothing is delivered yet: an ask to it waits until a read has covered it.
-        mailbox.covered = 0
         if taken:
+            mailbox.coverage.took()
             partitions = frozenset(fence.partition for fence in taken)
             mailbox.cursors.extend(
                 Cursor(Lane(mailbox.queue, priority, partitions)) for priority in PRIORITIES
@@ -266,20 +263,19 @@ class Fetcher:
             self._look = False
             return
         self._look = False
-        sent = dict(self.sent)  # as of before the read: it sees what these commits sent
+        # As of before the read: it sees what was sent by then.
+        sent = {queue: self.count.of(queue) for queue in self._mailboxes}
         look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
         self.reads += 1
-        looked = {cursor.lane.queue for cursor, _ in plan}
         self.clock.set(look.server_time)
         self._advance(plan, look)
         for queue, mailbox in list(self._mailboxes.items()):
             mailbox.cursors = merge(mailbox.cursors)
             self._end_rereads(mailbox)
-            number = sent.get(queue, 0)
-            # Said only when all lanes have caught up, and behind their messages: it opens the gate of asks.
-            if queue in looked and mailbox.caught_up and number > mailbox.covered:
-                mailbox.covered = number
-                self._hand_out(mailbox, Page(covers=number))
+            mailbox.coverage.looked(sent[queue], look.seen)
+            # Behind the messages: it opens the gate of asks.
+            if numbers := mailbox.coverage.reached(mailbox.cursors):
+                self._hand_out(mailbox, Delivered(numbers))
 
     def _advance(self, plan: Sequence[tuple[Cursor, int]], look: Fetched) -> None:
         for (cursor, room), rows in zip(plan, look.rows, strict=True):
@@ -305,7 +301,7 @@ class Fetcher:
                 mailbox.cursors = [cursor for cursor in mailbox.cursors if cursor.lane.key != key]
                 self._hand_out(mailbox, Page(key=key, last=True, number=its[0].lane.number))
 
-    def _hand_out(self, mailbox: _Mailbox, signal: Owned | Page) -> None:
+    def _hand_out(self, mailbox: _Mailbox, signal: Owned | Page | Delivered) -> None:
         try:
             mailbox.inbox.send_nowait(signal)
         except trio.BrokenResourceError:

@@ -70,11 +70,7 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 @final
 @frozen
 class Owned:
-    """The partitions of the queue that this process owns now; said at the start even if there are none.
-
-    What a page said of `covers` before holds no more: nothing of a partition that was just taken has been
-    delivered yet. The next page that says it counts those partitions in.
-    """
+    """The partitions of the queue that this process owns now; said at the start even if there are none."""
 
     fences: Mapping[int, Fence]
 
@@ -85,18 +81,28 @@ class Page:
     """Messages in order.
 
     Attributes:
-        covers: Everything this process had sent to the queue by its commit of this number
-            has been delivered with this page or before it; None says nothing.
         key: Set on a page that was read again for a key; None otherwise.
         last: Set with `key`: the key has caught up, its messages come with the others again.
         number: Set with `key`: which reading of the key this page belongs to.
     """
 
     messages: Sequence[Message] = ()
-    covers: int | None = None
     key: str | None = None
     last: bool = False
     number: int = 0
+
+
+@final
+@frozen
+class Delivered:
+    """What had been sent to the queue has been delivered; it comes behind the last page of that.
+
+    Attributes:
+        numbers: For each partition that has come further, up to which number of `SendCount`. One that was
+            just taken is said for the first time when what was visible then has been delivered.
+    """
+
+    numbers: Mapping[int, int]
 
 
 @final
@@ -108,8 +114,7 @@ class LocalAsk:
     is from afar, and the actor shares nothing with who asks.
 
     Attributes:
-        after: The number of this process's latest commit that sent to the queue: what was
-            sent before the ask is handled before it.
+        after: The number of `SendCount` when it was asked: what was sent before is handled before it.
     """
 
     key: str
@@ -128,4 +133,4 @@ class Resume:
     """A stopped key may have been resumed: a hint to look, since it may have been stopped again."""
 
 
-HandlerSignal: TypeAlias = Owned | Page | LocalAsk | Settled | Resume
+HandlerSignal: TypeAlias = Owned | Page | Delivered | LocalAsk | Settled | Resume

@@ -9,9 +9,8 @@ the turns that were built on it fall with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
-from weakref import WeakSet
 
 import trio
 from attrs import define, field
@@ -33,51 +32,10 @@ from ..contract import (
     Verdict,
     WriteSession,
 )
+from ._send_count import SendCount
 from ._signals import FetcherSignal, Look
 
 _log = logging.getLogger("rolebook.writer")
-
-
-@final
-@define(eq=False)
-class SendCount:
-    """How often this process has committed messages to each queue.
-
-    An ask that takes the local way is held back until what was sent before it
-    has been delivered; these numbers say what "before" is.
-
-    Attributes:
-        commits: All of them.
-        by_queue: The number of the latest that sent to a queue.
-        elsewhere: Connections on which callers sent to a queue: nobody says when they commit.
-    """
-
-    commits: int = 0
-    by_queue: dict[str, int] = field(factory=dict[str, int])
-    elsewhere: dict[str, WeakSet[Any]] = field(factory=dict[str, WeakSet[Any]])
-
-    def note_elsewhere(self, queues: Iterable[str], connection: Any) -> None:
-        """Take note that messages were sent on a caller's connection."""
-        for queue in queues:
-            self.elsewhere.setdefault(queue, WeakSet()).add(connection)
-
-    def note_ended(self, queue: str, has_ended: Callable[[Any], bool]) -> bool:
-        """Count what callers may have committed to a queue by now.
-
-        Args:
-            queue: That is about to be asked.
-            has_ended: Says whether a connection's transaction is over.
-
-        Returns:
-            Whether there is any: it takes a look to see it.
-        """
-        if queue not in self.elsewhere:
-            return False
-        self.commits += 1
-        self.by_queue[queue] = self.commits
-        if all(map(has_ended, self.elsewhere[queue])):
-            del self.elsewhere[queue]
-        return True
 
 
 @final
@@ -209,9 +167,7 @@ class Writer:
         if queues:
             # Before the verdicts: who tells, is answered, and then asks, must find its tell counted, or the
             # gate of local asks would let the ask overtake it.
-            self.count.commits += 1
-            sent = dict.fromkeys(queues, self.count.commits)
-            self.count.by_queue.update(sent)
+            self.count.sent(queues)
             self.fetcher.send_nowait(Look())
         if any(isinstance(part, (SendLater, RetryAsNew)) for unit in units for part in unit.parts):
             self.on_schedule()

@@ -64,15 +64,15 @@ def test_asks_go_straight_again_once_a_callers_transaction_has_ended() -> None:
     """While it is open, and once after it, an ask waits for a look; the connection may be gone by then."""
     count, ended = SendCount(), set[object]()
     one, other = Anything(), Anything()
-    count.note_elsewhere(["a"], one)
-    assert not count.note_ended("b", ended.__contains__)
-    assert [True, True] == [count.note_ended("a", ended.__contains__) for _ in range(2)]
+    count.sent_elsewhere(["a"], one)
+    assert not count.take_stock("b", ended.__contains__)
+    assert [True, True] == [count.take_stock("a", ended.__contains__) for _ in range(2)]
     ended.add(one)
-    count.note_elsewhere(["a"], other)
-    assert count.note_ended("a", ended.__contains__)
+    count.sent_elsewhere(["a"], other)
+    assert count.take_stock("a", ended.__contains__)
     del other
     gc.collect()
-    assert [True, False] == [count.note_ended("a", ended.__contains__) for _ in range(2)]
+    assert [True, False] == [count.take_stock("a", ended.__contains__) for _ in range(2)]
     assert {"a": 4} == count.by_queue
 
 

@@ -9,7 +9,7 @@ import trio
 from rolebook.runtime import Settings
 from rolebook.runtime.contract import CommitUnit, SendRow
 from rolebook.runtime.memory import MemoryStore
-from rolebook.runtime.system import Attach, Fetcher, FetcherSignal, Page, StoreClock
+from rolebook.runtime.system import Attach, Delivered, Fetcher, FetcherSignal, Page, SendCount, StoreClock
 
 
 def message(queue: str, priority: int) -> SendRow:
@@ -18,11 +18,11 @@ def message(queue: str, priority: int) -> SendRow:
 
 async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     """What was sent to a queue whose handler is full is still to come, though another queue was read."""
-    store, sent = MemoryStore(partitions=1), dict[str, int]()
+    store, count = MemoryStore(partitions=1), SendCount()
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
-    fetcher = Fetcher(store, Settings(), "me", StoreClock(), inbox, set(), sent)
+    fetcher = Fetcher(store, Settings(), "me", StoreClock(), inbox, set(), count)
     async with store.open_fetch_session("me") as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
         fetcher._take_in(Attach("idle", nobody, 2))
@@ -32,11 +32,12 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
             # One message of each priority: all lanes of the queue have room, and together they fill it.
             sends = [message("full", priority) for priority in ((1, 0) if number == 1 else (0,))]
             await writer.commit([CommitUnit(nobody, sends=sends)], [])
-            sent["full"] = number
+            count.sent(["full"])
             await fetcher._read(session)
-    got = [page for page in _received(delivered) if isinstance(page, Page)]
+    heard = _received(delivered)
+    got = [page for page in heard if isinstance(page, Page)]
     assert [len(page.messages) for page in got if page.messages] == [1, 1]
-    assert [page.covers for page in got if page.covers] == [1]
+    assert [1] == [said.numbers[0] for said in heard if isinstance(said, Delivered) and said.numbers[0]]
 
 
 def _received(channel: trio.MemoryReceiveChannel[object]) -> list[object]:
