@@ -126,6 +126,33 @@ def test_a_window_is_read_in_order(steps: list[tuple[object, ...]], room: int) -
     assert sorted(database.rows) == looker.seen
 
 
+@given(st.lists(step, max_size=60))
+def test_what_was_visible_at_a_look_has_been_read_when_the_cursor_says_so(
+    steps: list[tuple[object, ...]],
+) -> None:
+    """It says so of nothing that is unread, and of everything that is read once a look has caught up."""
+    database = Database()
+    looker = Looker(database)
+    moments = list[tuple[Snapshot, list[tuple[int, int]]]]()
+    for each in steps:
+        moments.append((database.snapshot(), list(database.rows)))
+        play(database, looker, [each])
+        for snapshot, visible in moments:
+            if looker.cursor.has_read(snapshot):
+                assert set(visible) <= set(looker.seen)
+            else:
+                assert each[0] != "look" or not looker.cursor.caught_up
+
+
+def test_a_window_need_not_be_read_to_its_end() -> None:
+    """What began after a look is not waited for, though it is in the window that is open."""
+    cursor = Cursor(LANE, Snapshot(5, 5)).advance(Snapshot(9, 12, (9,)), (6, 1), full=True)
+    assert [True, True, False] == [cursor.has_read(Snapshot(xmax, xmax)) for xmax in (5, 6, 7)]
+    assert cursor.advance(Snapshot(20, 20), (8, 1), full=True).has_read(Snapshot(8, 8))
+    later = cursor.advance(Snapshot(20, 20), (11, 1), full=True)
+    assert not later.has_read(Snapshot(10, 10))  # it saw 9, which was running when the window was opened
+
+
 def test_what_is_committed_while_a_window_is_read_needs_another_look() -> None:
     """The look that closes a window does not claim to have seen what came after it was opened."""
     cursor = Cursor(LANE).advance(Snapshot(10, 10), (3, 1), full=True)
