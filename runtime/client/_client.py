@@ -311,7 +311,7 @@ class Client:
         Example:
             ```python
             with psycopg.connect(url) as other:
-                other.execute("select rolebook.tell('account', 'alice', 'account.deposit', '{\"amount\": 1}')")
+                other.execute("select rolebook.tell('account', 'alice', 'account.close', '{}')")
             client.sent_by_sql()
             ```
         """

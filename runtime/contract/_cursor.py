@@ -116,14 +116,12 @@ class Cursor:
     def has_read(self, snapshot: Snapshot) -> bool:
         """Say whether all rows of the lane that are visible in a snapshot have been read.
 
-        What is visible in it has a tx below its `xmax`: a window that takes it in need not be read to its end.
+        What is visible in it has a tx below its `xmax`: a window that has it need not be read to its end.
         """
         if self.after.includes(snapshot):
             return True
         return (
-            self.within is not None
-            and self.position[0] >= snapshot.xmax
-            and self.within.includes(snapshot)
+            self.within is not None and self.position[0] >= snapshot.xmax and self.within.includes(snapshot)
         )
 
 

@@ -58,7 +58,7 @@ class Coverage:
             if cursor.lane.key is not None:
                 continue
             # What was visible at one look is visible at every later one.
-            read = bisect_left(marks, True, key=lambda mark: not cursor.has_read(mark.seen))  # noqa: B023, FBT003
+            read = bisect_left(marks, True, key=lambda mark: not cursor.has_read(mark.seen))
             behind = min(behind, read)
             number = marks[read - 1].number if read else -1
             for partition in cursor.lane.partitions:

@@ -43,7 +43,7 @@ class SendCount:
         self.by_queue.update(dict.fromkeys(queues, self.latest))
 
     def sent_anywhere(self) -> None:
-        """Messages may have been committed, to whichever queue: there is a look to take before the next ask."""
+        """Messages may have been committed, to any queue: there is a look to take before the next ask."""
         self.latest += 1
         self.anywhere = self.latest
         self._unseen = True

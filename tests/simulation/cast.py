@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import trio
 from attrs import Factory, define, frozen
 
 import rolebook as rb
 
-KINDS = ("block", "skip")
+KINDS = ("block", "skip", "park")
 """The actors' names, which are also what they do with a failing message."""
 
 ATTEMPTS = 3
 RETRY = rb.Retry(attempts=ATTEMPTS, backoff=rb.Backoff(first=0.01, cap=0.02, jitter=0))
 RELAY = "relay"
+DESK = "desk"
+"""A queue whose messages have keys."""
 FACTOR, MODULUS = 31, 1_000_003
 
 
@@ -77,7 +80,15 @@ class Do(rb.Command[Reply]):
 @rb.command("sim.relay")
 @frozen
 class Relay(rb.Command[None]):
+    """Hand a command on.
+
+    Attributes:
+        to: Whom, and the command's number.
+        failures: On how many attempts the handler raises.
+    """
+
     to: Address
+    failures: int = 0
 
 
 @rb.event("sim.done")
@@ -174,7 +185,7 @@ def forgetful(name: str, **options: Any) -> type[Any]:
 
 
 def make_app(make: Any = ledger, **options: Any) -> rb.App:
-    """Make an app with one kind of actor for each way to fail, a route and a queue.
+    """Make an app with one kind of actor for each way to fail, a route and two queues.
 
     Args:
         make: Makes a kind of actor.
@@ -189,5 +200,12 @@ def make_app(make: Any = ledger, **options: Any) -> rb.App:
     @app.handler(RELAY, retry=RETRY)
     async def relay(command: Relay, turn: rb.Turn) -> None:
         turn.send(rb.Tell(command.to.kind, command.to.key, Do(command.to.number)))
+
+    @app.handler(DESK, retry=RETRY, on_failure="block", concurrency=3)
+    async def desk(command: Relay, turn: rb.Turn) -> None:
+        turn.send(rb.Tell(command.to.kind, command.to.key, Do(command.to.number)))
+        await trio.lowlevel.checkpoint()  # the others have their turn in between
+        if turn.attempt <= command.failures:
+            raise Broken(f"relay of {command.to.number}, attempt {turn.attempt}")
 
     return app

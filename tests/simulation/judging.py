@@ -23,6 +23,10 @@ class _Judge:
         for _, _, command in history.sent.values():
             for child in command.children:
                 self.commands[child.number] = (child.kind, child.key, Do(child.number))
+        self.repeated = {
+            number for numbers in history.once.values() if len(numbers) > 1 for number in numbers
+        }
+        """Of several commands with one idempotency key, one has an effect."""
         self.seen: dict[int, tuple[str, str]] = {}
         self.ends: dict[int, Reply] = {}
         """The state after a command's last event."""
@@ -34,6 +38,8 @@ class _Judge:
         yield from self._effects()
         yield from self._answers()
         yield from self._order()
+        yield from self._repetitions()
+        yield from self._times()
         for queue, count in self.history.left.items():
             yield f"{count} messages are left in {queue!r}"
 
@@ -92,7 +98,7 @@ class _Judge:
         expected = {
             number for number, (_, _, command) in self.history.sent.items() if self._dies(number, command)
         }
-        maybe = {number for number in expected if number in self.history.unknown}
+        maybe = expected & (self.history.unknown | self.repeated)
         dead = self.history.dead
         if len(dead) != len(set(dead)) or not expected - maybe <= set(dead) <= expected:
             yield f"the dead letters are {sorted(dead)}, not {sorted(expected)}"
@@ -106,16 +112,41 @@ class _Judge:
             return {False}
         if number in self.history.asked and command.failures:
             return {False}  # who asks is told; nothing is retried
-        return {True, False} if number in self.history.unknown else {True}
+        return {True, False} if number in self.history.unknown | self.repeated else {True}
 
     def _dies(self, number: int, command: Do) -> bool:
+        if number in self.history.doomed:
+            return True
         return number not in self.history.asked and command.failures >= ATTEMPTS
+
+    def _repetitions(self) -> Iterator[str]:
+        history = self.history
+        for name, numbers in history.once.items():
+            commands = [history.sent[number][2] for number in numbers]
+            happened = [number for number in numbers if number in self.seen]
+            replies = {history.replies[number] for number in numbers if number in history.replies}
+            refused = [number for number in numbers if number in history.refused]
+            if len(happened) > 1 or len(replies) > 1 or (refused and (happened or replies)):
+                yield f"{name}: {happened} of {numbers} happened, {refused} were refused, replies: {replies}"
+            if happened and not replies <= {self.ends[happened[0]]}:
+                yield f"{name}: the replies were {replies}, and {happened[0]} made {self.ends[happened[0]]}"
+            plain = all(each.length and not each.failures and not each.refuse for each in commands)
+            if plain and not happened and not set(numbers) <= history.unknown:
+                yield f"{name}: none of {numbers} happened"
+
+    def _times(self) -> Iterator[str]:
+        for (kind, key), actor in self.history.actors.items():
+            for each in actor.events:
+                due = self.history.due.get(each.event.number, 0.0)
+                if each.recorded_at.timestamp() < due - 0.001:  # the clocks' grain
+                    early = due - each.recorded_at.timestamp()
+                    yield f"{(kind, key)} handled command {each.event.number} {early} s before its time"
 
     # ---- what askers are told ----
 
     def _answers(self) -> Iterator[str]:
         history = self.history
-        for number in history.asked - history.unknown:
+        for number in history.asked - history.unknown - self.repeated:
             kind, key, command = history.sent[number]
             if (number in history.failed) != (command.failures > 0):
                 yield f"the asker of {command} was told of a failure: {number in history.failed}"
@@ -123,6 +154,8 @@ class _Judge:
                 yield f"the asker of {command} was told of a refusal: {number in history.refused}"
         for number, reply in history.replies.items():
             kind, key, command = history.sent[number]
+            if number in self.repeated:
+                continue
             if command.length and reply != self.ends.get(number):
                 yield f"the reply to {number} was {reply}, its events make {self.ends.get(number)}"
             elif reply not in self.prefixes[kind, key]:
@@ -131,10 +164,10 @@ class _Judge:
     # ---- first in, first out ----
 
     def _order(self) -> Iterator[str]:
-        for (process, kind, key), line in self.history.lines.items():
+        for (way, kind, key), line in self.history.lines.items():
             actor = self.history.actors[kind, key]
             handled = list(dict.fromkeys(each.event.number for each in actor.events))
             wanted = [number for number in line if number in handled]
             found = [number for number in handled if number in set(wanted)]
             if found != wanted:
-                yield f"process {process} sent {wanted} to {(kind, key)}, which handled {found}"
+                yield f"{way} sent {wanted} to {(kind, key)}, which handled {found}"

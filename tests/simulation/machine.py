@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
 
-from .cast import ATTEMPTS, KINDS, Address, Do, ledger, make_app
+from .cast import ATTEMPTS, KINDS, Address, Do, Relay, ledger, make_app
 from .judging import judge
 from .playing import KEYS, History, play
-from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
+from .steps import Asked, Queued, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
 from .worlds import IN_MEMORY, Worlds
 
 processes = st.integers(0, 1)
@@ -42,8 +42,10 @@ setups = st.builds(
     batch=st.sampled_from([1, 3, 1000]),
     muted=st.booleans(),
     stall=st.sampled_from([0.0, 0.0, 0.05]),
+    slow=st.sampled_from([0.0, 0.0, 0.05]),
 )
 patience = st.sampled_from([None, None, None, 0.0, 0.02])
+once = st.sampled_from([None, None, None, "x"])
 tells = st.builds(
     Told,
     processes,
@@ -53,8 +55,19 @@ tells = st.builds(
     delay=st.sampled_from([None, None, None, 0.0, 0.1]),
     priority=st.sampled_from([0, 0, 0, -1, 1]),
     within=patience,
+    once=once,
 )
-asks = st.builds(Asked, processes, kinds, keys, commands, within=patience, wait=st.booleans())
+asks = st.builds(Asked, processes, kinds, keys, commands, within=patience, wait=st.booleans(), once=once)
+relays = st.builds(
+    Queued,
+    processes,
+    keys,
+    st.builds(
+        Relay,
+        st.builds(Address, kinds, keys, st.just(0)),
+        failures=st.sampled_from([0, 0, 0, 1, 2, ATTEMPTS]),
+    ),
+)
 
 Make = Callable[..., type[Any]]
 
@@ -95,6 +108,11 @@ class Simulation(RuleBasedStateMachine):
     @rule(step=asks)
     def ask(self, step: Asked) -> None:
         self.steps.append(evolve(step, command=self.numbered(step.command)))
+
+    @rule(step=relays)
+    def queue(self, step: Queued) -> None:
+        to = evolve(step.relay.to, number=self._next())
+        self.steps.append(evolve(step, relay=evolve(step.relay, to=to)))
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.03]))
     def rest(self, seconds: float) -> None:

@@ -11,8 +11,8 @@ import rolebook as rb
 from rolebook.runtime import Recorded, Settings
 from rolebook.runtime.contract import AskFailed, StoredSnapshot
 
-from .cast import KINDS, Broken, Do, Reply
-from .steps import Asked, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
+from .cast import ATTEMPTS, DESK, KINDS, Broken, Do, Relay, Reply
+from .steps import Asked, Queued, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
 from .worlds import World
 
 KEYS = ("a", "b", "c")
@@ -39,7 +39,9 @@ class History:
         sent: Every command that the program sent, with whom it was sent to.
         unknown: Numbers of commands that may or may not have been sent: who sent them gave up.
         asked: Numbers of commands that were asked.
-        lines: For each process and actor, the numbers that are handled in this order.
+        doomed: Numbers of commands that a queue never hands on.
+        once: From an idempotency key and whom it was for, the numbers of the commands that had it.
+        lines: For each way of each process to an actor, the numbers that are handled in this order.
         due: From a number, when it was to be handled at the earliest.
         replies: From a number, the reply.
         refused: Numbers whose asker was told of a refusal.
@@ -52,7 +54,9 @@ class History:
     sent: dict[int, tuple[str, str, Do]] = field(factory=dict[int, tuple[str, str, Do]])
     unknown: set[int] = field(factory=set[int])
     asked: set[int] = field(factory=set[int])
-    lines: dict[tuple[int, str, str], list[int]] = field(factory=dict[tuple[int, str, str], list[int]])
+    doomed: set[int] = field(factory=set[int])
+    once: dict[tuple[str, str, str], list[int]] = field(factory=dict[tuple[str, str, str], list[int]])
+    lines: dict[tuple[str, str, str], list[int]] = field(factory=dict[tuple[str, str, str], list[int]])
     due: dict[int, float] = field(factory=dict[int, float])
     replies: dict[int, Reply] = field(factory=dict[int, Reply])
     refused: set[int] = field(factory=set[int])
@@ -90,30 +94,36 @@ class Play:
     nursery: trio.Nursery
     history: History = field(factory=History)
     processes: list[Process] = field(factory=list[Process])
-    _lives: int = 0
 
     async def run(self, steps: Sequence[Step]) -> History:
         """Run the program to its end, and look at what is left."""
-        for _ in range(self.setup.processes):
-            self.processes.append(await self._open())
+        self.nursery.start_soon(self._resume_now_and_then)
+        for place in range(self.setup.processes):
+            self.processes.append(await self._open(f"p{place}"))
         for step in steps:
             await self._take(step)
         for process in self.processes:
             await process.end(cut_off=False)
-        last = await self._open()
+        last = await self._open("last")
         await self._come_to_rest()
         await self._look(last.runtime)
         await last.end(cut_off=False)
+        self.nursery.cancel_scope.cancel()
         return self.history
 
     # ---- processes ----
 
-    async def _open(self) -> Process:
-        process: Process = await self.nursery.start(self._live)
+    async def _resume_now_and_then(self) -> None:
+        """As an operator would: what is parked is let go on, and so an ask behind it is answered."""
+        while True:
+            await trio.sleep(1.0 if self.world.virtual else 0.1)
+            await self.world.resume()
+
+    async def _open(self, name: str) -> Process:
+        process: Process = await self.nursery.start(self._live, name)
         return process
 
-    async def _live(self, *, task_status: trio.TaskStatus[Process]) -> None:
-        self._lives += 1
+    async def _live(self, name: str, *, task_status: trio.TaskStatus[Process]) -> None:
         setup = self.setup
         settings = Settings(
             partitions=4,
@@ -125,9 +135,7 @@ class Play:
             residents=setup.residents,
             backoff=rb.Backoff(first=0.01, cap=0.1, jitter=0),
         )
-        opened = rb.open_runtime(
-            self.app, database=self.world.database, settings=settings, process=f"p{self._lives}"
-        )
+        opened = rb.open_runtime(self.app, database=self.world.database, settings=settings, process=name)
         ended = trio.Event()
         with trio.CancelScope() as cut:
             # The asks end before their runtime does.
@@ -147,6 +155,8 @@ class Play:
                 await self._tell_together(step)
             case Asked():
                 await self._ask(step)
+            case Queued():
+                await self._queue(step)
             case Rest():
                 await trio.sleep(step.seconds)
             case Settle():
@@ -154,7 +164,7 @@ class Play:
             case Restart():
                 place = step.process % len(self.processes)
                 await self.processes[place].end(cut_off=step.cut_off)
-                self.processes[place] = await self._open()
+                self.processes[place] = await self._open(f"p{place}")
             case Trouble():
                 await self.world.cause(step, self._process(step.process).runtime.process)
 
@@ -166,13 +176,19 @@ class Play:
         self.history.sent[number] = (step.kind, step.key, step.command)
         self.history.unknown.add(number)
         if step.delay is not None:
-            self.history.due[number] = trio.current_time() + step.delay
+            self.history.due[number] = self.world.now() + step.delay
+        self._note_once(step)
         with trio.move_on_after(LONGEST if step.within is None else step.within), suppress(rb.OutcomeUnknown):
             await self._process(step.process).runtime.tell(
-                step.kind, step.key, step.command, delay=step.delay, priority=step.priority
+                step.kind,
+                step.key,
+                step.command,
+                delay=step.delay,
+                priority=step.priority,
+                idempotency_key=step.once,
             )
             self.history.unknown.remove(number)
-            if step.delay is None and step.priority == 0:
+            if not step.delay and step.priority == 0:
                 self._in_line(step.process, step.kind, step.key, step.command)
 
     async def _tell_together(self, step: Together) -> None:
@@ -184,17 +200,32 @@ class Play:
         for kind, key, command in step.told:
             self._in_line(step.process, kind, key, command)
 
+    async def _queue(self, step: Queued) -> None:
+        to = step.relay.to
+        self.history.sent[to.number] = (to.kind, to.key, Do(to.number))
+        if step.relay.failures >= ATTEMPTS:
+            self.history.doomed.add(to.number)
+        await self._process(step.process).runtime.enqueue(DESK, step.relay, key=step.key)
+        way = f"p{step.process % len(self.processes)} by {step.key}"
+        self.history.lines.setdefault((way, to.kind, to.key), []).append(to.number)
+
     def _in_line(self, process: int, kind: str, key: str, command: Do) -> None:
         """Note that what this process sends to the actor from now on comes after this command."""
-        if kind == "block" or command.failures == 0:
-            line = self.history.lines.setdefault((process % len(self.processes), kind, key), [])
-            line.append(command.number)
+        if kind != "skip" or command.failures == 0:
+            way = f"p{process % len(self.processes)}"
+            self.history.lines.setdefault((way, kind, key), []).append(command.number)
+
+    def _note_once(self, step: Told | Asked) -> None:
+        if step.once is not None:
+            line = self.history.once.setdefault((step.kind, step.key, step.once), [])
+            line.append(step.command.number)
 
     async def _ask(self, step: Asked) -> None:
         number = step.command.number
         self.history.sent[number] = (step.kind, step.key, step.command)
         self.history.unknown.add(number)
         self.history.asked.add(number)
+        self._note_once(step)
         process = self._process(step.process)
         if not step.wait:
             process.asks.start_soon(self._answer, process.runtime, step)
@@ -205,7 +236,9 @@ class Play:
         history, number = self.history, step.command.number
         with trio.move_on_after(LONGEST if step.within is None else step.within):
             try:
-                history.replies[number] = await runtime.ask(step.kind, step.key, step.command)
+                history.replies[number] = await runtime.ask(
+                    step.kind, step.key, step.command, idempotency_key=step.once
+                )
             except rb.Rejected:
                 history.refused.add(number)
             except (Broken, AskFailed):
@@ -241,7 +274,7 @@ class Play:
                 )
         for letter in await runtime.dead_letters(most=10_000):
             command = self.app.codec.decode_command(letter.type, letter.version, letter.payload)
-            history.dead.append(command.number)
+            history.dead.append(command.to.number if isinstance(command, Relay) else command.number)
         history.left = {queue: count for queue, count in (await runtime.depths()).items() if count}
 
     def _decode(self, kind: str, snapshot: StoredSnapshot) -> Any:

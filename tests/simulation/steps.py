@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .cast import Do
+from .cast import Do, Relay
 
 
 @frozen
@@ -21,6 +21,7 @@ class Setup:
         batch: How few turns are committed at once.
         muted: Whether every notification is lost.
         stall: Seconds each commit takes.
+        slow: Seconds that the fetcher's session takes to read, and to take partitions.
     """
 
     processes: int = 1
@@ -32,6 +33,7 @@ class Setup:
     batch: int = 1000
     muted: bool = False
     stall: float = 0.0
+    slow: float = 0.0
 
 
 @frozen
@@ -41,6 +43,7 @@ class Told:
     Attributes:
         process: Who tells.
         within: Give up after so many seconds.
+        once: An idempotency key.
     """
 
     process: int
@@ -50,6 +53,7 @@ class Told:
     delay: float | None = None
     priority: int = 0
     within: float | None = None
+    once: str | None = None
 
 
 @frozen
@@ -68,6 +72,7 @@ class Asked:
         process: Who asks.
         within: Give up after so many seconds.
         wait: Whether the program goes on only when the reply is there.
+        once: An idempotency key.
     """
 
     process: int
@@ -76,6 +81,16 @@ class Asked:
     command: Do
     within: float | None = None
     wait: bool = True
+    once: str | None = None
+
+
+@frozen
+class Queued:
+    """Give a queue whose messages have keys something to hand on, and wait until that is durable."""
+
+    process: int
+    key: str
+    relay: Relay
 
 
 @frozen
@@ -114,4 +129,4 @@ class Trouble:
     what: str
 
 
-Step: TypeAlias = Told | Together | Asked | Rest | Settle | Restart | Trouble
+Step: TypeAlias = Told | Together | Asked | Queued | Rest | Settle | Restart | Trouble

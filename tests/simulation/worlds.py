@@ -1,5 +1,6 @@
 """The stores that programs run on, what is done to them, and stores with a bug planted in them."""
 
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, final
@@ -8,16 +9,28 @@ import trio
 from attrs import define, evolve, frozen
 
 from rolebook.runtime import MemoryStore
-from rolebook.runtime.contract import CommitResult, CommitUnit, StoredSnapshot, Stream, WriteSession
+from rolebook.runtime.contract import (
+    CommitResult,
+    CommitUnit,
+    Cursor,
+    Fence,
+    Fetched,
+    FetchSession,
+    MessagePart,
+    Place,
+    StoredSnapshot,
+    Stream,
+    WriteSession,
+)
 from rolebook.runtime.memory import MemoryTransaction
 from rolebook.runtime.memory._tables import Tables
 from rolebook.runtime.postgres import Connection
 from tests.lending import empty
 
-from .cast import KINDS, RELAY
+from .cast import DESK, KINDS, RELAY
 from .steps import Setup, Trouble
 
-QUEUES = (*KINDS, RELAY)
+QUEUES = (*KINDS, RELAY, DESK)
 
 
 class World(Protocol):
@@ -41,14 +54,23 @@ class World(Protocol):
         """Whether no message is left, due or for a later time, as of one moment."""
         ...
 
+    async def resume(self) -> None:
+        """Let every parked key go on."""
+        ...
+
+    def now(self) -> float:
+        """The time of the store's clock."""
+        ...
+
 
 class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # closed to users, opened to plant faults
-    """A store in memory whose commits take time, and before whose next commit ownership can be lost."""
+    """A store in memory whose commits, reads and takes need time; before a commit ownership can be lost."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(partitions=4)
         self.muted = setup.muted
         self._stall = setup.stall
+        self._slow = setup.slow
         self.lose_next = False
 
     @property
@@ -62,10 +84,46 @@ class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGen
             session.end()
 
     @asynccontextmanager
+    async def open_fetch_session(self, owner: str) -> AsyncGenerator[Any]:
+        """Open the session that owns partitions."""
+        async with super().open_fetch_session(owner) as session:
+            yield _SlowSession(session, self._slow)
+
+    @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[Any]:
         """Open the writer's session."""
         async with super().open_write_session() as session:
             yield _RoughSession(self, session, self._stall)
+
+
+@define(eq=False)
+class _SlowSession:
+    """Takes its time before it does something, and before it says so."""
+
+    session: FetchSession
+    slow: float
+
+    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
+        async with self._slowly():
+            return await self.session.take(queues, held)
+
+    async def prepare(self, queues: Sequence[str]) -> None:
+        await self.session.prepare(queues)
+
+    async def release(self, fences: Sequence[Fence]) -> None:
+        await self.session.release(fences)
+
+    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
+        async with self._slowly():
+            return await self.session.read(cursors, rooms)
+
+    @asynccontextmanager
+    async def _slowly(self) -> AsyncGenerator[None]:
+        if self.slow:
+            await trio.sleep(self.slow)
+        yield
+        if self.slow:
+            await trio.sleep(self.slow)
 
 
 @define(eq=False)
@@ -103,6 +161,15 @@ class InMemory:
         tables = self.database.tables
         return not tables.scheduled and not any(tables.mailbox.depth(queue) for queue in QUEUES)
 
+    async def resume(self) -> None:
+        """Let every parked key go on."""
+        for stopped in await self.database.stopped(QUEUES):
+            await self.database.resume(stopped.queue, stopped.key)
+
+    def now(self) -> float:
+        """The time of the store's clock."""
+        return self.database.tables.time.now()
+
 
 @final
 @define(eq=False)
@@ -129,6 +196,17 @@ class OnPostgres:
             " and not exists (select from rolebook.scheduled)"
         )
         return await cursor.fetchone() == (True,)
+
+    async def resume(self) -> None:
+        """Let every parked key go on."""
+        await self.connection.execute(
+            "select rolebook.resume(queue, key) from"
+            " (select distinct queue, key from rolebook.messages where not_before = 'infinity') as parked"
+        )
+
+    def now(self) -> float:
+        """The time of the server's clock, which is this machine's."""
+        return time.time()
 
 
 @final
@@ -203,10 +281,21 @@ class _BlindTransaction(MemoryTransaction):  # type: ignore[misc] # pyright: ign
     """The bug: neither the right to handle a message nor its presence is looked at."""
 
     def _check(self) -> None:
-        find = self._tables.mailbox.find
+        taken = set[int]()
         for unit in self._units:
-            if unit.consumed is not None and find(unit.consumed.place) is None:
+            if unit.consumed is not None and not self._is_there(unit.consumed.place, taken):
                 unit.consumed = None
+        self._parts = [
+            part
+            for part in self._parts
+            if not isinstance(part, MessagePart) or self._is_there(part.place, taken)
+        ]
+
+    def _is_there(self, place: Place, taken: set[int]) -> bool:
+        if self._tables.mailbox.find(place) is None or place.id in taken:
+            return False
+        taken.add(place.id)
+        return True
 
 
 @final

@@ -64,7 +64,7 @@ async def let_the_session_fall(runtime: Runtime) -> None:
 async def test_what_was_told_before_a_fall(
     database_url: str, fall: Callable[[Runtime], Awaitable[None]]
 ) -> None:
-    """What starts again, alone or with its session, takes no ask before it has read its partitions through."""
+    """What starts again, alone or with its session, reads its partitions through before it takes an ask."""
     settings = rb.Settings(mailbox_capacity=2, backoff=rb.Backoff(first=0.01, cap=0.05))
     for key in ("a", "b", "c"):
         async with rb.open_runtime(accounts(), database=database_url, process="me") as runtime:
@@ -192,7 +192,7 @@ async def test_what_an_actor_elsewhere_told(database: Any) -> None:
 
 
 async def test_an_ask_does_not_wait_for_what_comes_later(database: Any) -> None:
-    """With a backlog that is fed without end, an ask is answered as soon as it would be through the mailbox."""
+    """With a backlog that is fed without end, an ask is answered as soon as what was there is done."""
     settings = rb.Settings(mailbox_capacity=20, batch=10)
     answered, rounds = False, 0
     async with (
