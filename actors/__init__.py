@@ -34,6 +34,8 @@ from ._errors import Undecodable as Undecodable
 from ._errors import Unencodable as Unencodable
 from ._errors import UnknownName as UnknownName
 from ._event import event as event
+from ._failure import BaseExceptionRaised as BaseExceptionRaised
+from ._failure import failure_of as failure_of
 from ._fold import fold as fold
 from ._handler import HandlerDefinition as HandlerDefinition
 from ._invalid import InvalidSetting as InvalidSetting

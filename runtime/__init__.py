@@ -19,7 +19,6 @@ from .contract import DeadLetter as DeadLetter
 from .contract import StoppedKey as StoppedKey
 from .handlers import ActorStatistics as ActorStatistics
 from .handlers import ActorUnavailable as ActorUnavailable
-from .handlers import TurnExited as TurnExited
 from .handlers import TurnTooLong as TurnTooLong
 from .memory import DuplicateKey as DuplicateKey
 from .memory import MemoryStore as MemoryStore

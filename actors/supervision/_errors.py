@@ -7,6 +7,7 @@ from typing import Any, final
 import trio
 
 from .._errors import RolebookError
+from .._failure import failure_of
 
 
 class SupervisionError(RolebookError):
@@ -174,20 +175,21 @@ class GaveUp(SupervisionError, ExceptionGroup[Exception]):
 
 
 def failure_in(error: BaseException, path: str) -> Exception | None:
-    """Return what a child failed with; None if it is more than the failure of one child.
+    """Return what a child failed with; None if it is more than the failure of one child: Ctrl-C.
 
     Args:
         error: What came out of the child, which is not its own cancellation.
         path: The child.
     """
-    if isinstance(error, Exception):
-        return error
     rest = _without_cancellation(error)
     if rest is None:
         nobody = CancelledByNobody(path)
         nobody.__cause__ = error
         return nobody
-    return rest if isinstance(rest, Exception) else None
+    try:
+        return failure_of(rest)
+    except BaseException:  # noqa: BLE001 - which it says by raising
+        return None
 
 
 def _without_cancellation(error: BaseException) -> BaseException | None:

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import define, field, frozen
 
-from rolebook.actors import ActorDefinition, Codec, RolebookError, fold
+from rolebook.actors import ActorDefinition, Codec, RolebookError, failure_of, fold
 
 from ._error_texts import text_of
 from ._rows import Stream
@@ -102,7 +102,8 @@ class Replay:
                 if actor.seq == 0 and stream.snapshot is not None:
                     return None  # the snapshot was of no use: read from the first event
             self._fold(key, actor, stream)
-        except Exception as error:  # noqa: BLE001 - appliers are user code; one bad stream breaks one actor
+        except BaseException as raised:  # noqa: BLE001 - appliers are user code; one bad stream breaks one actor
+            error = failure_of(raised)
             if actor is None or not actor.snapshot:
                 return Replayed(None, 0, 0, error)
             name, seq = self.definition.name, actor.snapshot
@@ -147,7 +148,8 @@ class Replay:
                     fold(self.definition, state, (event,))  # which says what is missing
                 else:
                     applier(state, event)
-            except Exception as error:
+            except BaseException as raised:  # noqa: BLE001 - as above
+                error = failure_of(raised)
                 where = f"event {seq} of {self.definition.name}/{key} ({type_} v{version})"
                 raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
         actor.seq += len(stream.events)

@@ -13,20 +13,6 @@ _log = logging.getLogger("rolebook.handler")
 
 
 @final
-class TurnExited(RolebookError):
-    """A handler or a decider, or something it called, wanted to end the process: that fails its turn only."""
-
-    def __init__(self, code: object) -> None:
-        super().__init__(code)
-        self.code = code
-
-    def __str__(self) -> str:
-        return (
-            f"the turn called sys.exit({self.code!r}), which ends no process here; let it raise what is wrong"
-        )
-
-
-@final
 class ActorUnavailable(RolebookError):
     """The actor cannot handle anything now: it is broken, its journal cannot be replayed."""
 

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from attrs import define
 
-from rolebook.actors import ActorDefinition, Codec, DecideTurn, Decision, fold, run_decider
+from rolebook.actors import ActorDefinition, Codec, DecideTurn, Decision, failure_of, fold, run_decider
 from rolebook.actors.testing import PurityError, content_of, differences
 
 from ..contract import EventRow, text_of
@@ -70,8 +70,8 @@ class PurityCheck:
         same = DecideTurn(turn.queue, turn.key, turn.message_id, turn.now, turn.attempt, turn.headers)
         try:
             run_decider(self.definition, deepcopy(before), command, same, again, self._stored)
-        except Exception as error:  # noqa: BLE001 - compared with the first
-            return again, error
+        except BaseException as error:  # noqa: BLE001 - compared with the first
+            return again, failure_of(error)
         return again, None
 
     def _stored(self, event: object) -> object:
@@ -85,7 +85,8 @@ class PurityCheck:
             applier = getattr(self.definition.appliers[type(event)], "__qualname__", name)
             try:
                 fold(self.definition, replayed, [event])
-            except Exception as error:
+            except BaseException as raised:  # noqa: BLE001 - as above
+                error = failure_of(raised)
                 raise PurityError(applier, f"raised in a replay: {text_of(error)}") from error
         if found := differences(replayed, state, self.definition.cls.__name__):
             raise PurityError(

@@ -19,6 +19,7 @@ from rolebook.actors import (
     HandlerDefinition,
     RolebookError,
     Stopping,
+    failure_of,
     judge,
 )
 
@@ -284,8 +285,8 @@ class QueueHandler:
         unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
             verdict = await run_turn(self.definition, self.context, self._encoder, message, unit)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
-            return self._failed(message, error, lineage)
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
+            return self._failed(message, failure_of(error), lineage)
         self._hand_over(unit, verdict)
         return None
 

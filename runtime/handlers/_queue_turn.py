@@ -23,7 +23,7 @@ from ..contract import (
 )
 from ..system import Look, SendCount
 from ._context import HandlerContext
-from ._failing import TurnExited, name_of
+from ._failing import name_of
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -109,7 +109,7 @@ async def run_turn(
         the writer has to commit it.
 
     Raises:
-        Exception: Whatever the handler raised; nothing is committed.
+        BaseException: Whatever the handler raised; nothing is committed.
     """
     limit = context.app.limits.turn_seconds
     command = context.app.codec.decode_command(message.type, message.version, message.payload)
@@ -159,15 +159,12 @@ async def _finish(running: Awaitable[object], seconds: float | None) -> None:
 
     Raises:
         TurnTooLong: It took longer, and was cancelled.
-        TurnExited: It called `sys.exit`.
+        BaseException: Whatever it raised.
     """
-    try:
-        if seconds is None:  # a scope costs a tenth of an empty turn
-            await running
-            return
-        with trio.move_on_after(seconds) as patience:
-            await running
-    except SystemExit as error:
-        raise TurnExited(error.code) from error
+    if seconds is None:  # a scope costs a tenth of an empty turn
+        await running
+        return
+    with trio.move_on_after(seconds) as patience:
+        await running
     if patience.cancelled_caught:
         raise TurnTooLong(f"the handler was cancelled after {seconds:g} s, the limit of its app's turns")

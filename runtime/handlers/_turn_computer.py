@@ -15,6 +15,7 @@ from rolebook.actors import (
     RolebookError,
     Tell,
     Unencodable,
+    failure_of,
     routed,
     run_decider,
 )
@@ -35,7 +36,6 @@ from ..contract import (
     trail,
 )
 from ..system import LocalAsk, StoreClock
-from ._failing import TurnExited
 from ._key_lines import Work
 from ._purity import PurityCheck
 from ._replying import first_reply_part, reply_part
@@ -87,13 +87,10 @@ class TurnComputer:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
         decision = Decision()
         try:
-            try:
-                return self._compute(resident, work, decision)
-            except SystemExit as error:
-                raise TurnExited(error.code) from error
-        except Exception as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
+            return self._compute(resident, work, decision)
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             spoilt = decision.touched or isinstance(error, PurityError)
-            return Computed([], [], [], None, False, error, spoilt)
+            return Computed([], [], [], None, False, failure_of(error), spoilt)
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:
         definition, codec = self._definition, self._codec
@@ -154,8 +151,8 @@ class TurnComputer:
         before = purity.before(state)
         try:
             run_decider(self._definition, state, command, turn, decision, stored, sent)
-        except Exception as error:
-            purity.check(before, state, command, turn, decision, events, error)
+        except BaseException as error:
+            purity.check(before, state, command, turn, decision, events, failure_of(error))
             raise
         purity.check(before, state, command, turn, decision, events, None)
 
@@ -203,7 +200,8 @@ class TurnComputer:
             if self._snapshot_is_due(resident, seq, event):
                 resident.snapshot = seq
                 parts.append(self._stored(resident, seq))
-        except Exception as error:  # noqa: BLE001 - the predicate is user code, and so is what is in a state
+        except BaseException as raised:  # noqa: BLE001 - the predicate is user code, and so is what is in a state
+            error = failure_of(raised)
             if not self._snapshot_failed:
                 self._snapshot_failed = True
                 name = self._definition.name

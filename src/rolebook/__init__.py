@@ -2,6 +2,7 @@
 
 from rolebook.actors import App as App
 from rolebook.actors import Backoff as Backoff
+from rolebook.actors import BaseExceptionRaised as BaseExceptionRaised
 from rolebook.actors import Child as Child
 from rolebook.actors import Command as Command
 from rolebook.actors import DecideTurn as DecideTurn
@@ -74,7 +75,6 @@ from rolebook.runtime import SessionEnded as SessionEnded
 from rolebook.runtime import Settings as Settings
 from rolebook.runtime import StoppedKey as StoppedKey
 from rolebook.runtime import TransactionOver as TransactionOver
-from rolebook.runtime import TurnExited as TurnExited
 from rolebook.runtime import TurnTooLong as TurnTooLong
 from rolebook.runtime import UnknownQueue as UnknownQueue
 from rolebook.runtime import Unstorable as Unstorable

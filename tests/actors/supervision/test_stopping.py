@@ -1,5 +1,6 @@
 """Children stop in the reverse order: asked, then cancelled, then reported."""
 
+import asyncio  # noqa: TID251 - for the error that it raises
 import signal
 
 import pytest
@@ -100,24 +101,55 @@ async def test_a_failing_body_stops_the_tree_and_its_error_comes_out(autojump_cl
     assert (0, "a ends") == diary.lines[-1]
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-async def test_an_interrupt_is_not_a_failure(
-    autojump_clock: MockClock, interrupt: type[BaseException]
-) -> None:
+async def test_an_interrupt_is_not_a_failure(autojump_clock: MockClock) -> None:
     """Out of a child deep in the tree it stops everything in order, and comes out."""
     diary = Diary()
 
     async def interrupted() -> None:
         await trio.sleep(1)
-        raise interrupt
+        raise KeyboardInterrupt
 
     inner = Supervisor("inner", (diary.child("b"), Child("c", interrupted)))
     with pytest.raises(BaseExceptionGroup) as caught:
         await supervise(Supervisor("s", (diary.child("a"), inner)))
     assert [(1, "b ends"), (1, "a ends")] == diary.lines[-2:]
-    matched, rest = caught.value.split(interrupt)
+    matched, rest = caught.value.split(KeyboardInterrupt)
     assert matched is not None
     assert rest is None
+
+
+class Panic(BaseException):
+    """As an extension raises it."""
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), asyncio.CancelledError(), Panic("out of bounds")], ids=repr
+)
+@pytest.mark.parametrize("in_a_nursery", [False, True])
+async def test_what_is_no_exception_fails_its_child_alone(
+    autojump_clock: MockClock, error: BaseException, *, in_a_nursery: bool
+) -> None:
+    """It is restarted as after any failure, and its neighbour runs on."""
+    diary = Diary()
+    starts, third = 0, trio.Event()
+
+    async def bad() -> None:
+        nonlocal starts
+        starts += 1
+        if starts > 2:
+            third.set()
+            await trio.sleep_forever()
+        if not in_a_nursery:
+            raise error
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise error
+
+    async with open_supervisor(Supervisor("s", (diary.child("a"), Child("bad", bad)))) as tree:
+        await third.wait()
+        # The nursery of a child names what came out of it in a group.
+        assert "BaseException" in (tree.snapshot()["bad"].last_error or "")
+        assert [(0, "a starts")] == diary.lines
 
 
 def test_an_interrupt_of_the_main_task_keeps_the_order() -> None:

@@ -62,7 +62,7 @@ async def test_a_turn_that_exits_fails_and_ends_nothing_else(database_url: str, 
         with pytest.raises(RolebookError, match=r"sys\.exit\(3\)"):
             await runtime.ask("exiting", "a", Note(1, failures=1))
         assert await runtime.ask("exiting", "b", Note(1)) == 1
-    assert all(letter.error.startswith("TurnExited: ") for letter in letters)
+    assert all(letter.error.startswith("BaseExceptionRaised: ") for letter in letters)
 
 
 def exiting() -> type[Any]:
