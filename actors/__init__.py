@@ -47,6 +47,7 @@ from ._outcome import Dead as Dead
 from ._outcome import Refused as Refused
 from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge
+from ._rejection import rejection as rejection
 from ._retry import Retry as Retry
 from ._route import RouteDefinition as RouteDefinition
 from ._route import routed as routed

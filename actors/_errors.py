@@ -6,7 +6,7 @@ to do about it.
 
 from typing import Any, Literal, final
 
-Kind = Literal["event", "command", "state", "reply"]
+Kind = Literal["event", "command", "rejection", "state", "reply"]
 
 _EXCERPT = 200
 
@@ -25,12 +25,11 @@ class InvalidKey(RolebookError, ValueError):
     """A key that cannot be stored: not a text, empty, over 512 bytes, or with a NUL in it."""
 
 
-@final
 class Rejected(RolebookError):
     """A business refusal.
 
     Raised by a decider: the turn is void, the asker gets this error, the message is acknowledged, and nothing
-    is retried.
+    is retried. A subclass with `@rejection` carries data of its own.
 
     Args:
         reason: Why, in the words of the domain.
@@ -42,11 +41,12 @@ class Rejected(RolebookError):
     """
 
     def __init__(self, reason: str = "rejected") -> None:
-        super().__init__(reason)
-        self.reason: str = str(reason)  # an error given as the reason is its text, wherever it is stored
+        super().__init__(str(reason))  # an error given as the reason is its text, wherever it is stored
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.reason,))
+    @property
+    def reason(self) -> str:
+        """Why: its text."""
+        return str(self)
 
 
 @final

@@ -1,5 +1,6 @@
 """What user code raised, as the failure of what ran it: of one turn, or of one child."""
 
+from collections.abc import Iterator
 from typing import Any, final
 
 import trio
@@ -41,15 +42,22 @@ def failure_of(error: BaseException) -> Exception:
         KeyboardInterrupt: It is one, or a group with one in it.
         trio.Cancelled: As well, if the caller is cancelled: one that was kept and raised again is a failure.
     """
-    if isinstance(error, BaseExceptionGroup):
-        group: BaseExceptionGroup[BaseException] = error  # pyright: ignore[reportUnknownVariableType]
-        if (passing := group.subgroup(_passes)) is not None:
-            raise passing
-        if group.subgroup(lambda each: not isinstance(each, (Rejected, BaseExceptionGroup))) is None:
-            return _first(group)
-    elif _passes(error):
+    if isinstance(error, Exception) and not isinstance(error, ExceptionGroup):
+        return error
+    leaves = list(_leaves(error))
+    if any(map(_passes, leaves)):
         raise error
+    if all(isinstance(leaf, Rejected) for leaf in leaves):
+        return leaves[0]
     return error if isinstance(error, Exception) else BaseExceptionRaised(error)
+
+
+def _leaves(error: Any) -> Iterator[Any]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def _passes(error: BaseException) -> bool:
@@ -58,8 +66,3 @@ def _passes(error: BaseException) -> bool:
 
 def _is_cancelled() -> bool:
     return trio.lowlevel.in_trio_task() and trio.current_effective_deadline() == float("-inf")
-
-
-def _first(group: BaseExceptionGroup[Any]) -> Rejected:
-    inner: Any = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

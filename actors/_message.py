@@ -1,4 +1,4 @@
-"""The metadata that `@event` and `@command` attach to a class: its stored name, version and upcasters."""
+"""The metadata that `@event`, `@command` and `@rejection` attach to a class: name, version and upcasters."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -11,7 +11,7 @@ from ._keys import check_name, check_version
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the stored fields of one version into those of the next. Pure: same input, same output."""
 
-MessageKind: TypeAlias = Literal["event", "command"]
+MessageKind: TypeAlias = Literal["event", "command", "rejection"]
 
 _ATTRIBUTE = "__rolebook_message__"
 
@@ -21,7 +21,7 @@ class MessageSpec:
     """How a class is stored.
 
     Attributes:
-        kind: "event" or "command".
+        kind: "event", "command" or "rejection".
         name: The stored name.
         version: The version that is written today.
         upcast: From a version, the function that makes the next one of it.

@@ -13,12 +13,12 @@ from .client import NotRunning as NotRunning
 from .client import QueueFull as QueueFull
 from .client import Recorded as Recorded
 from .client import UnknownQueue as UnknownQueue
+from .contract import ActorUnavailable as ActorUnavailable
 from .contract import AskFailed as AskFailed
 from .contract import BrokenStream as BrokenStream
 from .contract import DeadLetter as DeadLetter
 from .contract import StoppedKey as StoppedKey
 from .handlers import ActorStatistics as ActorStatistics
-from .handlers import ActorUnavailable as ActorUnavailable
 from .handlers import TurnTooLong as TurnTooLong
 from .memory import DuplicateKey as DuplicateKey
 from .memory import MemoryStore as MemoryStore

@@ -6,8 +6,10 @@ Nothing is ever imported by a name that was found in a database: what is not reg
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, final
 
+import attrs
+
 from .._definition import ActorDefinition
-from .._errors import DefinitionError, Kind
+from .._errors import DefinitionError, Kind, Rejected
 from .._message import spec_of
 from ._fingerprint import Fingerprint
 from ._replies import Replies
@@ -65,6 +67,7 @@ class Codec:
     def __init__(self, actors: Iterable[ActorDefinition] = (), messages: Iterable[type] = ()) -> None:
         self._events = Table("event", "tolerant")
         self._commands = Table("command", "strict")
+        self._rejections = Table("rejection", "tolerant")
         self._replies = Replies()
         self._states = States()
         for actor in actors:
@@ -97,6 +100,8 @@ class Codec:
             )
         if spec.kind == "event":
             self._events.add(cls)
+        elif spec.kind == "rejection":
+            self._rejections.add(cls)
         else:
             self._commands.add(cls)
             self._replies.of(cls)
@@ -170,6 +175,31 @@ class Codec:
             Undecodable: It is not of the type that the command is answered with.
         """
         return self._replies.of(command)[1](payload)
+
+    def encode_rejection(self, rejection: Rejected) -> Encoded | None:
+        """Write a refusal with data of its own; None if its class is not registered.
+
+        Raises:
+            Unencodable: A value in it would not come back as it was.
+        """
+        kind = type(rejection)
+        if spec_of(kind) is None or not self._rejections.has(kind):
+            return None
+        name, version, write = self._rejections.writer(kind)
+        return Encoded(name, version, write(rejection))
+
+    def decode_rejection(self, name: str, version: int, payload: str) -> Rejected:
+        """Read a refusal with data of its own.
+
+        Raises:
+            UnknownName: No class goes by that name and version.
+            Undecodable: The payload is not what the class says, or an upcaster failed.
+        """
+        rejection: Rejected = self._rejections.reader(name, version, payload)(payload)
+        # As attrs does in an `__init__` of an exception, which is not called by who reads.
+        kind: Any = type(rejection)
+        rejection.args = tuple(getattr(rejection, each.name) for each in attrs.fields(kind))
+        return rejection
 
     def encode_state(self, definition: ActorDefinition, state: object) -> str:
         """Write the state of an actor, for a snapshot.

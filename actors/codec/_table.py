@@ -47,6 +47,10 @@ class Table:
             self._classes[name] = cls
             self.readers |= self._readers(cls, spec, name)
 
+    def has(self, cls: type) -> bool:
+        """Say whether a class is registered."""
+        return any(each is cls for each in self._classes.values())
+
     def writer(self, cls: type) -> Writer:
         """Return the name, version and encoder of a class, registered or not: what is sent need not be read.
 

@@ -13,6 +13,7 @@ from .._command import Command
 from .._decision import Decision, run_decider
 from .._definition import ActorDefinition, definition_of
 from .._effects import Enqueue, Tell
+from .._failure import failure_of
 from .._keys import check_key
 from .._turn import DecideTurn
 from ._case import Case
@@ -154,6 +155,8 @@ def _play(
         check_replay(definition, command, history, decided, state)
         codec.state(state)
     else:
+        if not decided:  # else the state is thrown away, whatever is in it
+            check_replay(definition, command, history, (), state)
         state = rebuild(definition, history)
 
     def go_on(events: Sequence[object], following: object, **turn: Any) -> Case[Any]:
@@ -168,8 +171,8 @@ def _caught(step: Callable[[], object]) -> Exception | None:
         step()
     except PurityError:
         raise
-    except Exception as error:  # noqa: BLE001  # user code may raise anything
-        return error
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything
+        return failure_of(error)
     return None
 
 

@@ -183,14 +183,15 @@ class Client:
             What the decider returned: a value of the caller's own, as of its turn.
 
         Raises:
-            Rejected: The actor refused.
+            Rejected: The actor refused; a subclass with `@rejection` if it is among the app's `messages`.
             Unencodable: The command would not come back as it was.
             PayloadTooLarge: The command is over the app's limit.
             OutcomeUnknown: The runtime stopped, or its writer failed, while the turn was being committed.
                 Ask again with the same idempotency key to learn what came of it.
             ActorUnavailable: Its journal cannot be replayed.
             UnknownQueue: Neither this app nor any process before has run such an actor.
-            Exception: What the decider raised; as `AskFailed` if it ran in another process.
+            AskFailed: The decider raised something else, which is the cause if it ran in this process; or
+                it replied with what cannot be stored.
         """
         name, asking = actor_name(actor), self._now.asking
         check_key(key)

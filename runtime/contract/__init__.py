@@ -30,11 +30,12 @@ from ._headers import asked as asked
 from ._headers import once_id as once_id
 from ._headers import parse as parse
 from ._headers import trail as trail
+from ._outcomes import ActorUnavailable as ActorUnavailable
 from ._outcomes import AskFailed as AskFailed
-from ._outcomes import failure_outcome as failure_outcome
+from ._outcomes import error_outcome as error_outcome
 from ._outcomes import read_outcome as read_outcome
-from ._outcomes import refusal_outcome as refusal_outcome
 from ._outcomes import reply_outcome as reply_outcome
+from ._outcomes import told as told
 from ._partition import partition_of as partition_of
 from ._partition import partition_of_key as partition_of_key
 from ._promise import NotOwner as NotOwner

@@ -11,7 +11,9 @@ def text_of(error: BaseException) -> str:
     """Return an error's type and text. The text is user code too, and may fail itself."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what counts
+    except BaseException as second:
+        if isinstance(second, KeyboardInterrupt):
+            raise
         return f"{type(error).__name__} (its text raised {type(second).__name__})"
 
 

@@ -3,7 +3,6 @@
 from ._actor_handler import ActorHandler as ActorHandler
 from ._actor_handler import ActorStatistics as ActorStatistics
 from ._context import HandlerContext as HandlerContext
-from ._failing import ActorUnavailable as ActorUnavailable
 from ._key_lines import SPILL_STEPS as SPILL_STEPS
 from ._key_lines import STEPS as STEPS
 from ._key_lines import KeyLines as KeyLines

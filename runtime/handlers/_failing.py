@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, final
+from typing import Literal
 
 from rolebook.actors import Dead, Refused, RetryAt, RolebookError
 
 from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, report_of, text_of
 
 _log = logging.getLogger("rolebook.handler")
-
-
-@final
-class ActorUnavailable(RolebookError):
-    """The actor cannot handle anything now: it is broken, its journal cannot be replayed."""
 
 
 def after_failure(

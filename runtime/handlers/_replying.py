@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from rolebook.actors import Rejected
+from rolebook.actors import Codec, Rejected
 
 from ..contract import (
     CopyOutcome,
     StoreFirstOutcome,
     StoreOutcome,
-    failure_outcome,
-    refusal_outcome,
+    error_outcome,
     reply_outcome,
 )
 
@@ -22,10 +21,9 @@ def reply_part(ask: str, asker: str, payload: str) -> StoreOutcome:
     return StoreOutcome(ask, asker, reply_outcome(payload), RETENTION)
 
 
-def error_part(ask: str, asker: str, error: BaseException) -> StoreOutcome:
+def error_part(codec: Codec, ask: str, asker: str, error: BaseException) -> StoreOutcome:
     """Return the part that stores a refusal or a failure."""
-    outcome = refusal_outcome(error) if isinstance(error, Rejected) else failure_outcome(error)
-    return StoreOutcome(ask, asker, outcome, RETENTION)
+    return StoreOutcome(ask, asker, error_outcome(codec, error), RETENTION)
 
 
 def first_reply_part(once: str, payload: str, retention: float) -> StoreFirstOutcome:
@@ -33,9 +31,10 @@ def first_reply_part(once: str, payload: str, retention: float) -> StoreFirstOut
     return StoreFirstOutcome(once, reply_outcome(payload), retention)
 
 
-def first_error_part(once: str, error: BaseException, retention: float) -> StoreFirstOutcome:
+def first_error_part(codec: Codec, once: str, error: BaseException, retention: float) -> StoreFirstOutcome:
     """Return the part that stores a refusal as the first outcome; a failure is no outcome."""
-    return StoreFirstOutcome(once, refusal_outcome(error) if isinstance(error, Rejected) else None, retention)
+    outcome = error_outcome(codec, error) if isinstance(error, Rejected) else None
+    return StoreFirstOutcome(once, outcome, retention)
 
 
 def copy_part(ask: str, asker: str, once: str) -> CopyOutcome:

@@ -20,7 +20,6 @@ from rolebook.actors import (
     run_decider,
 )
 from rolebook.actors.codec import reply_type
-from rolebook.actors.testing import PurityError
 
 from .._settings import Settings
 from ..contract import (
@@ -40,6 +39,7 @@ from ._key_lines import Work
 from ._purity import PurityCheck
 from ._replying import first_reply_part, reply_part
 from ._resident import Resident
+from ._traces import Traces
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -50,7 +50,7 @@ class Computed(NamedTuple):
 
     Attributes:
         error: What it raised; everything else is empty then.
-        spoilt: The state was changed by a turn that failed.
+        spoilt: The state may have been changed by a turn that failed.
     """
 
     events: list[EventRow]
@@ -78,6 +78,7 @@ class TurnComputer:
         self._purity = PurityCheck(definition, app.codec) if settings.check_purity else None
         self._snapshot_failed = False
         self._definition = definition
+        self._traces = Traces(definition.cls)
         self._codec = app.codec
         self._encoder = encoder
         self._clock = clock
@@ -85,11 +86,11 @@ class TurnComputer:
 
     def compute(self, resident: Resident, work: Work) -> Computed:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
-        decision = Decision()
+        decision, before = Decision(), self._traces.look(resident.state)
         try:
             return self._compute(resident, work, decision)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
-            spoilt = decision.touched or isinstance(error, PurityError)
+            spoilt = decision.touched or self._traces.may_be_in(resident.state, before)
             return Computed([], [], [], None, False, failure_of(error), spoilt)
 
     def _compute(self, resident: Resident, work: Work, decision: Decision) -> Computed:

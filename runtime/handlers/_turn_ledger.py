@@ -26,10 +26,11 @@ from typing import final
 import trio
 from attrs import define, field
 
-from rolebook.actors import ActorDefinition, RolebookError, judge
+from rolebook.actors import ActorDefinition, Codec, RolebookError, judge
 
 from ..contract import (
     ONCE,
+    ActorUnavailable,
     CommitPart,
     CommitUnit,
     Message,
@@ -42,10 +43,11 @@ from ..contract import (
     asked,
     once_id,
     parse,
+    told,
 )
 from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
-from ._failing import ActorUnavailable, after_failure, bury, mark_broken, wait_of
+from ._failing import after_failure, bury, mark_broken, wait_of
 from ._key_lines import ASIDE, FREE, KeyLines, Work
 from ._outbox import Outbox, once_ids
 from ._replying import copy_part, error_part, first_error_part
@@ -76,10 +78,12 @@ class TurnLedger:
     out: Outbox = field(init=False)
     lines: KeyLines = field(init=False)
     _refused: dict[int, Exception] = field(factory=dict[int, Exception])
+    _codec: Codec = field(init=False)
     _computer: TurnComputer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         context, settings = self.context, self.context.settings
+        self._codec = context.app.codec
         encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
         self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
         self.out = Outbox(self.definition.name, context, self.lines, self.origin)
@@ -171,9 +175,9 @@ class TurnLedger:
         """Note the outcome of a turn that raised."""
         once = self._first_error(resident, work, error)
         if isinstance(work, LocalAsk):
-            self._hand_over(resident, work, once).error = error
+            self._hand_over(resident, work, once).error = told(self._codec, error)
         elif (remote := _remote(work)) is not None:
-            self._hand_over(resident, work, (error_part(*remote, error), *once))
+            self._hand_over(resident, work, (error_part(self._codec, *remote, error), *once))
         else:
             outcome = judge(error, work.attempts + 1, self.definition.retry, self.context.random)
             part = after_failure(work, outcome, self.definition.on_failure)
@@ -231,7 +235,7 @@ class TurnLedger:
     def refuse(self, resident: Resident, message: Message) -> None:
         """A broken actor handles nothing: its messages stay in the mailbox, but who asks is told."""
         if (remote := _remote(message)) is not None:
-            refusal = error_part(*remote, self.unavailable(resident))
+            refusal = error_part(self._codec, *remote, self.unavailable(resident))
             # It builds on no state, so it falls with no other turn.
             self._note(resident, message, (refusal,)).lineage = None
         else:
@@ -268,7 +272,7 @@ class TurnLedger:
         once = self._once(resident, work)
         if once is None:
             return ()
-        return (first_error_part(once, error, self.context.settings.idempotency_retention),)
+        return (first_error_part(self._codec, once, error, self.context.settings.idempotency_retention),)
 
     # ---- verdicts ----
 
@@ -319,7 +323,7 @@ class TurnLedger:
             self._refused[work.id] = error
             self.lines.begin_again(resident.line, work)
         else:
-            work.promise.fail(error)
+            work.promise.fail(told(self._codec, error))
 
     def _refuse_again(self, resident: Resident, work: Work, error: Exception | None) -> None:
         """Of a broken actor nothing is computed: what did not commit is the answer to an ask."""

@@ -38,6 +38,7 @@ from rolebook.actors import decide as decide
 from rolebook.actors import event as event
 from rolebook.actors import load_tree as load_tree
 from rolebook.actors import open_supervisor as open_supervisor
+from rolebook.actors import rejection as rejection
 from rolebook.actors import supervise as supervise
 from rolebook.actors.supervision import CancelledByNobody as CancelledByNobody
 from rolebook.actors.supervision import ChildDown as ChildDown

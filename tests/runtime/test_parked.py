@@ -11,8 +11,7 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore, Runtime, StoppedKey
-from rolebook.runtime.contract import Store
-from rolebook.runtime.handlers import ActorUnavailable
+from rolebook.runtime.contract import ActorUnavailable, Store
 from tests.runtime.apps import QUICK, Account, Broken, Deposit
 from tests.waiting import eventually
 

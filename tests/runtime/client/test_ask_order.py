@@ -1,5 +1,7 @@
 """An ask comes behind what its sender sent before, by whichever way; and never waits for what comes later."""
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 

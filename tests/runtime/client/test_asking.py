@@ -13,7 +13,7 @@ import rolebook as rb
 from rolebook.runtime import Runtime, UnknownQueue
 from rolebook.runtime.contract import Store
 from rolebook.runtime.system import LocalAsk, SendCount
-from tests.runtime.apps import QUICK, SLOW, Account, Broken, Deposit, Note, Transfer, diary
+from tests.runtime.apps import QUICK, SLOW, Account, Deposit, Note, Transfer, diary
 from tests.runtime.looking import Looking
 from tests.waiting import eventually
 
@@ -303,14 +303,6 @@ async def test_a_handler_can_ask(database_url: str) -> None:
         await runtime.enqueue("mail", Note(5))
         await runtime.wait_idle()
     assert seen == [5]
-
-
-async def test_the_error_of_an_ask_is_the_deciders(database_url: str) -> None:
-    """In one process the asker gets the very exception that the decider raised."""
-    app = rb.App("app", actors=[diary()])
-    async with rb.open_runtime(app, database=database_url) as runtime:
-        with pytest.raises(Broken, match="note 1, attempt 1"):
-            await runtime.ask("diary", "a", Note(1, failures=1))
 
 
 async def test_what_is_asked_is_held_to_its_class_wherever_the_actor_is(database_url: str) -> None:

@@ -287,7 +287,7 @@ async def test_an_ask_is_not_retried(database_url: str, looking: Looking) -> Non
         with trio.fail_after(5):
             try:
                 await runtime.ask("diary", "a", Note(2, failures=5, spoil=True))
-            except Broken as error:
+            except rb.AskFailed as error:
                 assert "note 2" in str(error)  # noqa: PT017 - raised outside of a `with` block on purpose
             else:
                 raise AssertionError("no error")

@@ -48,10 +48,9 @@ async def test_a_reply_of_the_wrong_type_fails_the_turn(store: Store) -> None:
         rb.open_runtime(elsewhere, database=store, settings=SETTINGS, process="there") as other,
     ):
         assert await runtime.ask(Till, "a", Open()) == 1
-        with pytest.raises(rb.Unencodable, match=r"till\.open.*by actor 'till' Open is answered with int"):
-            await runtime.ask(Till, "a", Open("five"))
-        with pytest.raises(AskFailed, match=r"till\.open.*by actor 'till' Open is answered with int"):
-            await other.ask("till", "a", Open("five"))
+        for asker in (runtime, other):
+            with pytest.raises(AskFailed, match=r"till\.open.*by actor 'till' Open is answered with int"):
+                await asker.ask("till", "a", Open("five"))
         assert await runtime.ask(Till, "a", Open()) == 2
         assert [each.event.times async for each in runtime.events(Till, "a")] == [1, 1]
         assert await runtime.dead_letters() == []
