@@ -42,22 +42,30 @@ def failure_of(error: BaseException) -> Exception:
         KeyboardInterrupt: It is one, or a group with one in it.
         trio.Cancelled: As well, if the caller is cancelled: one that was kept and raised again is a failure.
     """
-    if isinstance(error, Exception) and not isinstance(error, ExceptionGroup):
-        return error
     leaves = list(_leaves(error))
     if any(map(_passes, leaves)):
-        raise error
-    if all(isinstance(leaf, Rejected) for leaf in leaves):
-        return leaves[0]
+        raise _without_others(error)
+    if leaves[0] is not error and all(isinstance(leaf, Rejected) for leaf in leaves):
+        refusal: Rejected = leaves[0]
+        return refusal
     return error if isinstance(error, Exception) else BaseExceptionRaised(error)
 
 
+def _without_others(error: Any) -> BaseException:
+    passing: BaseException = error.subgroup(_passes) if _is_group(error) else error
+    return passing
+
+
 def _leaves(error: Any) -> Iterator[Any]:
-    if isinstance(error, BaseExceptionGroup):
+    if _is_group(error):
         for inner in error.exceptions:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _is_group(error: object) -> bool:
+    return isinstance(error, BaseExceptionGroup)
 
 
 def _passes(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ import rolebook
 
 MEANT_FOR_SUBCLASSES = {
     "Command",  # a user's commands name their reply's type by it
+    "Rejected",  # a user's refusals carry data
     "Connection",  # a psycopg connection, open like its base
 }
 
