@@ -103,7 +103,7 @@ def actor(
     Raises:
         DefinitionError: A bad name or setting, or no attrs class.
     """
-    check_name(name, "actor")
+    name = check_name(name, "actor")
     if aliases:
         raise DefinitionError(
             f"actor {name!r}: actors have no aliases, because their journal and their queue go by their one"

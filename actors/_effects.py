@@ -51,7 +51,8 @@ class Tell:
     priority: int = attrs.field(default=NORMAL, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_key(self.key)
+        if (key := check_key(self.key)) is not self.key:
+            object.__setattr__(self, "key", key)
         _check_send(self)
 
     @property
@@ -94,9 +95,10 @@ class Enqueue:
     priority: int = attrs.field(default=NORMAL, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_name(self.queue, "queue")
-        if self.key is not None:
-            check_key(self.key)
+        if (queue := check_name(self.queue, "queue")) is not self.queue:
+            object.__setattr__(self, "queue", queue)
+        if self.key is not None and (key := check_key(self.key)) is not self.key:
+            object.__setattr__(self, "key", key)
         _check_send(self)
 
     @property
@@ -134,7 +136,7 @@ def _check_send(effect: Tell | Enqueue) -> None:
     if effect.priority is not NORMAL:
         _check_priority(effect.priority)
     if effect.headers is not _NO_HEADERS:
-        _check_headers(effect.headers)
+        object.__setattr__(effect, "headers", checked_headers(effect.headers))
 
 
 def _check_priority(priority: object) -> None:
@@ -158,14 +160,22 @@ def _check_due(effect: Tell | Enqueue) -> None:
         )
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers as a dict of exact texts.
+
+    Raises:
+        EffectError: They are not text to text, or no Unicode.
+    """
+    found = dict[str, str]()
     for name, value in headers.items():
-        if type(name) is not str or type(value) is not str:
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise EffectError(f"headers are text to text, not {name!r}: {value!r}")
+        found[str.__str__(name)] = str.__str__(value)
         try:
             (name + value).encode()
         except UnicodeEncodeError:
             raise EffectError(f"header {name!r}: {value!r:.60} has a lone surrogate: no Unicode") from None
+    return found
 
 
 def _seconds(delay: float | timedelta | None) -> float | None:

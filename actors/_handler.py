@@ -58,7 +58,7 @@ def make_handler(
         DefinitionError: It is not async, its parameters are not `(command)` or `(command, turn)`, or what it
             takes is no command.
     """
-    check_name(queue, "queue")
+    queue = check_name(queue, "queue")
     name = getattr(function, "__qualname__", repr(function))
     what = f"queue {queue!r}: {name}"
     if concurrency < 1:

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 def check_name(name: str, what: str) -> str:
-    """Return `name` if it can be stored, else raise.
+    """Return `name` as an exact `str` if it can be stored, else raise.
 
     Args:
         name: A name given to an actor, a queue, an event, a command or an app.
@@ -36,7 +36,7 @@ def check_name(name: str, what: str) -> str:
         raise DefinitionError(
             f"{name!r} is too long for {_article(what)}: {len(name)} bytes, at most {MAX_NAME_BYTES}"
         )
-    return name
+    return name if type(name) is str else str.__str__(name)
 
 
 @lru_cache(maxsize=1024)  # every send checks a name, and an app has few
@@ -54,7 +54,7 @@ def check_version(version: int, what: str) -> int:
 
 
 def check_key(key: str) -> str:
-    """Return `key` if it can be stored, else raise.
+    """Return `key` as an exact `str` if it can be stored, else raise: of a text enum it is the value.
 
     Args:
         key: Any text of 1 to 512 bytes in UTF-8, without NUL.
@@ -81,7 +81,7 @@ def _check_unusual_key(key: object) -> str:
         raise InvalidKey(f"a key is valid Unicode, this one has a lone surrogate: {key!r:.60}") from None
     if size > MAX_KEY_BYTES:
         raise InvalidKey(f"a key has at most {MAX_KEY_BYTES} bytes, this one {size}: {key!r:.60}")
-    return key
+    return str.__str__(key)
 
 
 def _article(what: str) -> str:

@@ -13,7 +13,7 @@ from rolebook.actors import App, InvalidSetting, Stopping
 
 from ._settings import Settings
 from .client import ClientContext, Replies
-from .contract import CommitUnit, Store, Totals
+from .contract import CommitUnit, Replay, Store, Totals
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
@@ -37,6 +37,7 @@ class Assembly:
     Attributes:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
+        replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
         replies: Wakes those who wait for a reply through the database.
         client_context: What the client side of the runtime works with.
         handler_context: What every handler works with.
@@ -50,10 +51,12 @@ class Assembly:
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)
     totals: Totals = field(factory=Totals)
+    workers: set[trio.lowlevel.Task] = field(factory=set[trio.lowlevel.Task])
     owned: set[str] = field(factory=set[str])
     asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
         factory=dict[str, trio.MemorySendChannel[HandlerSignal]]
     )
+    replays: dict[str, Replay] = field(factory=dict[str, Replay])
     handlers: dict[str, ActorHandler | QueueHandler] = field(factory=dict[str, ActorHandler | QueueHandler])
     replies: Replies = field(factory=Replies)
     client_context: ClientContext = field(init=False)
@@ -118,6 +121,7 @@ class Assembly:
             random=self.random,
             totals=self.totals,
             count=self.count,
+            workers=self.workers,
         )
         self.client_context = ClientContext(
             app=app,
@@ -130,6 +134,7 @@ class Assembly:
             fetcher=to_fetcher,
             count=self.count,
             replies=self.replies,
+            workers=self.workers,
             on_resumed=self.look_for_resumed,
         )
 
@@ -147,7 +152,10 @@ class Assembly:
 
     async def run_actors(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of an actor."""
-        handler = ActorHandler(self.app.actors[name], self.handler_context, self.register)
+        definition = self.app.actors[name]
+        if (replay := self.replays.get(name)) is None:
+            replay = self.replays[name] = Replay(definition, self.app.codec, self.store)
+        handler = ActorHandler(definition, self.handler_context, self.register, replay)
         self.handlers[name] = handler
         await handler.run(stopping=stopping, task_status=task_status)
 

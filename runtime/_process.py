@@ -29,4 +29,4 @@ def check_process_name(name: str) -> str:
         raise InvalidSetting(
             "process", problem, "give 1 to 128 characters of ASCII without space, quote and \\"
         )
-    return name
+    return str.__str__(name)

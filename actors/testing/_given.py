@@ -96,7 +96,7 @@ class Given:
             DefinitionError: The actor is defined wrongly.
         """
         queue = self._definition.name
-        check_key(key)
+        key = check_key(key)
 
         def make_turn() -> DecideTurn:
             return DecideTurn(queue, key, message_id, now, attempt, dict(headers))

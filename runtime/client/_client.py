@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import trio
 from attrs import define, field
 
-from rolebook.actors import App, Command, Enqueue, Tell, actor_name, check_key
+from rolebook.actors import App, Command, Enqueue, RolebookError, Tell, actor_name, check_key
 
 from .._settings import Settings
 from ..contract import ONCE, DeadLetter, StoppedKey
 from ._asking import Asking, Question
-from ._context import ClientContext
+from ._context import ClientContext, is_within
 from ._errors import NotRunning
 from ._reading import Recorded, read_events, read_keys, read_states
 from ._sending import OutsideSender
@@ -194,7 +194,7 @@ class Client:
                 it replied with what cannot be stored.
         """
         name, asking = actor_name(actor), self._now.asking
-        check_key(key)
+        key = check_key(key)
         reply: R
         if idempotency_key is None:
             reply = await asking.ask(Question(name, key, command, headers or {}, {}))
@@ -265,8 +265,16 @@ class Client:
         A message for a later time is not due, and neither is a message that waits for its retry. But the
         messages of the same key behind it are due: while a key is blocked, parked or broken and has more
         than its first message in the mailbox, this does not return.
+
+        Raises:
+            RolebookError: It is called in the handler of a queue of this runtime: it would wait for itself.
         """
         context = self._now.context
+        if is_within(context.workers):
+            raise RolebookError(
+                "wait_idle() in the handler of a queue would wait for itself: its own message is in work"
+                " until it returns"
+            )
         while True:
             committed = context.writer.committed
             if not await context.store.pending(context.app.queues):

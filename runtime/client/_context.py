@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import final
 
 import trio
@@ -46,6 +47,7 @@ class ClientContext:
         fetcher: Where to say that messages were sent.
         count: How often this process has sent to each queue.
         replies: Where replies through the database are announced.
+        workers: The tasks of this process that run handlers of queues.
         on_resumed: Called with the queue of a key that was resumed from here.
     """
 
@@ -59,4 +61,13 @@ class ClientContext:
     fetcher: trio.MemorySendChannel[FetcherSignal]
     count: SendCount
     replies: Replies
+    workers: AbstractSet[trio.lowlevel.Task]
     on_resumed: Callable[[str], None]
+
+
+def is_within(tasks: AbstractSet[trio.lowlevel.Task]) -> bool:
+    """Say whether the current task is one of these, or was begun in a nursery of one."""
+    task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+    while task is not None and task not in tasks:
+        task = None if task.parent_nursery is None else task.parent_nursery.parent_task
+    return task is not None

@@ -59,6 +59,7 @@ from ._rows import Stream as Stream
 from ._send_encoder import SendEncoder as SendEncoder
 from ._stopped import StoppedKey as StoppedKey
 from ._stopped import broken_error as broken_error
+from ._store import MOST_BYTES as MOST_BYTES
 from ._store import DeadLetter as DeadLetter
 from ._store import Fetched as Fetched
 from ._store import FetchSession as FetchSession

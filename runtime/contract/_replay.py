@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any, final
 
+import trio
 from attrs import define, field, frozen
 
 from rolebook.actors import ActorDefinition, Codec, RolebookError, failure_of, fold
 
 from ._error_texts import text_of
-from ._rows import Stream
-from ._store import Store
+from ._rows import StoredEvent, Stream
+from ._store import MOST_BYTES, Store
 
 _log = logging.getLogger("rolebook.recovery")
 
@@ -20,8 +21,12 @@ KEYS = 200
 """Actors in one query."""
 EVENTS = 10_000
 """Events in one query at most, of all its actors together."""
-LONG = 20_000
-"""Events after which a replay says how far it is."""
+SLICE = 0.005
+"""Seconds of applying events after which other tasks have their turn."""
+STEP = 16
+"""Events between two looks at the clock."""
+LONG = 1.0
+"""Seconds after which a replay says how far it is; then after twice as many, and so on."""
 
 
 @final
@@ -48,22 +53,53 @@ class Replayed:
 
 @define(eq=False)
 class _Rebuilding:
-    """One actor on its way."""
+    """One actor on its way.
+
+    Attributes:
+        rows: The events of the latest read; those from `place` on are to be applied. None if there is
+            none that counts.
+        newest: The number of the newest event, as of that read.
+        began: When it was begun, on Trio's clock.
+        report: After how many seconds it says how far it is.
+    """
 
     state: Any
     seq: int = 0
     snapshot: int = 0
+    rows: Sequence[StoredEvent] | None = None
+    place: int = 0
+    newest: int = 0
+    began: float = field(factory=trio.current_time)
+    report: float = LONG
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are events to apply."""
+        return self.rows is not None and self.place < len(self.rows)
+
+    def read(self, stream: Stream) -> None:
+        """Take what was read."""
+        self.rows, self.place, self.newest = stream.events, 0, stream.newest
 
 
 @final
 @define(eq=False)
 class Replay:
-    """Rebuilds actors of one kind: a page of many actors in one query, long streams in several."""
+    """Rebuilds actors of one kind: a page of many actors in one query, long streams in several.
+
+    It may outlive whoever calls: what was applied is kept when a call is cancelled, and the next goes on
+    from there. Journals only grow, so that is as good as new.
+    """
 
     definition: ActorDefinition
     codec: Codec
     store: Store
     _under_way: dict[str, _Rebuilding] = field(factory=dict[str, _Rebuilding])
+
+    def begin_life(self) -> None:
+        """Go on in a new session: other processes may have stored more events meanwhile."""
+        for actor in self._under_way.values():
+            actor.rows = None
 
     async def replay(self, keys: Sequence[str]) -> dict[str, Replayed]:
         """Rebuild some actors. One that cannot be is reported, and does not stop the others.
@@ -78,33 +114,60 @@ class Replay:
     async def go_on(self, keys: Sequence[str]) -> dict[str, Replayed]:
         """Read on with some of these actors, by one query, and return those that are done.
 
-        A long journal takes several: who calls can do other things in between.
+        A long journal takes several, and one whose events take long to apply too: who calls can do other
+        things in between. Every few milliseconds other tasks have their turn.
         """
-        after: dict[str, int | None] = {
-            key: None if (actor := self._under_way.get(key)) is None else actor.seq for key in keys[:KEYS]
-        }
-        name, version = self.definition.name, self.definition.state_version
-        streams = await self.store.load(name, version, after, EVENTS // len(after))
+        keys = keys[:KEYS]
+        self._forget_but(keys)
+        await self._read([key for key in keys if not self._has_rows(key)])
         found: dict[str, Replayed] = {}
-        for key, stream in streams.items():
-            result = self._take(key, stream)
+        pause = trio.current_time() + SLICE
+        for key in keys:
+            result = self._take(key, self._under_way[key])
             if result is not None:
                 found[key] = result
-                self._under_way.pop(key, None)
+            if trio.current_time() >= pause:
+                await trio.lowlevel.checkpoint()
+                pause = trio.current_time() + SLICE
+        for key in found:
+            del self._under_way[key]
         return found
 
-    def _take(self, key: str, stream: Stream) -> Replayed | None:
-        """Fold one page into an actor; None if more is to come."""
+    def _forget_but(self, keys: Sequence[str]) -> None:
+        """Let go of those that nobody asks for any more; whose partition is another process's, for one."""
+        if len(self._under_way) > KEYS:
+            self._under_way = {key: self._under_way[key] for key in keys if key in self._under_way}
+
+    def _has_rows(self, key: str) -> bool:
         actor = self._under_way.get(key)
-        try:
+        return actor is not None and actor.has_rows
+
+    async def _read(self, keys: Sequence[str]) -> None:
+        if not keys:
+            await trio.lowlevel.checkpoint()
+            return
+        after: dict[str, int | None] = {
+            key: None if (actor := self._under_way.get(key)) is None else actor.seq for key in keys
+        }
+        name, version = self.definition.name, self.definition.state_version
+        streams = await self.store.load(name, version, after, EVENTS // len(after), MOST_BYTES // len(after))
+        for key, stream in streams.items():
+            actor = self._under_way.get(key)
             if actor is None:
                 actor = self._under_way[key] = self._begin(key, stream)
                 if actor.seq == 0 and stream.snapshot is not None:
-                    return None  # the snapshot was of no use: read from the first event
-            self._fold(key, actor, stream)
+                    continue  # the snapshot was of no use: read from the first event
+            actor.read(stream)
+
+    def _take(self, key: str, actor: _Rebuilding) -> Replayed | None:
+        """Apply some events to an actor; None if more are to come."""
+        if actor.rows is None:
+            return None
+        try:
+            self._fold(key, actor, actor.rows)
         except BaseException as raised:  # noqa: BLE001 - appliers are user code; one bad stream breaks one actor
             error = failure_of(raised)
-            if actor is None or not actor.snapshot:
+            if not actor.snapshot:
                 return Replayed(None, 0, 0, error)
             name, seq = self.definition.name, actor.snapshot
             _log.warning(
@@ -113,15 +176,23 @@ class Replay:
             )  # fmt: skip
             self._under_way[key] = _Rebuilding(self.definition.initial())
             return None
-        if actor.seq < stream.newest and stream.events:
-            if actor.seq >= LONG:
-                _log.info(
-                    "replaying %s/%s: %d of %d events", self.definition.name, key, actor.seq, stream.newest
-                )
+        if actor.seq < actor.newest and actor.rows:
+            if not actor.has_rows:
+                actor.rows = None
+            self._report(key, actor)
             return None
-        if actor.seq != stream.newest:
+        if actor.seq != actor.newest:
             return Replayed(None, 0, 0, _hole(self.definition.name, key, actor.seq + 1))
         return Replayed(actor.state, actor.seq, actor.snapshot)
+
+    def _report(self, key: str, actor: _Rebuilding) -> None:
+        seconds = trio.current_time() - actor.began
+        if seconds >= actor.report:
+            actor.report *= 2
+            _log.info(
+                "replaying %s/%s: %d of %d events in %.1f s",
+                self.definition.name, key, actor.seq, actor.newest, seconds,
+            )  # fmt: skip
 
     def _begin(self, key: str, stream: Stream) -> _Rebuilding:
         """Start at the snapshot, if it is of use. It is a cache: if anything is wrong with it, replay."""
@@ -136,23 +207,30 @@ class Replay:
                 return _Rebuilding(state, stream.snapshot.seq, stream.snapshot.seq)
         return _Rebuilding(self.definition.initial())
 
-    def _fold(self, key: str, actor: _Rebuilding, stream: Stream) -> None:
+    def _fold(self, key: str, actor: _Rebuilding, rows: Sequence[StoredEvent]) -> None:
+        """Apply what was read, for a few milliseconds."""
         # `fold` does the same; the loop is written out here because a long replay is little else.
         decode, state, appliers = self.codec.decode_event, actor.state, dict(self.definition.appliers)
-        for expected, (seq, type_, version, payload) in enumerate(stream.events, actor.seq + 1):
-            if seq != expected:
-                raise _hole(self.definition.name, key, expected)
-            try:
-                event: object = decode(type_, version, payload)
-                if (applier := appliers.get(type(event))) is None:
-                    fold(self.definition, state, (event,))  # which says what is missing
-                else:
-                    applier(state, event)
-            except BaseException as raised:  # noqa: BLE001 - as above
-                error = failure_of(raised)
-                where = f"event {seq} of {self.definition.name}/{key} ({type_} v{version})"
-                raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
-        actor.seq += len(stream.events)
+        pause = trio.current_time() + SLICE
+        while actor.place < len(rows):
+            step = rows[actor.place : actor.place + STEP]
+            for expected, (seq, type_, version, payload) in enumerate(step, actor.seq + 1):
+                if seq != expected:
+                    raise _hole(self.definition.name, key, expected)
+                try:
+                    event: object = decode(type_, version, payload)
+                    if (applier := appliers.get(type(event))) is None:
+                        fold(self.definition, state, (event,))  # which says what is missing
+                    else:
+                        applier(state, event)
+                except BaseException as raised:  # noqa: BLE001 - as above
+                    error = failure_of(raised)
+                    where = f"event {seq} of {self.definition.name}/{key} ({type_} v{version})"
+                    raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
+            actor.seq += len(step)
+            actor.place += len(step)
+            if trio.current_time() >= pause:
+                return
 
 
 def _hole(actor: str, key: str, seq: int) -> BrokenStream:

@@ -22,6 +22,12 @@ class SendEncoder:
     def __init__(self, app: App, partitions: int, payload_limit: int) -> None:
         self._codec = app.codec
         self._partitions = partitions
+        self._taken: dict[str, tuple[type, ...]] = {
+            **{name: tuple(actor.deciders) for name, actor in app.actors.items()},
+            **{queue: handler.commands for queue, handler in app.handlers.items()},
+        }
+        self._actors = frozenset(app.actors)
+        self._sure = {(queue, command) for queue, commands in self._taken.items() for command in commands}
         self._limit = payload_limit
         # A character has at most four bytes: only a text that may be too long is counted.
         self._surely_fits = payload_limit // 4
@@ -37,7 +43,7 @@ class SendEncoder:
             ours: The runtime's own headers of a send from outside.
 
         Raises:
-            EffectError: One of them is no message.
+            EffectError: One of them is no message, or one that its actor or queue does not take.
             PayloadTooLarge: One of them is over the limit.
             Unencodable: One of them cannot be stored so that it comes back as it was.
         """
@@ -59,7 +65,10 @@ class SendEncoder:
         for effect in effects:
             if type(effect) is not Tell and type(effect) is not Enqueue:
                 raise EffectError(f"{effect!r:.80} is no message; send Tell(...) or Enqueue(...)")
-            name, version, write = self._codec.command_writer(type(effect.command))
+            queue, kind = effect.queue, type(effect.command)
+            if (queue, kind) not in self._sure:
+                self._check_taken(queue, kind)
+            name, version, write = self._codec.command_writer(kind)
             payload = write(effect.command)
             if len(payload) > self._surely_fits:
                 self._check(name, payload)
@@ -67,12 +76,24 @@ class SendEncoder:
             if effect.headers or ours:
                 headers = around(effect.headers, ours) if trail is None else trail.around(effect.headers)
             partition = partition_of(key, self._partitions)
-            row = SendRow(effect.queue, partition, effect.priority, key, name, version, payload, headers)
+            row = SendRow(queue, partition, effect.priority, key, name, version, payload, headers)
             if effect.at is None and (effect.delay is None or not effect.delay_seconds):
                 now.append(row)
             else:
                 at = None if effect.at is None else effect.at.isoformat()
                 later.append(SendLater(row, effect.delay_seconds, at))
+
+    def _check_taken(self, queue: str, kind: type) -> None:
+        """Refuse what an actor or a queue of this app does not take; of others nothing is known."""
+        taken = self._taken.get(queue)
+        if taken is None or (queue not in self._actors and issubclass(kind, taken)):
+            return
+        known = ", ".join(sorted(each.__qualname__ for each in taken)) or "nothing"
+        if queue in self._actors:
+            problem = f"actor {queue!r} has no @decide for {kind.__qualname__}; it decides {known}"
+        else:
+            problem = f"the handler of queue {queue!r} takes {known}, not {kind.__qualname__}"
+        raise EffectError(problem)
 
     def encoded(self, encoded: Encoded) -> Encoded:
         """Check the size of what was encoded."""

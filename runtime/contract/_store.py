@@ -20,6 +20,9 @@ from ._cursor import Cursor, Snapshot
 from ._rows import CommitResult, Fence, FetchedRow, SendRow, Stream
 from ._stopped import StoppedKey
 
+MOST_BYTES = 16_000_000
+"""Bytes of events in one query at most, unless told otherwise."""
+
 
 @final
 @frozen
@@ -182,7 +185,12 @@ class Store(Protocol):
         ...
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self,
+        actor: str,
+        state_version: int,
+        after: Mapping[str, int | None],
+        most: int,
+        most_bytes: int = MOST_BYTES,
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query.
 
@@ -191,6 +199,8 @@ class Store(Protocol):
             state_version: Which snapshots are of use.
             after: For each key the sequence number to start after; None to start at the snapshot.
             most: How many events at most for each key.
+            most_bytes: How many bytes of events at most for each key, as they are stored; one event in any
+                case.
         """
         ...
 

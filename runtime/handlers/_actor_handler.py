@@ -69,6 +69,7 @@ class ActorHandler:
     definition: ActorDefinition
     context: HandlerContext
     register: Callable[[str, trio.MemorySendChannel[HandlerSignal] | None], None]
+    replay: Replay
     recovered: int = 0
     _asks: dict[int, deque[LocalAsk]] = field(factory=dict[int, deque[LocalAsk]])
     _delivered: dict[int, int] = field(factory=dict[int, int])
@@ -77,7 +78,6 @@ class ActorHandler:
     _next_sweep: float = float("inf")
     _residents: Residents = field(init=False)
     _ledger: TurnLedger = field(init=False)
-    _replay: Replay = field(init=False)
     _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
     _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
 
@@ -87,7 +87,7 @@ class ActorHandler:
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
         self._residents = Residents(context.store.partitions)
         self._ledger = TurnLedger(self.definition, context, self._residents, self._send)
-        self._replay = Replay(self.definition, context.app.codec, context.store)
+        self.replay.begin_life()
 
     def statistics(self) -> ActorStatistics:
         """Return what it holds and has done."""
@@ -310,7 +310,7 @@ class ActorHandler:
         self._ledger.out.hand_over()
         # No signal is taken in while this waits, so nobody changes those that are being loaded. Cancelled,
         # it has changed nothing: they stay in `cold`, and go with the handler.
-        found = await self._replay.go_on([resident.key for resident in wanted])
+        found = await self.replay.go_on([resident.key for resident in wanted])
         for resident in wanted:
             replayed = found.get(resident.key)
             if replayed is not None:

@@ -30,6 +30,7 @@ class HandlerContext:
         random: The dice for the jitter of retries.
         totals: What was committed, counted.
         count: What this process may have sent.
+        workers: The tasks that run handlers of queues.
     """
 
     app: App
@@ -41,3 +42,4 @@ class HandlerContext:
     random: Random
     totals: Totals
     count: SendCount
+    workers: set[trio.lowlevel.Task]

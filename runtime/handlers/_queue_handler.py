@@ -251,6 +251,14 @@ class QueueHandler:
     # ---- working ----
 
     async def _worker(self) -> None:
+        me = trio.lowlevel.current_task()
+        self.context.workers.add(me)
+        try:
+            await self._work()
+        finally:
+            self.context.workers.discard(me)
+
+    async def _work(self) -> None:
         slice_end = trio.current_time() + SLICE
         while not self._closing:
             if not self._ready:

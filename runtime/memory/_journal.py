@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import accumulate
 from typing import final
 
 from attrs import define, field
@@ -66,11 +67,12 @@ class Journal:
             del entry.snapshots[seq]
 
     def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int, most_bytes: int
     ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
         return {
-            key: self._stream(self._find(actor, key), state_version, seq, most) for key, seq in after.items()
+            key: self._stream(self._find(actor, key), state_version, seq, most, most_bytes)
+            for key, seq in after.items()
         }
 
     def keys(self, actor: str, after: str, most: int) -> list[str]:
@@ -82,10 +84,14 @@ class Journal:
         """Return one page of a stream."""
         return self._find(actor, key).after(after, most)
 
-    def _stream(self, entry: _Entry, state_version: int, after: int | None, most: int) -> Stream:
+    def _stream(
+        self, entry: _Entry, state_version: int, after: int | None, most: int, most_bytes: int
+    ) -> Stream:
         snapshot = None if after is not None else _usable(entry, state_version)
         start = after if after is not None else 0 if snapshot is None else snapshot.seq
         events = [(event.seq, event.type, event.version, event.payload) for event in entry.after(start, most)]
+        size = list(accumulate(len(payload) for *_, payload in events))
+        del events[max(1, bisect_right(size, most_bytes)) :]
         return Stream(entry.newest, snapshot, events)
 
     def _find(self, actor: str, key: str) -> _Entry:

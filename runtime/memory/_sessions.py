@@ -12,7 +12,7 @@ from rolebook.actors import RolebookError
 
 from ..contract import BadData, CommitResult, CommitUnit, Conflict, Cursor, Fence, Fetched, TurnConflict
 from ._tables import Ownership, Tables
-from ._transaction import MemoryTransaction, Unstorable
+from ._transaction import MemoryTransaction
 
 
 @final
@@ -89,7 +89,7 @@ class MemoryWriteSession:
         try:
             transaction.send((), (), rings)
             transaction.finish(units)
-        except Unstorable as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is the fault of one of the turns
             transaction.roll_back()
             return BadData(error)
         return transaction.commit()

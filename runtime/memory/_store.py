@@ -13,7 +13,16 @@ from attrs import evolve
 
 from rolebook.actors import Fingerprint, RolebookError
 
-from ..contract import CommitPart, DeadLetter, Promoted, RecordedEvent, SendRow, StoppedKey, Stream
+from ..contract import (
+    MOST_BYTES,
+    CommitPart,
+    DeadLetter,
+    Promoted,
+    RecordedEvent,
+    SendRow,
+    StoppedKey,
+    Stream,
+)
 from ._mailbox import Stored
 from ._sessions import MemoryFetchSession, MemoryListenSession, MemoryTurnTransaction, MemoryWriteSession
 from ._tables import Tables, Time
@@ -126,11 +135,16 @@ class MemoryStore:
             transaction.roll_back()
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self,
+        actor: str,
+        state_version: int,
+        after: Mapping[str, int | None],
+        most: int,
+        most_bytes: int = MOST_BYTES,
     ) -> dict[str, Stream]:
         """Load some actors' streams."""
         await trio.lowlevel.checkpoint()
-        return self._tables.journal.load(actor, state_version, after, most)
+        return self._tables.journal.load(actor, state_version, after, most, most_bytes)
 
     async def keys(self, actor: str, after: str, most: int) -> list[str]:
         """Read one page of the keys of actors that have events, after one of them."""

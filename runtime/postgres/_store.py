@@ -17,6 +17,7 @@ from rolebook.actors import Fingerprint
 
 from .._settings import Settings
 from ..contract import (
+    MOST_BYTES,
     CommitPart,
     DeadLetter,
     Promoted,
@@ -119,11 +120,17 @@ class PostgresStore:
         )
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self,
+        actor: str,
+        state_version: int,
+        after: Mapping[str, int | None],
+        most: int,
+        most_bytes: int = MOST_BYTES,
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
-        rows = await self._rows("load_streams", (actor, state_version, texts(list(after)), positions, most))
+        parameters = (actor, state_version, most, most_bytes, texts(list(after)), positions)
+        rows = await self._rows("load_streams", parameters)
         heads = [index for index, row in enumerate(rows) if row[2] is None]
         streams: dict[str, Stream] = {}
         for head, end in zip(heads, [*heads[1:], len(rows)], strict=True):

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from rolebook.actors import Backoff
 
-from ..contract import CommitResult, Committed, CommitUnit
+from ..contract import BadData, CommitResult, Committed, CommitUnit
 from ._batch import batch_parameters
 from ._connection import Connection
 from ._outcome import FAILURES, Marker, Markers, brief, look_up, read_refusal
@@ -33,10 +33,14 @@ class PostgresWriteSession:
 
     async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
         """Commit some units in one transaction, or none of them; the result is certain."""
+        try:
+            batch = batch_parameters(units, rings)
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is the fault of one of the turns
+            return BadData(error)
         while True:
             marker = self._markers.new()
             try:
-                parameters = (*marker.parameters, *batch_parameters(units, rings))
+                parameters = (*marker.parameters, *batch)
                 async with self._connected() as connection:
                     await connection.execute(self.statements["commit_batch"], parameters)
             except FAILURES as error:

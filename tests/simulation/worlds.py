@@ -10,6 +10,7 @@ from attrs import define, evolve, frozen
 
 from rolebook.runtime import MemoryStore
 from rolebook.runtime.contract import (
+    MOST_BYTES,
     CommitResult,
     CommitUnit,
     Cursor,
@@ -256,10 +257,15 @@ class StaleSnapshots(RoughStore):  # type: ignore[misc] # as above
         self._first: dict[tuple[str, str], StoredSnapshot] = {}
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self,
+        actor: str,
+        state_version: int,
+        after: Mapping[str, int | None],
+        most: int,
+        most_bytes: int = MOST_BYTES,
     ) -> dict[str, Stream]:
         """Load some actors' streams."""
-        found = await super().load(actor, state_version, after, most)
+        found = await super().load(actor, state_version, after, most, most_bytes)
         for key, stream in found.items():
             if stream.snapshot is not None:
                 first = self._first.setdefault((actor, key), stream.snapshot)

@@ -28,11 +28,11 @@ class Watched:
         return getattr(self.real, name)
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int
+        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int, most_bytes: int
     ) -> Mapping[str, Stream]:
         """Load, and note how much it was."""
         await trio.sleep(self.takes)
-        streams = await self.real.load(actor, state_version, after, most)
+        streams = await self.real.load(actor, state_version, after, most, most_bytes)
         self.loads.append(sum(len(stream.events) for stream in streams.values()))
         return streams
 
