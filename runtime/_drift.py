@@ -9,7 +9,7 @@ change harms nobody, and the new shape takes the old one's place.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal, TypeAlias, final
 
 from rolebook.actors import App, RolebookError, spec_of
@@ -60,7 +60,7 @@ def explain(app: App, drift: Drift) -> str:
     new = now.version + 1
     return (
         f"{now.kind} {now.name!r} version {now.version} ({_class_name(app, now)}) was changed, and there are"
-        f" stored ones of that version: {'; '.join(_changes(drift)) or 'its shape is another'}."
+        f" stored ones of that version: {'; '.join(drift.changes) or 'its shape is another'}."
         f" Give the new shape a new version, and say how the old one becomes it:"
         f" @{now.kind}({now.name!r}, version={new}, upcast={{{now.version}: ...}})"
     )
@@ -88,35 +88,3 @@ def _classes(app: App) -> Iterator[type]:
         yield from actor.deciders
     for handler in app.handlers.values():
         yield from handler.commands
-
-
-def _changes(drift: Drift) -> Iterator[str]:
-    before, after = fields_of(drift.stored.shape), fields_of(drift.current.shape)
-    for name in dict.fromkeys([*before, *after]):
-        old, new = before.get(name), after.get(name)
-        if new is None:
-            yield f"field {name!r} ({old}) is gone"
-        elif old is None:
-            yield f"field {name!r} ({new}) is new"
-        elif old != new:
-            yield f"field {name!r} was {old} and is {new}"
-
-
-def fields_of(shape: str) -> dict[str, str]:
-    """Return the fields of a shape's text, each with its type."""
-    found: dict[str, str] = {}
-    for part in _split(shape.removeprefix("{").removesuffix("}")):
-        name, _, kind = part.partition(": ")
-        found[name.removesuffix("?")] = f"{kind}, optional" if name.endswith("?") else kind
-    return found
-
-
-def _split(text: str) -> Sequence[str]:
-    """Split at the commas that are in no bracket."""
-    parts, depth, start = list[str](), 0, 0
-    for place, char in enumerate(text):
-        depth += (char in "{[(") - (char in "}])")
-        if char == "," and depth == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
-    return [part for part in (*parts, text[start:].strip()) if part]

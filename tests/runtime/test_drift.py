@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from attrs import define, evolve, frozen, make_class
 from attrs import field as attrs_field
 
 import rolebook as rb
+from rolebook.actors.codec._changes import fields_of
 from rolebook.runtime import ClassDrift
-from rolebook.runtime._drift import explain, fields_of
+from rolebook.runtime._drift import explain
 from rolebook.runtime.cli._check import drifted
 from rolebook.runtime.contract import Store
 
@@ -79,6 +81,21 @@ async def test_a_changed_event_stops_the_start(store: Store) -> None:
     await start(store, shop({"price": int, "by": str}))  # the version before, in a rolling deployment
 
 
+async def test_members_that_changed_places_stop_the_start(store: Store) -> None:
+    """The error names the member; a new member beside the others is no change."""
+
+    def status(**members: int) -> Any:
+        kind: Any = Enum
+        return kind("Status", members)
+
+    await start(store, shop({"to": status(SHIPPED=1, CANCELLED=2)}), sells=True)
+    with pytest.raises(ClassDrift, match=r"in field 'to', .*member SHIPPED was 1 and is 2"):
+        await start(store, shop({"to": status(CANCELLED=1, SHIPPED=2)}))
+    await start(store, shop({"to": status(SHIPPED=1, CANCELLED=2, LOST=3)}))
+    with pytest.raises(ClassDrift, match=r"in field 'to', member LOST \(3\) is gone"):
+        await start(store, shop({"to": status(SHIPPED=1, CANCELLED=2)}))
+
+
 async def test_a_warning_will_do(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """With "warn" it is said at each start, and the app starts."""
     await start(store, shop({"price": int}), sells=True)
@@ -119,11 +136,12 @@ async def test_apps_do_not_disturb_each_other(store: Store) -> None:
 
 def test_the_fields_of_a_shape() -> None:
     """Nested brackets belong to their field."""
-    shape = "{a: dict[str, int], b?: tuple(int, {c: int}), d: literal('x'|'y')}"
+    shape = "{a: dict[str, int], b?: tuple(int, {c: int}), d: literal('x'|'y'), e: literal('},\\'')}"
     assert fields_of(shape) == {
         "a": "dict[str, int]",
         "b": "tuple(int, {c: int}), optional",
         "d": "literal('x'|'y')",
+        "e": "literal('},\\'')",
     }
     assert fields_of("{}") == {}
 

@@ -203,7 +203,8 @@ def test_change_without_a_new_version_is_found() -> None:
     assert drift.stored.digest != drift.current.digest
     assert str(drift) == (
         "event 'paid' version 1 changed without a new version: stored {amount: int}, now "
-        "{amount: float, note: str}; raise its version and write an upcaster"
+        "{amount: float, note: str}; field 'amount' was int and is float; field 'note' (str) is new; "
+        "raise its version and write an upcaster"
     )
 
 
