@@ -1,8 +1,11 @@
 """From the text of one shape to that of another: which fields changed, in words."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ._choices import QUOTED, changed_members, may_follow
+
+_OPTIONAL: Final = ", optional"
 
 
 def field_changes(old_shape: str, new_shape: str) -> Iterator[str]:
@@ -20,12 +23,35 @@ def field_changes(old_shape: str, new_shape: str) -> Iterator[str]:
             yield f"field {name!r} was {old} and is {new}"
 
 
+def fits_as_it_is(old_shape: str, new_shape: str, *, strict: bool) -> bool:
+    """Say whether what was stored by an older shape can be read by a newer one, without an upcaster.
+
+    A new field must have a default, and what is in both must be the same. Unless unknown fields are refused,
+    a field may be gone.
+    """
+    before, after = fields_of(old_shape), fields_of(new_shape)
+    if strict and not before.keys() <= after.keys():
+        return False
+    return all(
+        _fits(before[name].removesuffix(_OPTIONAL), kind.removesuffix(_OPTIONAL), strict=strict)
+        if name in before
+        else kind.endswith(_OPTIONAL)
+        for name, kind in after.items()
+    )
+
+
+def _fits(old: str, new: str, *, strict: bool) -> bool:
+    if old[:1] == new[:1] == "{" and old[-1] == new[-1] == "}":  # a class, and nothing around it
+        return fits_as_it_is(old, new, strict=strict)
+    return may_follow(old, new)
+
+
 def fields_of(shape: str) -> dict[str, str]:
     """Return the fields of a shape's text, each with its type."""
     found: dict[str, str] = {}
     for part in _split(shape.removeprefix("{").removesuffix("}")):
         name, _, kind = part.partition(": ")
-        found[name.removesuffix("?")] = f"{kind}, optional" if name.endswith("?") else kind
+        found[name.removesuffix("?")] = f"{kind}{_OPTIONAL}" if name.endswith("?") else kind
     return found
 
 
