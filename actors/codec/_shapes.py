@@ -44,6 +44,8 @@ _REMEDIES: dict[Any, str] = {
     complex: "say tuple[float, float]",
 }
 
+_BUILTINS: tuple[type, ...] = (dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex)
+
 
 class Shapes:
     """The shapes of types, made once each.
@@ -121,6 +123,12 @@ class Shapes:
         return fixed_tuple_shape(tuple(self._of(each) for each in args if each != ()))
 
     def _class(self, hint: Any, cls: type) -> Shape:
+        builtin = next((each for each in _BUILTINS if issubclass(cls, each)), None)
+        if builtin is not None:
+            name = builtin.__name__
+            raise Mismatch(
+                f"{cls.__name__} is a {name} too, and what it has as one is lost; hold it in a field"
+            )
         # A class may contain itself: until it is made, what refers to it goes through this promise.
         made: list[Shape] = []
         self._made[hint] = _promise(cls, made)

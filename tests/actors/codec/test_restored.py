@@ -79,6 +79,12 @@ class Failed(Exception):
     amount: int = field(converter=hundredfold)
 
 
+@rb.event("counted")
+@define(slots=False)
+class Counted(dict[str, int]):
+    amount: int = field(converter=hundredfold)
+
+
 @frozen
 class Line:
     amount: int = field(converter=hundredfold)
@@ -134,6 +140,12 @@ def test_an_error_may_be_an_event() -> None:
     codec = Codec(messages=[Failed])
     back = codec.decode_event(*codec.encode_event(Failed(5)))
     assert (back.amount, type(back)) == (500, Failed)
+
+
+def test_what_is_no_field_of_a_built_in_class_is_refused() -> None:
+    """What is in the dict would be lost."""
+    with pytest.raises(rb.DefinitionError, match=r"Counted is a dict too, .*; hold it in a field"):
+        Codec(messages=[Counted])
 
 
 def test_nothing_around_the_making_of_a_value_is_run_again() -> None:
