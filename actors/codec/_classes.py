@@ -3,7 +3,8 @@
 # Values of every type pass through here.
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false, reportUnknownVariableType=false
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_origin
 
 import attrs
@@ -62,13 +63,38 @@ def _encoder(cls: type, write: Encode, fields: list[Field], *, located: bool) ->
             expected(cls.__name__, value)
         return write(value)
 
+    known = {each.name for each in fields} | _computed(cls)
+
+    def encode_open(value: Any) -> Any:
+        own: dict[str, Any] = value.__dict__ if type(value) is cls else {}
+        if not own.keys() <= known:
+            _refuse_strangers(own.keys() - known)
+        return encode(value)
+
+    chosen = encode_open if getattr(cls, "__dictoffset__", 0) else encode
+
     def encode_located(value: Any) -> Any:
         for each in fields:
             if not hasattr(value, each.name) and type(value) is cls:
                 raise Mismatch("was never set").inside(f".{each.name}")
-        return encode(value)
+        return chosen(value)
 
-    return encode_located if located else encode
+    return encode_located if located else chosen
+
+
+def _computed(cls: type) -> set[str]:
+    """Return the names under which an object keeps what is computed anew when it is asked for."""
+    members = (pair for base in cls.__mro__ for pair in vars(base).items())
+    return {name for name, member in members if isinstance(member, cached_property)}
+
+
+def _refuse_strangers(names: Iterable[str]) -> None:
+    """Refuse to write an object that has more than its fields; Python's own marks on it are nothing."""
+    for name in sorted(names):
+        if not name.startswith("__") and name != "_attrs_cached_hash":
+            raise Mismatch("is no field, and would be lost; make it one, or a cached_property").inside(
+                f".{name}"
+            )
 
 
 def _decoder(cls: type, read: Decode, fields: list[Field], mode: Mode, *, located: bool) -> Decode:

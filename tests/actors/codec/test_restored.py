@@ -1,6 +1,7 @@
 """What was stored is what is read: nothing that a class does to its values is done twice."""
 
 import itertools
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -293,3 +294,27 @@ def test_a_field_named_converter_in_every_kind() -> None:
     state.converter.append(1)
     assert codec.decode_command(*codec.encode_command(Convert(1))) == Convert(1)
     assert codec.decode_state(definition, 1, codec.encode_state(definition, state)) == state
+
+
+def test_what_is_no_field_is_not_written() -> None:
+    """A class without slots takes any attribute, and a read would not set it."""
+
+    @rb.event("open")
+    @define(slots=False)
+    class Open:
+        amount: int
+
+        def __attrs_post_init__(self) -> None:
+            if self.amount > 5:
+                self.extra = 1
+
+        @cached_property
+        def twice(self) -> int:
+            return 2 * self.amount
+
+    codec, fine = Codec(messages=[Open]), Open(5)
+    assert fine.twice == 10
+    back = codec.decode_event(*codec.encode_event(fine))
+    assert (back, back.twice) == (fine, 10)
+    with pytest.raises(rb.Unencodable, match="at extra: is no field, and would be lost; make it one"):
+        codec.encode_event(Open(6))
