@@ -13,6 +13,7 @@ import attrs
 
 from ._errors import DefinitionError
 from ._keys import check_name, check_version
+from ._marks import mark
 from ._message import Upcaster, check_chain
 from ._retry import Retry
 
@@ -22,7 +23,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 OnFailure: TypeAlias = Literal["block", "skip", "park"]
 SnapshotWhen: TypeAlias = Callable[[Any, Any], bool]
 
-ROLE: Final = "__rolebook_role__"
 SPEC: Final = "__rolebook_actor__"
 _NO_UPCASTERS: Mapping[int, Upcaster] = MappingProxyType({})
 
@@ -53,7 +53,7 @@ def decide(method: F) -> F:
     It raises `Rejected` to refuse; any other exception is a failure, and the message is tried again.
     It awaits nothing, reads no clock and throws no dice but the turn's.
     """
-    setattr(method, ROLE, "decide")
+    mark(method, "decide")
     return method
 
 
@@ -63,7 +63,7 @@ def apply(method: F) -> F:
     Which event it takes is read from the annotation; a union is taken as each of its members.
     It only changes the state, and it never raises: the event has happened.
     """
-    setattr(method, ROLE, "apply")
+    mark(method, "apply")
     return method
 
 

@@ -6,14 +6,17 @@ touched: the first thing that happens to a yielded event is to be listed, the se
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import CoroutineType, GeneratorType
-from typing import Any, NoReturn, cast, final
+from typing import Any, Final, NoReturn, cast, final
 
 from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Stop, Tell
 from ._errors import EffectError
 from ._message import spec_of
 from ._turn import DecideTurn
+
+_MOST_YIELDS: Final = 100
 
 
 @final
@@ -56,7 +59,7 @@ def decision_of(definition: ActorDefinition, state: Any, command: object, turn: 
     return decision
 
 
-def run_decider(  # noqa: PLR0917 - all positional, on the hot path
+def run_decider(  # noqa: C901, PLR0917 - all positional, on the hot path
     definition: ActorDefinition,
     state: Any,
     command: object,
@@ -95,34 +98,37 @@ def run_decider(  # noqa: PLR0917 - all positional, on the hot path
     events: list[object] = decision.events
     sends: list[Any] = decision.sends
     advance: Callable[[], object] = result.__next__
-    while True:
-        # Only the generator's own StopIteration is its end: one that an applier lets slip is an error.
-        try:
-            item = advance()
-        except StopIteration as end:
-            reply: object = end.value
-            if type(reply) is GeneratorType:
-                _not_run(decider, "returned", reply)
-            decision.reply = reply
-            return
-        kind = type(item)
-        applier = appliers.get(kind)
-        if applier is not None:
-            events.append(item)
-            applier(state, item if stored is None else stored(item))
-        elif kind is Tell or kind is Enqueue:
-            sends.append(item)
-            if sent is not None:
-                sent(cast("Tell | Enqueue", item))
-        elif kind is Stop:
-            decision.stop = True
-        else:
-            _refuse(definition, decider, result, item)
+    try:
+        while True:
+            # Only the generator's own StopIteration is its end: one that an applier lets slip is an error.
+            try:
+                item = advance()
+            except StopIteration as end:
+                reply: object = end.value
+                if type(reply) is GeneratorType:
+                    _not_run(decider, "returned", reply)
+                decision.reply = reply
+                return
+            kind = type(item)
+            applier = appliers.get(kind)
+            if applier is not None:
+                events.append(item)
+                applier(state, item if stored is None else stored(item))
+            elif kind is Tell or kind is Enqueue:
+                sends.append(item)
+                if sent is not None:
+                    sent(cast("Tell | Enqueue", item))
+            elif kind is Stop:
+                decision.stop = True
+            else:
+                _refuse(definition, decider, result, item)
+    except BaseException:
+        _close(result)
+        raise
 
 
 def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item: object) -> NoReturn:
     line = generator.gi_frame.f_lineno
-    generator.close()
     where = f"{decider.name} (line {line}) yielded"
     if type(item) is GeneratorType:
         _not_run(decider, f"(line {line}) yielded", item)
@@ -147,11 +153,22 @@ def _refuse(definition: ActorDefinition, decider: Decider, generator: Any, item:
 
 
 def _not_run(decider: Decider, did: str, generator: Any) -> NoReturn:
-    generator.close()
+    _close(generator)
     raise EffectError(
         f"{decider.name} {did} a generator, which has not run; write `yield from` before the call of"
         f" {generator.__qualname__}"
     )
+
+
+def _close(generator: Any) -> None:
+    """Run what is left of a generator to its end now, and not when it is collected.
+
+    A `finally` in it may yield or raise, which must not hide the error at hand.
+    """
+    for _ in range(_MOST_YIELDS):
+        with suppress(Exception):
+            generator.close()
+            break
 
 
 def _at_once(decider: Decider, result: Any) -> Any:

@@ -2,15 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FunctionType, MappingProxyType
 from typing import Any, Final, final
 
 import attrs
 
-from ._actor import ROLE, SPEC, ActorSpec, OnFailure, SnapshotWhen
+from ._actor import SPEC, ActorSpec, OnFailure, SnapshotWhen
 from ._effects import Enqueue, Stop, Tell
 from ._errors import DefinitionError
 from ._hints import classes_of, parameters
+from ._marks import Marked, marked_methods
 from ._message import Upcaster, check_defaults, spec_of
 from ._retry import Retry
 from ._yields import yielded_classes
@@ -134,7 +136,8 @@ def _check_initial(cls: type, spec: ActorSpec) -> None:
 
 def _deciders(cls: type, spec: ActorSpec) -> dict[type, Decider]:
     deciders: dict[type, Decider] = {}
-    for method in _methods(cls, "decide"):
+    marked = marked_methods(cls, "decide", f"actor {spec.name!r}")
+    for method, _ in marked:
         decider = _decider(method, spec)
         for command in decider.commands:
             _check_kind(command, "command", decider.name, spec.name)
@@ -144,6 +147,7 @@ def _deciders(cls: type, spec: ActorSpec) -> dict[type, Decider]:
                     f"{command.__qualname__}; keep one"
                 )
             deciders[command] = decider
+    _check_overridden(marked, deciders, spec)
     return deciders
 
 
@@ -163,7 +167,8 @@ def _decider(method: FunctionType, spec: ActorSpec) -> Decider:
 
 def _appliers(cls: type, spec: ActorSpec) -> dict[type, Callable[[Any, Any], object]]:
     appliers: dict[type, Callable[[Any, Any], object]] = {}
-    for method in _methods(cls, "apply"):
+    marked = marked_methods(cls, "apply", f"actor {spec.name!r}")
+    for method, _ in marked:
         what = f"actor {spec.name!r}: {method.__qualname__}"
         _refuse_async(method, what)
         given = parameters(method)
@@ -180,7 +185,25 @@ def _appliers(cls: type, spec: ActorSpec) -> dict[type, Callable[[Any, Any], obj
             if event in appliers:
                 raise DefinitionError(f"{what}: {event.__qualname__} has another @apply method; keep one")
             appliers[event] = method
+    _check_overridden(marked, appliers, spec)
     return appliers
+
+
+def _check_overridden(marked: list[Marked], taken: Mapping[type, Any], spec: ActorSpec) -> None:
+    """Make sure that what an overridden method took is taken by the one that overrides it, or another."""
+    for method, overridden in marked:
+        if overridden is None:
+            continue
+        what = f"actor {spec.name!r}: {method.__qualname__}"
+        classes: tuple[type, ...] = ()
+        with suppress(DefinitionError, IndexError):  # of a base that leaves it open
+            classes = classes_of(overridden, parameters(overridden)[1], spec.scope, what)
+        for cls in classes:
+            if cls not in taken and spec_of(cls) is not None:
+                raise DefinitionError(
+                    f"{what} overrides {overridden.__qualname__}, and nothing takes {cls.__qualname__}"
+                    " any more; give it another name, or let it take that too"
+                )
 
 
 def _check_yields(decider: Decider, appliers: Mapping[type, Any], spec: ActorSpec) -> None:
@@ -196,17 +219,6 @@ def _check_yields(decider: Decider, appliers: Mapping[type, Any], spec: ActorSpe
         if message.kind == "command":
             raise DefinitionError(f"{what} itself, a command; yield Tell(...) or Enqueue(...) with it")
         raise DefinitionError(f"{what}, but there is no @apply for it; add a method that applies it")
-
-
-def _methods(cls: type, role: str) -> list[FunctionType]:
-    """Return the marked methods of a class and its bases, in the order of their text."""
-    found = {
-        name: value
-        for base in reversed(cls.__mro__)
-        for name, value in base.__dict__.items()
-        if isinstance(value, FunctionType)
-    }
-    return [each for each in found.values() if getattr(each, ROLE, None) == role]
 
 
 def _refuse_async(method: FunctionType, what: str) -> None:

@@ -24,6 +24,7 @@ def event(
         name: What is stored. It never changes; to rename, keep the old name in `aliases`.
         version: The version of the class's fields. Raise it whenever they change.
         upcast: From each older version, a pure function from its stored fields to those of the next version.
+            With none at all, older versions are read as they are, and new fields get their defaults.
         aliases: Older names that are still read.
 
     Returns:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 import attrs
 
 from ._errors import DefinitionError
-from ._hints import classes_of, parameters
+from ._hints import classes_of, is_plain, parameters
 from ._keys import check_name
 from ._message import spec_of
 from ._retry import Retry
@@ -65,6 +65,8 @@ def make_handler(
         raise DefinitionError(f"{what}: concurrency={concurrency}: give 1 or more")
     if on_failure not in ("block", "skip", "park"):
         raise DefinitionError(f'{what}: on_failure is "block", "skip" or "park", not {on_failure!r}')
+    if not is_plain(function):
+        raise DefinitionError(f"{what} is no plain function; write `async def` with @app.handler above it")
     if not inspect.iscoroutinefunction(function):
         raise DefinitionError(f"{what} is not async; write `async def`")
     given = parameters(function)

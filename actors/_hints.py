@@ -9,6 +9,11 @@ from typing import Any
 from ._errors import DefinitionError
 
 
+def is_plain(function: object) -> bool:
+    """Say whether something was written with `def`, and is not an object around it."""
+    return inspect.isfunction(function) or inspect.ismethod(function)
+
+
 def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the positional parameters of a function, `self` included."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -41,8 +41,12 @@ class MessageSpec:
 
     @property
     def readable_versions(self) -> range:
-        """Every version that is read: from the oldest with a whole chain of upcasters to today's."""
-        return range(min(self.upcast, default=self.version), self.version + 1)
+        """Every version that is read: all, or if there are upcasters those from the oldest of them on."""
+        return range(min(self.upcast, default=1), self.version + 1)
+
+    def upcasters_from(self, version: int) -> tuple[Upcaster, ...]:
+        """Return what leads from a version to today's: nothing where older ones are read as they are."""
+        return tuple(self.upcast[each] for each in range(version, self.version)) if self.upcast else ()
 
 
 def make_spec(

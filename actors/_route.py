@@ -13,7 +13,7 @@ import attrs
 from ._definition import ActorDefinition, Decider
 from ._effects import Enqueue, Tell, actor_name
 from ._errors import DefinitionError, EffectError, Rejected
-from ._hints import classes_of, parameters
+from ._hints import classes_of, is_plain, parameters
 from ._message import spec_of
 from ._turn import DecideTurn
 from ._yields import TellCall, tells
@@ -51,6 +51,8 @@ def make_route(function: Callable[..., Any]) -> RouteDefinition:
     """
     name = getattr(function, "__qualname__", repr(function))
     what = f"route {name}"
+    if not is_plain(function):
+        raise DefinitionError(f"{what} is no plain function; write `def` with @app.route above it")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise DefinitionError(f"{what} is async; a route is pure: write `def` and return a message")
     given = parameters(function)

@@ -1,9 +1,10 @@
-"""Drift: a class of events or commands that changed under its stored name and version.
+"""Drift: a class of events or commands that does not read what is stored under its name.
 
 The store keeps the shape of each class under the app's name. A class whose shape
 is another one at the next start was changed in place: what is stored may be read as
 something else now, or not at all. If nothing is stored under that name and version, the
 change harms nobody, and the new shape takes the old one's place.
+A class with a new version and no upcasters reads older ones as they are, so their shapes must fit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Strictness: TypeAlias = Literal["error", "warn"]
 
 @final
 class ClassDrift(RolebookError):
-    """A class of stored events changed without a new version."""
+    """A class of stored events changed without a new version, or without the upcaster that it needs."""
 
 
 async def check_drift(app: App, store: Store, strictness: Strictness) -> None:
@@ -35,13 +36,12 @@ async def check_drift(app: App, store: Store, strictness: Strictness) -> None:
     snapshot carries its own shape.
 
     Raises:
-        ClassDrift: A class of events has another shape than the stored events of its name and version.
+        ClassDrift: A class of events has another shape than the stored events of its name and version, or
+            none of the upcasters that those of an older version need.
     """
     current = [each for each in app.codec.fingerprints() if each.kind != "state"]
     stored = await store.shapes(app.name)
-    drifted = [
-        drift for drift in find_drift(stored, current) if await store.holds(_place(drift), *_name(drift))
-    ]
+    drifted = [drift for drift in drifts(app, stored) if await store.holds(_place(drift), *_name(drift))]
     bad = {_name(drift) for drift in drifted}
     known = set(stored)
     await store.keep_shapes(
@@ -54,13 +54,29 @@ async def check_drift(app: App, store: Store, strictness: Strictness) -> None:
         _log.warning("%s", explain(app, drift))
 
 
+def drifts(app: App, stored: Sequence[Fingerprint]) -> list[Drift]:
+    """Return what an app would read as something else, or not at all, if any of it is stored.
+
+    Those are the classes that changed in place, and those with a new version that lack an upcaster.
+    """
+    return [*find_drift(stored, app.codec.fingerprints()), *app.codec.misread(stored)]
+
+
 def explain(app: App, drift: Drift) -> str:
     """Say which class changed in which fields, and what to do."""
-    now = drift.current
+    now, old = drift.current, drift.stored
+    if old.version != now.version:
+        return (
+            f"{now.kind} {now.name!r} version {now.version} ({_class_name(app, now)}) has no upcasters, and"
+            f" there are stored ones of version {old.version}, which it cannot read as they are:"
+            f" {'; '.join(drift.changes)}. Say how each older version becomes the next:"
+            f" @{now.kind}({now.name!r}, version={now.version}, upcast={{{old.version}: ...}}); a field"
+            " with a default needs none, and `dict` changes nothing"
+        )
     new = now.version + 1
     return (
         f"{now.kind} {now.name!r} version {now.version} ({_class_name(app, now)}) was changed, and there are"
-        f" stored ones of that version: {'; '.join(_changes(drift)) or 'its shape is another'}."
+        f" stored ones of that version: {'; '.join(drift.changes) or 'its shape is another'}."
         f" Give the new shape a new version, and say how the old one becomes it:"
         f" @{now.kind}({now.name!r}, version={new}, upcast={{{now.version}: ...}})"
     )
@@ -71,7 +87,7 @@ def _place(drift: Drift) -> Literal["event", "command"]:
 
 
 def _name(drift: Drift) -> tuple[str, int]:
-    return drift.current.name, drift.current.version
+    return drift.stored.name, drift.stored.version
 
 
 def _class_name(app: App, fingerprint: Fingerprint) -> str:
@@ -88,35 +104,3 @@ def _classes(app: App) -> Iterator[type]:
         yield from actor.deciders
     for handler in app.handlers.values():
         yield from handler.commands
-
-
-def _changes(drift: Drift) -> Iterator[str]:
-    before, after = fields_of(drift.stored.shape), fields_of(drift.current.shape)
-    for name in dict.fromkeys([*before, *after]):
-        old, new = before.get(name), after.get(name)
-        if new is None:
-            yield f"field {name!r} ({old}) is gone"
-        elif old is None:
-            yield f"field {name!r} ({new}) is new"
-        elif old != new:
-            yield f"field {name!r} was {old} and is {new}"
-
-
-def fields_of(shape: str) -> dict[str, str]:
-    """Return the fields of a shape's text, each with its type."""
-    found: dict[str, str] = {}
-    for part in _split(shape.removeprefix("{").removesuffix("}")):
-        name, _, kind = part.partition(": ")
-        found[name.removesuffix("?")] = f"{kind}, optional" if name.endswith("?") else kind
-    return found
-
-
-def _split(text: str) -> Sequence[str]:
-    """Split at the commas that are in no bracket."""
-    parts, depth, start = list[str](), 0, 0
-    for place, char in enumerate(text):
-        depth += (char in "{[(") - (char in "}])")
-        if char == "," and depth == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
-    return [part for part in (*parts, text[start:].strip()) if part]

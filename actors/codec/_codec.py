@@ -11,7 +11,7 @@ import attrs
 from .._definition import ActorDefinition
 from .._errors import DefinitionError, Kind, Rejected
 from .._message import spec_of
-from ._fingerprint import Fingerprint
+from ._fingerprint import Drift, Fingerprint
 from ._replies import Replies
 from ._states import States
 from ._table import Table, Writer, path
@@ -223,8 +223,8 @@ class Codec:
 
     def names(self) -> Iterator[StoredName]:
         """Yield everything that can be read: each kind, name and version."""
-        yield from (StoredName("event", *each) for each in self._events.readers)
-        yield from (StoredName("command", *each) for each in self._commands.readers)
+        yield from (StoredName("event", *each) for each in self._events.names())
+        yield from (StoredName("command", *each) for each in self._commands.names())
         yield from (StoredName("state", *each) for each in self._states.names())
 
     def fingerprints(self) -> list[Fingerprint]:
@@ -234,3 +234,12 @@ class Codec:
             *self._commands.fingerprints(),
             *self._states.fingerprints(),
         ]
+
+    def misread(self, stored: Iterable[Fingerprint]) -> list[Drift]:
+        """Return every class that reads an older version as it is, for want of an upcaster, but cannot.
+
+        Args:
+            stored: The shapes that the store knows, of any version.
+        """
+        known = list(stored)
+        return [*self._events.misread(known), *self._commands.misread(known)]

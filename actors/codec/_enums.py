@@ -6,6 +6,7 @@
 import enum
 from typing import Any, get_args
 
+from ._choices import describe_members
 from ._mismatch import Mismatch, expected
 from ._shape import Decode, Encode, Shape, constant
 
@@ -25,6 +26,9 @@ def enum_shape(cls: type[enum.Enum]) -> Shape:
         written = {each: each.name for each in members}
     # True == 1 and 1.0 == 1, so the class is part of what is looked up.
     read = {(type(raw), raw): member for member, raw in written.items()}
+    if not by_value:  # a member that was renamed keeps its old name as an alias
+        read |= {(str, name): member for name, member in cls.__members__.items()}
+    named = [(name, written[member] if by_value else name) for name, member in cls.__members__.items()]
     choices = "|".join(sorted(repr(each) for each in written.values()))
 
     def encode(value: Any) -> Any:
@@ -40,7 +44,7 @@ def enum_shape(cls: type[enum.Enum]) -> Shape:
     return Shape(
         encode,
         decode,
-        constant(f"enum({choices})"),
+        constant(f"enum({describe_members(named)})"),
         (cls,),
         cls.__name__,
         as_key=(encode, decode) if texts else _as_text(encode, decode),
@@ -68,7 +72,8 @@ def _as_text(encode: Encode, decode: Decode) -> tuple[Encode, Decode]:
 
 
 def _flag_shape(cls: type[enum.Flag]) -> Shape:
-    choices = "|".join(sorted(repr(each.value) for each in cls))
+    # A name for several bits means nothing that is not said by theirs.
+    single = [(name, each.value) for name, each in cls.__members__.items() if each.value.bit_count() == 1]
 
     def encode(value: Any) -> int:
         if type(value) is not cls:
@@ -84,7 +89,7 @@ def _flag_shape(cls: type[enum.Flag]) -> Shape:
         except ValueError:
             return expected(f"{cls.__name__} as a number", raw)
 
-    return Shape(encode, decode, constant(f"flag({choices})"), (cls,), cls.__name__)
+    return Shape(encode, decode, constant(f"flag({describe_members(single)})"), (cls,), cls.__name__)
 
 
 def literal_shape(hint: object) -> Shape:

@@ -12,6 +12,8 @@ from typing import final
 import attrs
 
 from .._errors import Kind
+from ._changes import field_changes
+from ._choices import may_follow
 
 
 @final
@@ -55,16 +57,24 @@ class Drift:
     stored: Fingerprint
     current: Fingerprint
 
+    @property
+    def changes(self) -> list[str]:
+        """What changed, in words: each field, and each member of an enum."""
+        return list(field_changes(self.stored.shape, self.current.shape))
+
     def __str__(self) -> str:
         now = self.current
         return (
             f"{now.kind} {now.name!r} version {now.version} changed without a new version: "
-            f"stored {self.stored.shape}, now {now.shape}; raise its version and write an upcaster"
+            f"stored {self.stored.shape}, now {now.shape}; "
+            f"{''.join(f'{each}; ' for each in self.changes)}raise its version and write an upcaster"
         )
 
 
 def find_drift(stored: Iterable[Fingerprint], current: Iterable[Fingerprint]) -> list[Drift]:
     """Return every class that changed under the same name and version.
+
+    A new member of an enum, a flag or a literal is no change: what is stored reads as before.
 
     Args:
         stored: What the store knows.
@@ -72,4 +82,4 @@ def find_drift(stored: Iterable[Fingerprint], current: Iterable[Fingerprint]) ->
     """
     known = {(each.kind, each.name, each.version): each for each in stored}
     pairs = ((known.get((each.kind, each.name, each.version)), each) for each in current)
-    return [Drift(old, new) for old, new in pairs if old is not None and old.shape != new.shape]
+    return [Drift(old, new) for old, new in pairs if old is not None and not may_follow(old.shape, new.shape)]

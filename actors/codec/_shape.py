@@ -21,7 +21,7 @@ class Shape:
 
     Attributes:
         encode: From a value to what JSON can hold. Raises `Mismatch` for a value of another type.
-        decode: The way back: `decode(raw, ignored=None)`; cattrs passes the type as well.
+        decode: The way back: `decode(raw)`.
         describe: The shape as text, for people and fingerprints; classes met before are given by number.
         runtime: The exact classes that values have: what tells the members of a union apart.
         native: What its JSON looks like, if a value's JSON type alone tells that it is of this shape.
@@ -40,6 +40,15 @@ class Shape:
     as_key: tuple[Encode, Decode] | None = None
     also: tuple[str, ...] = ()
     direct: bool = False
+
+
+@attrs.frozen(eq=False)
+class Field:
+    """One stored field of a class."""
+
+    name: str
+    shape: Shape
+    required: bool
 
 
 def constant(text: str) -> Describe:

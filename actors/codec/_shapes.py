@@ -12,13 +12,13 @@ import attrs
 from .._errors import DefinitionError
 from .._message import spec_of
 from ._anything import ANYTHING
-from ._classes import Field, Mode, class_shape, stored_fields
+from ._classes import Mode, class_shape
 from ._containers import dict_shape, fixed_tuple_shape, list_shape, set_shape, tuple_shape
 from ._enums import enum_shape, literal_shape
 from ._generics import argument_map, field_types, substitute
 from ._mismatch import Mismatch
 from ._scalars import SCALARS
-from ._shape import Shape
+from ._shape import Field, Shape
 from ._unions import union_shape
 
 _REMEDIES: dict[Any, str] = {
@@ -43,6 +43,8 @@ _REMEDIES: dict[Any, str] = {
     dict: "say of what, such as dict[str, int]",
     complex: "say tuple[float, float]",
 }
+
+_BUILTINS: tuple[type, ...] = (dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex)
 
 
 class Shapes:
@@ -121,6 +123,12 @@ class Shapes:
         return fixed_tuple_shape(tuple(self._of(each) for each in args if each != ()))
 
     def _class(self, hint: Any, cls: type) -> Shape:
+        builtin = next((each for each in _BUILTINS if issubclass(cls, each)), None)
+        if builtin is not None:
+            name = builtin.__name__
+            raise Mismatch(
+                f"{cls.__name__} is a {name} too, and what it has as one is lost; hold it in a field"
+            )
         # A class may contain itself: until it is made, what refers to it goes through this promise.
         made: list[Shape] = []
         self._made[hint] = _promise(cls, made)
@@ -135,10 +143,12 @@ class Shapes:
         arguments = argument_map(hint, cls)
         hints = field_types(cls)
         fields: list[Field] = []
-        for each in stored_fields(cls):
+        for each in attrs.fields(cls):
             try:
                 shape = self._of(substitute(hints[each.name], arguments))
             except Mismatch as error:
+                if not each.init:
+                    error.problem += ", or make it a property, which is computed when it is asked for"
                 raise error.inside(f".{each.name}") from None
             required = self._mode == "complete" or (each.init and each.default is attrs.NOTHING)
             fields.append(Field(each.name, shape, required))

@@ -1,12 +1,13 @@
 """The registry of one kind of classes, events or commands: stored name ↔ class."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .._errors import DefinitionError, UnknownName
 from .._message import MessageKind, MessageSpec, spec_of
+from ._changes import fits_as_it_is
 from ._classes import Mode
 from ._compiled import Decoder, Encoder, Label, decoder, encoder
-from ._fingerprint import Fingerprint
+from ._fingerprint import Drift, Fingerprint
 from ._shapes import Shapes
 
 Writer = tuple[str, int, Encoder]
@@ -17,7 +18,7 @@ class Table:
 
     Attributes:
         writers: From a class to its name, version and encoder: of those registered, and those only sent.
-        readers: From a stored name and version to its decoder.
+        readers: From a stored name and version to its decoder, made when it is first asked for.
     """
 
     __slots__ = ("_classes", "_kind", "_shapes", "readers", "writers")
@@ -45,7 +46,6 @@ class Table:
         self.writer(cls)
         for name in spec.names:
             self._classes[name] = cls
-            self.readers |= self._readers(cls, spec, name)
 
     def has(self, cls: type) -> bool:
         """Say whether a class is registered."""
@@ -75,8 +75,17 @@ class Table:
         """
         found = self.readers.get((name, version))
         if found is None:
-            raise UnknownName(self._kind, name, version, payload, self._unknown(name))
+            cls = self._classes.get(name)
+            if cls is None or version not in self._spec(cls).readable_versions:
+                raise UnknownName(self._kind, name, version, payload, self._unknown(name))
+            found = self.readers[name, version] = self._reader(cls, name, version)
         return found
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Yield every stored name with each version that is read."""
+        for name, cls in self._classes.items():
+            for version in self._spec(cls).readable_versions:
+                yield name, version
 
     def fingerprints(self) -> Iterator[Fingerprint]:
         """Yield the shape of every registered class."""
@@ -85,18 +94,25 @@ class Table:
             shape = self._shapes.of(cls, self._where(cls, spec))
             yield Fingerprint(self._kind, spec.name, spec.version, shape.describe({}))
 
-    def _readers(self, cls: type, spec: MessageSpec, name: str) -> dict[tuple[str, int], Decoder]:
+    def misread(self, stored: Iterable[Fingerprint]) -> Iterator[Drift]:
+        """Yield each class with an older shape that it reads as it is, and that does not fit."""
+        older = [each for each in stored if each.kind == self._kind]
+        for now in self.fingerprints():
+            spec = self._spec(self._classes[now.name])
+            for each in older if not spec.upcast else ():
+                fits = fits_as_it_is(each.shape, now.shape, strict=self._kind == "command")
+                if each.name in spec.names and each.version < spec.version and not fits:
+                    yield Drift(each, now)
+
+    def _reader(self, cls: type, name: str, version: int) -> Decoder:
+        spec = self._spec(cls)
         where = self._where(cls, spec)
-        shape = self._shapes.of(cls, where)
-        return {
-            (name, version): decoder(
-                Label(self._kind, name, version),
-                shape,
-                lambda: self._shapes.located().of(cls, where),
-                tuple(spec.upcast[each] for each in range(version, spec.version)),
-            )
-            for version in spec.readable_versions
-        }
+        return decoder(
+            Label(self._kind, name, version),
+            self._shapes.of(cls, where),
+            lambda: self._shapes.located().of(cls, where),
+            spec.upcasters_from(version),
+        )
 
     def _where(self, cls: type, spec: MessageSpec) -> str:
         return f"{self._kind} {spec.name!r}: {cls.__qualname__}"

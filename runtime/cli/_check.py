@@ -10,9 +10,9 @@ import click
 import trio
 
 from rolebook.actors import App
-from rolebook.actors.codec import Drift, Fingerprint, StoredName, find_drift
+from rolebook.actors.codec import Drift, Fingerprint, StoredName
 
-from .._drift import explain
+from .._drift import drifts, explain
 from ._apps import AppParameter
 from ._where import Where, connected, database_options, rows
 
@@ -72,14 +72,14 @@ async def _stored(where: Where) -> tuple[list[dict[str, Any]], list[dict[str, An
 def drifted(
     app: App, stored: Sequence[Mapping[str, Any]], shapes: Sequence[Mapping[str, Any]]
 ) -> list[Drift]:
-    """Return the classes of events that have stored events of another shape."""
+    """Return the classes of events that have stored events of a shape that they do not read."""
     held = {(row["name"], row["version"]) for row in stored if row["kind"] == "event"}
     kept = [
         Fingerprint(row["kind"], row["name"], row["version"], row["shape"])
         for row in shapes
         if (row["app"], row["kind"]) == (app.name, "event") and (row["name"], row["version"]) in held
     ]
-    return find_drift(kept, app.codec.fingerprints())
+    return drifts(app, kept)
 
 
 def sort_out(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from attrs import define, frozen
+from attrs import define, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -249,3 +249,64 @@ def test_a_generator_that_has_not_run_is_refused(how: str, did: str) -> None:
     """A forgotten `yield from` would lose all that the helper decides, without a word."""
     with pytest.raises(rb.EffectError, match=rf"Forgetful\.forget {did} a generator.*`yield from`.*_rest"):
         decision_of(definition_of(Forgetful), Forgetful(), Forget(how), TURN)
+
+
+@rb.command("cling")
+@frozen
+class Cling(rb.Command[None]):
+    what: str
+    last: str = "yield"
+
+
+@rb.actor("clinging")
+@define
+class Clinging:
+    steps: list[str] = field(factory=list[str])
+
+    @rb.decide
+    def cling(self, command: Cling) -> rb.Effects[Any]:
+        try:
+            if command.what == "apply":
+                yield Done("apply")
+            yield self._started() if command.what == "started" else 7
+        finally:
+            self.steps.append("finally")
+            for _ in range(3):
+                if command.last == "raise":
+                    raise ValueError("it hides the error")
+                yield Done("more")
+
+    def _started(self) -> Iterator[object]:
+        def inner() -> Iterator[object]:
+            try:
+                yield Done("first")
+            finally:
+                yield Done("last")
+
+        helper = inner()
+        next(helper)
+        return helper
+
+    @rb.apply
+    def done(self, event: Done) -> None:
+        if event.what == "apply":
+            raise ZeroDivisionError("it cannot be applied")
+
+
+@pytest.mark.parametrize("last", ["yield", "raise"])
+@pytest.mark.parametrize(
+    ("what", "error", "text"),
+    [
+        ("number", rb.EffectError, r"Clinging\.cling \(line \d+\) yielded 7, which is no event"),
+        ("started", rb.EffectError, r"Clinging\.cling \(line \d+\) yielded a generator"),
+        ("apply", ZeroDivisionError, "it cannot be applied"),
+    ],
+)
+def test_what_a_decider_does_at_its_end_hides_no_error(
+    what: str, error: type[Exception], text: str, last: str
+) -> None:
+    """What a `finally` yields goes nowhere, what it raises is not the fault, and it is run at once."""
+    state = Clinging()
+    with pytest.raises(error, match=text):
+        decision_of(definition_of(Clinging), state, Cling(what, last), TURN)
+    assert state.steps == ["finally"]

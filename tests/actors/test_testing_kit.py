@@ -143,8 +143,8 @@ class Done:
     text: str
 
 
-def shout(text: str) -> str:
-    return text + "!"
+def shout(instance: object, _: object, text: str) -> None:
+    object.__setattr__(instance, "text", text + "!")
 
 
 @rb.command("impure.do")
@@ -259,12 +259,12 @@ def test_everything_goes_through_the_codec() -> None:
 
 
 def test_event_that_comes_back_as_another_is_found() -> None:
-    """A converter that is no fixed point, for one."""
+    """A validator that changes what it is to check, for one."""
 
     @rb.event("loud")
     @frozen
     class Loud:
-        text: str = field(converter=shout)
+        text: str = field(validator=shout)
 
     @rb.actor("loud")
     @define

@@ -7,6 +7,7 @@ from attrs import define, field, frozen
 
 import rolebook as rb
 from rolebook.actors import Codec, StoredName, definition_of, find_drift
+from rolebook.actors.codec._changes import fits_as_it_is
 
 
 def forget(old: dict[str, Any]) -> Any:
@@ -128,6 +129,50 @@ def test_version_without_an_upcaster_is_unknown() -> None:
             codec.decode_event("thing", version, "{}")
 
 
+@pytest.mark.parametrize("kind", ["event", "command"])
+def test_version_without_any_upcaster_reads_older_ones_as_they_are(kind: str) -> None:
+    """A field with a default is filled in; one without is missed; a version of tomorrow is unknown."""
+
+    @frozen
+    class Thing:
+        old: int
+        new: str = "none"
+
+    decorate: Any = getattr(rb, kind)("thing", version=3, aliases=("thang",))
+    codec = Codec(messages=[decorate(Thing)])
+    read: Any = getattr(codec, f"decode_{kind}")
+    for version in (1, 2, 3):
+        assert read("thing", version, '{"old":5}') == read("thang", version, '{"old":5}') == Thing(5)
+        assert StoredName(kind, "thang", version) in set(codec.names())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    with pytest.raises(rb.Undecodable, match="version 2: missing field 'old'"):
+        read("thing", 2, "{}")
+    for version in (0, 4):
+        with pytest.raises(rb.UnknownName, match="this app reads versions 1 to 3 of it"):
+            read("thing", version, '{"old":5}')
+
+
+@pytest.mark.parametrize(
+    ("before", "fits", "in_a_command"),
+    [
+        ("{old: int}", True, True),
+        ("{old?: int}", True, True),
+        ("{old: int, inner: {a: int}}", True, True),
+        ("{old: int, gone: int}", True, False),
+        ("{old: float}", False, False),
+        ("{}", False, False),
+        ("{old: int, inner: {b: int}}", False, False),
+        ("{old: int, inner: {a: int}|None}", False, False),
+        ("{old: int, to: enum(A=1)}", True, True),
+        ("{old: int, to: enum(A=2)}", False, False),
+    ],
+)
+def test_older_shapes_that_are_read_as_they_are(before: str, fits: bool, in_a_command: bool) -> None:
+    """What is in both must be the same, and what is new must have a default."""
+    after = "{old: int, inner?: {a: int, b?: int}, to?: enum(A=1|B=2)}"
+    assert fits_as_it_is(before, after, strict=False) == fits
+    assert fits_as_it_is(before, after, strict=True) == in_a_command
+
+
 def test_names_list_everything_that_can_be_read() -> None:
     """For a check against what a database holds."""
     assert set(CODEC.names()) == {
@@ -203,7 +248,8 @@ def test_change_without_a_new_version_is_found() -> None:
     assert drift.stored.digest != drift.current.digest
     assert str(drift) == (
         "event 'paid' version 1 changed without a new version: stored {amount: int}, now "
-        "{amount: float, note: str}; raise its version and write an upcaster"
+        "{amount: float, note: str}; field 'amount' was int and is float; field 'note' (str) is new; "
+        "raise its version and write an upcaster"
     )
 
 
