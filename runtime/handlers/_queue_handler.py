@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import final
 
 import trio
@@ -58,6 +59,7 @@ class QueueHandler:
     _marking: set[int] = field(factory=set[int])
     _next_check: float = 0.0
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+    _verdicts: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _lines: KeyLines = field(init=False)
     _encoder: SendEncoder = field(init=False)
     _tasks: trio.Nursery = field(init=False)
@@ -230,6 +232,7 @@ class QueueHandler:
             if line is not None:
                 self._lines.settled(line)
                 self._go_on(line)
+        self._verdicts.unpark_all()
         self._give_room()
 
     def _fell(self, line: Line | None, message: Message, settled: Settled) -> None:
@@ -292,11 +295,19 @@ class QueueHandler:
         """Run one turn; return the seconds until its retry if its key waits for that."""
         unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
-            verdict = await run_turn(self.definition, self.context, self._encoder, message, unit)
+            come_next = partial(self._come_next, message.key)
+            verdict = await run_turn(self.definition, self.context, self._encoder, message, unit, come_next)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             return self._failed(message, failure_of(error), lineage)
         self._hand_over(unit, verdict)
         return None
+
+    async def _come_next(self, key: str | None) -> None:
+        """Wait until the writer has given its verdict on all that came before in a key."""
+        if key is not None:
+            line = self._by_key[key]
+            while line.uncommitted:
+                await self._verdicts.park()
 
     def _failed(self, message: Message, error: Exception, lineage: Lineage | None) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, final
 
@@ -94,6 +94,7 @@ async def run_turn(
     encoder: SendEncoder,
     message: Message,
     unit: CommitUnit,
+    come_next: Callable[[], Awaitable[None]],
 ) -> Verdict | None:
     """Run the handler of a queue once for a message.
 
@@ -103,6 +104,7 @@ async def run_turn(
         encoder: Writes what it sends.
         message: What it is given.
         unit: Of the message; what the handler sends is added to it.
+        come_next: Waits until what came before it in its key is settled.
 
     Returns:
         The verdict, if it asked for a transaction of its own: the turn was committed in that. Otherwise None:
@@ -132,6 +134,8 @@ async def run_turn(
         unit.sends, unit.parts = encoder.rows(turn.effects, trail(message_id, headers))
         if turn.lease is None:
             return None
+        # The writer commits in order; what commits beside it would overtake.
+        await come_next()
         return await _commit_own(turn.lease, context, unit)
 
 

@@ -24,6 +24,7 @@ from ..contract import (
     MessagePart,
     NotOwner,
     RetryAsNew,
+    RetryInPlace,
     SendLater,
     Settled,
     Store,
@@ -121,6 +122,10 @@ class Writer:
             units = self._without_void(units)
             if not units:
                 return
+            if ahead := _before_a_second_naming(units):
+                await self._commit(session, units[:ahead])
+                units = units[ahead:]
+                continue
             result = await session.commit(units, self._rings(units))
             if isinstance(result, Committed):
                 self._tell_of(units)
@@ -174,6 +179,23 @@ class Writer:
         self.committed.set()
         self.committed = trio.Event()
         _settle(units, Verdict.COMMITTED)
+
+
+def _before_a_second_naming(units: Sequence[CommitUnit]) -> int:
+    """Return how many units come before the first that names a message which an earlier one retries in place.
+
+    A short retry may be over before the commit that stores it. One commit cannot change a message and take it.
+    """
+    retried = set[int]()
+    for place, unit in enumerate(units):
+        if retried and (
+            (unit.consumed is not None and unit.consumed.id in retried)
+            or any(isinstance(part, MessagePart) and part.place.id in retried for part in unit.parts)
+        ):
+            return place
+        if unit.parts:
+            retried.update(part.place.id for part in unit.parts if isinstance(part, RetryInPlace))
+    return 0
 
 
 def _is_lost(unit: CommitUnit, conflict: Conflict) -> bool:

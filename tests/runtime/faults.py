@@ -53,12 +53,12 @@ class Hooks:
     """How to do from outside what the faults say another process does.
 
     Attributes:
-        steal: Handle a message as another process would.
+        steal: Handle a message as another process would, and say whether it was still there.
         take_over: Take the partitions as another process would.
         pause: Give the handlers time to compute ahead of a commit.
     """
 
-    steal: Callable[[Message], Awaitable[object]]
+    steal: Callable[[Message], Awaitable[bool]]
     take_over: Callable[[], Awaitable[object]]
     pause: Callable[[], Awaitable[object]]
 
@@ -123,8 +123,8 @@ class FaultySession:
             if victim.consumed is None or _is_ask(victim.consumed):
                 fault.struck = None
                 return None  # whoever really handled an ask would have answered it
-            await store.hooks.steal(victim.consumed)
-            store.stolen.append(victim.consumed)
+            if await store.hooks.steal(victim.consumed):
+                store.stolen.append(victim.consumed)
             return Conflict(missing=frozenset({victim.consumed.id}))
         if fault.kind == "stale":
             await store.hooks.take_over()

@@ -85,10 +85,12 @@ class Relay(rb.Command[None]):
     Attributes:
         to: Whom, and the command's number.
         failures: On how many attempts the handler raises.
+        alone: Whether it commits in a transaction of its own.
     """
 
     to: Address
     failures: int = 0
+    alone: bool = False
 
 
 @rb.event("sim.done")
@@ -204,6 +206,9 @@ def make_app(make: Any = ledger, **options: Any) -> rb.App:
     @app.handler(DESK, retry=RETRY, on_failure="block", concurrency=3)
     async def desk(command: Relay, turn: rb.Turn) -> None:
         turn.send(rb.Tell(command.to.kind, command.to.key, Do(command.to.number)))
+        if command.alone:
+            async with turn.connection():
+                await trio.lowlevel.checkpoint()
         await trio.lowlevel.checkpoint()  # the others have their turn in between
         if turn.attempt <= command.failures:
             raise Broken(f"relay of {command.to.number}, attempt {turn.attempt}")

@@ -66,6 +66,7 @@ relays = st.builds(
         Relay,
         st.builds(Address, kinds, keys, st.just(0)),
         failures=st.sampled_from([0, 0, 0, 1, 2, ATTEMPTS]),
+        alone=st.booleans(),
     ),
 )
 

@@ -283,7 +283,10 @@ async def test_a_command_that_a_handler_does_not_take_is_a_dead_letter(database_
         raise AssertionError
 
     async with rb.open_runtime(app, database=database_url) as runtime:
-        await runtime.enqueue("mail", Deposit(1))
+        with pytest.raises(rb.EffectError, match="the handler of queue 'mail' takes Note, not Deposit"):
+            await runtime.enqueue("mail", Deposit(1))
+        async with runtime.connection() as connection:  # as another program may
+            await connection.execute("select rolebook.enqueue('mail', 'account.deposit', '{\"amount\": 1}')")
         await runtime.wait_idle()
         (letter,) = await runtime.dead_letters()
     assert letter.error.startswith("EffectError: the handler of queue 'mail' takes Note, not Deposit")
