@@ -88,7 +88,7 @@ class QueueTurn(Turn):
         self._stack = None
 
 
-async def run_turn(
+async def run_turn(  # noqa: PLR0917 - the parts of one turn
     definition: HandlerDefinition,
     context: HandlerContext,
     encoder: SendEncoder,

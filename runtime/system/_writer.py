@@ -182,7 +182,7 @@ class Writer:
 
 
 def _before_a_second_naming(units: Sequence[CommitUnit]) -> int:
-    """Return how many units come before the first that names a message which an earlier one retries in place.
+    """Return how many units come before the first that names a message again which is retried in place.
 
     A short retry may be over before the commit that stores it. One commit cannot change a message and take it.
     """

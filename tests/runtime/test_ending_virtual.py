@@ -9,7 +9,7 @@ from tests.runtime.apps import Account, Deposit
 from tests.runtime.faults import FaultyStore, Hooks
 
 
-async def _nothing(*_: object) -> None:
+async def _nothing(*_: object) -> bool:
     raise AssertionError("no fault was planned")
 
 

@@ -142,8 +142,12 @@ class Drill:
 async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
     real = MemoryStore(partitions=PARTITIONS)
 
-    async def steal(message: Message) -> None:
-        real._tables.mailbox.take(message.place)  # pyright: ignore[reportPrivateUsage]
+    async def steal(message: Message) -> bool:
+        mailbox = real._tables.mailbox  # pyright: ignore[reportPrivateUsage]
+        if mailbox.find(message.place) is None:  # its commit was cut off after it had happened
+            return False
+        mailbox.take(message.place)
+        return True
 
     async def take_over() -> None:
         real.end_session("drill")
@@ -219,7 +223,8 @@ def test_only_dependent_turns_fall() -> None:
     async def main() -> None:
         real = MemoryStore(partitions=PARTITIONS)
 
-        async def nothing(*_: object) -> None: ...
+        async def nothing(*_: object) -> bool:
+            return False
 
         # The first commit is the send's; the second has all even numbers, then all odd ones: an actor each.
         fault = Fault(2, "refused", 4)
@@ -243,7 +248,8 @@ def test_a_keys_order_survives_a_commit_that_fails() -> None:
     async def main() -> list[int]:
         real = MemoryStore(partitions=PARTITIONS)
 
-        async def nothing(*_: object) -> None: ...
+        async def nothing(*_: object) -> bool:
+            return False
 
         # The first commit is the send's; in the second is what was handled, several of one key.
         fault = Fault(2, "refused", 0)
@@ -278,8 +284,9 @@ alter table rolebook.events enable trigger append_only
 async def test_any_commit_may_fail_on_postgres(migrated_url: str, kind: Kind) -> None:
     """The same on PostgreSQL, where another process is another session."""
 
-    async def steal(message: Message) -> None:
-        await admin.execute("delete from rolebook.messages where id = %s", (message.id,))
+    async def steal(message: Message) -> bool:
+        gone = await admin.execute("delete from rolebook.messages where id = %s", (message.id,))
+        return gone.rowcount > 0
 
     async def take_over() -> None:
         await admin.execute("update rolebook.partitions set epoch = epoch + 1")
@@ -310,9 +317,10 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
     """Whose commit was under way when it was cancelled gets `OutcomeUnknown`; nobody waits for ever."""
     begun = trio.Event()
 
-    async def stall(*_: object) -> None:
+    async def stall(*_: object) -> bool:
         begun.set()
         await trio.sleep_forever()
+        return False
 
     async def attempt(runtime: Runtime, how: str) -> None:
         try:

@@ -29,7 +29,7 @@ async def write(store: Store, *units: CommitUnit) -> list[Verdict]:
 
 
 async def test_a_message_that_is_retried_and_handled_before_the_retry_is_stored(store: Store) -> None:
-    """A retry may be over sooner than a slow commit: both happen, one after the other, and nothing is left."""
+    """A retry may be over sooner than a slow commit: both happen, one after the other."""
     async with open_process(store) as one:
         await one.send(send_row(1, "a"), send_row(2, "b"))
         first, second = await one.messages()
