@@ -22,6 +22,7 @@ from ._effects import Enqueue as Enqueue
 from ._effects import Stop as Stop
 from ._effects import Tell as Tell
 from ._effects import actor_name as actor_name
+from ._effects import checked_headers as checked_headers
 from ._errors import DecodeError as DecodeError
 from ._errors import DefinitionError as DefinitionError
 from ._errors import EffectError as EffectError

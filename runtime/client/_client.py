@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import trio
 from attrs import define, field
 
-from rolebook.actors import App, Command, Enqueue, RolebookError, Tell, actor_name, check_key
+from rolebook.actors import App, Command, Enqueue, RolebookError, Tell, actor_name, check_key, checked_headers
 
 from .._settings import Settings
 from ..contract import ONCE, DeadLetter, StoppedKey
@@ -194,13 +194,13 @@ class Client:
                 it replied with what cannot be stored.
         """
         name, asking = actor_name(actor), self._now.asking
-        key = check_key(key)
+        key, travelling = check_key(key), checked_headers(headers) if headers else {}
         reply: R
         if idempotency_key is None:
-            reply = await asking.ask(Question(name, key, command, headers or {}, {}))
+            reply = await asking.ask(Question(name, key, command, travelling, {}))
         else:
             once = check_key(idempotency_key)
-            reply = await asking.ask_once(name, key, command, headers or {}, once)
+            reply = await asking.ask_once(name, key, command, travelling, once)
         return reply
 
     # ---- reading ----

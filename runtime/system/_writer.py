@@ -182,9 +182,9 @@ class Writer:
 
 
 def _before_a_second_naming(units: Sequence[CommitUnit]) -> int:
-    """Return how many units come before the first that names a message again which is retried in place.
+    """Return how many units come before the first that names a retried message again.
 
-    A short retry may be over before the commit that stores it. One commit cannot change a message and take it.
+    A short retry may be over before its commit, and one commit cannot both change a message and take it.
     """
     retried = set[int]()
     for place, unit in enumerate(units):

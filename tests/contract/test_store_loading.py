@@ -1,6 +1,9 @@
 """Reading the journal back: many actors at once, long ones in pages."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
 
 from rolebook.runtime.contract import StoredSnapshot, Stream
 from tests.stores import Bench, event_row, finished, open_process, snapshot_part
@@ -37,6 +40,28 @@ async def test_a_long_stream_comes_in_pages(bench: Bench) -> None:
             pages.append([seq for seq, *_ in stream.events])
             after = pages[-1][-1]
         assert pages == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+@pytest.mark.parametrize("size", [3_000, 30_000])
+async def test_a_page_is_bounded_in_bytes(bench: Bench, size: int) -> None:
+    """In bytes as they are stored, which may be compressed; one event comes however large it is."""
+    dice = Random(1)
+    payloads = [f'"{dice.randbytes(size // 2).hex()}"' for _ in range(6)]
+    async with open_process(bench.store) as one:
+        events = [event_row(seq, payload=payload) for seq, payload in enumerate(payloads, 1)]
+        await one.commit(finished(events=events), finished(events=[event_row(seq, "b") for seq in (1, 2)]))
+        pages, after = list[list[int]](), 0
+        while after != 6:
+            streams = await bench.store.load("account", 1, {"a": after, "b": 0}, 5, size * 2)
+            pages.append([seq for seq, *_ in streams["a"].events])
+            assert [1, 2] == [seq for seq, *_ in streams["b"].events]
+            after = pages[-1][-1]
+        assert [1, 2, 3, 4, 5, 6] == [seq for page in pages for seq in page]
+        assert max(map(len, pages)) <= 4
+        assert [[5], [6]] == [
+            [seq for seq, *_ in (await bench.store.load("account", 1, {"a": after}, 5, 1))["a"].events]
+            for after in (4, 5)
+        ]
 
 
 async def test_a_snapshot_stands_for_what_came_before_it(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -317,10 +318,9 @@ async def test_who_asks_is_told_when_the_runtime_ends_in_a_commit(autojump_clock
     """Whose commit was under way when it was cancelled gets `OutcomeUnknown`; nobody waits for ever."""
     begun = trio.Event()
 
-    async def stall(*_: object) -> bool:
+    async def stall(*_: object) -> Any:
         begun.set()
         await trio.sleep_forever()
-        return False
 
     async def attempt(runtime: Runtime, how: str) -> None:
         try:

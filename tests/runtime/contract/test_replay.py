@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore
-from rolebook.runtime.contract import Store, Stream
+from rolebook.runtime.contract import Replay, Replayed, Store, Stream
+from rolebook.runtime.contract._replay import STEP
 from tests.runtime.apps import Account, Deposit
 
 
@@ -78,3 +81,149 @@ async def test_a_long_journal_keeps_no_other_actor_waiting(
             await trio.sleep(5.5)
     assert times["long"] >= 100
     assert max(times["short"], times["also short"] - 5.5) <= 12
+
+
+CLOCK = list[MockClock]()
+APPLIED = [0]
+
+
+@rb.event("slow.happened")
+@frozen
+class Happened:
+    pass
+
+
+@rb.command("slow.let")
+@frozen
+class Let(rb.Command[int]):
+    times: int
+
+
+@rb.actor("slow")
+@define
+class Slow:
+    """Whose events take ten virtual milliseconds to apply, once the clock is there."""
+
+    count: int = 0
+
+    @rb.decide
+    def let(self, command: Let) -> rb.Effects[int]:
+        for _ in range(command.times):
+            yield Happened()
+        return self.count
+
+    @rb.apply
+    def happened(self, event: Happened) -> None:
+        self.count += 1
+        APPLIED[0] += 1
+        for clock in CLOCK:
+            clock.jump(0.01)
+
+
+@pytest.fixture
+async def slow_store() -> AsyncGenerator[Store]:
+    """A store with an actor of a thousand events that take ten seconds."""
+    CLOCK.clear()
+    store = MemoryStore()
+    async with rb.open_runtime(rb.App("app", actors=[Slow]), database=store) as runtime:
+        await runtime.ask(Slow, "long", Let(1000))
+    APPLIED[0] = 0
+    yield store
+    CLOCK.clear()
+
+
+async def test_other_tasks_have_their_turn_while_events_are_applied(
+    slow_store: Store, mock_clock: MockClock
+) -> None:
+    """However long an applier takes: every few milliseconds, and not once for each page."""
+    CLOCK.append(mock_clock)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await trio.lowlevel.checkpoint()
+            ticks += 1
+
+    app = rb.App("app", actors=[Slow])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        replayed = await Replay(app.actors["slow"], app.codec, slow_store).replay(["long"])
+        nursery.cancel_scope.cancel()
+    assert replayed["long"].state.count == 1000
+    assert ticks >= 1000 / STEP
+
+
+async def test_what_was_applied_is_kept_when_a_replay_is_cancelled(
+    slow_store: Store, mock_clock: MockClock
+) -> None:
+    """It is cancelled each second, as by a session that falls, and is done after about as many applies."""
+    CLOCK.append(mock_clock)
+    app = rb.App("app", actors=[Slow])
+    replay, lives, found = Replay(app.actors["slow"], app.codec, slow_store), 0, dict[str, Replayed]()
+    while not found:
+        lives += 1
+        replay.begin_life()
+        with trio.move_on_after(1):
+            found = await replay.replay(["long"])
+    assert lives > 5
+    assert found["long"].state.count == found["long"].seq == 1000
+    assert APPLIED == [1000]
+
+
+async def test_events_of_another_process_are_not_missed(slow_store: Store, mock_clock: MockClock) -> None:
+    """What was stored between two lives is read by the second, though the first had begun."""
+    app = rb.App("app", actors=[Slow])
+    replay = Replay(app.actors["slow"], app.codec, slow_store)
+    CLOCK.append(mock_clock)
+    assert {} == await replay.go_on(["long"])
+    CLOCK.clear()
+    async with rb.open_runtime(app, database=slow_store) as runtime:
+        assert await runtime.ask(Slow, "long", Let(5)) == 1005
+    replay.begin_life()
+    assert (await replay.replay(["long"]))["long"].seq == 1005
+
+
+async def test_the_log_says_which_actor_takes_long(
+    slow_store: Store, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a second, and then after twice as long each time; how far it is, and of how much."""
+    CLOCK.append(mock_clock)
+    app = rb.App("app", actors=[Slow])
+    with caplog.at_level("INFO", "rolebook.recovery"):
+        await Replay(app.actors["slow"], app.codec, slow_store).replay(["long"])
+    assert 3 <= len(caplog.messages) <= 4
+    assert re.fullmatch(r"replaying slow/long: \d+ of 1000 events in 1\.\d s", caplog.messages[0])
+
+
+async def test_a_process_keeps_its_session_while_it_replays(database_url: str) -> None:
+    """A journal whose events take longer than `idle_session_timeout` loads, and costs no session."""
+
+    @rb.actor("slow")
+    @define
+    class Busy:
+        count: int = 0
+
+        @rb.decide
+        def let(self, command: Let) -> rb.Effects[int]:
+            for _ in range(command.times):
+                yield Happened()
+            return self.count
+
+        @rb.apply
+        def happened(self, event: Happened) -> None:
+            self.count += 1
+            if command_is_over:
+                busy_until = time.perf_counter() + 0.001
+                while time.perf_counter() < busy_until:
+                    pass
+
+    command_is_over = False
+    settings = rb.Settings(idle_session_timeout=1, poll_interval=0.1)
+    app = rb.App("app", actors=[Busy])
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
+        await runtime.ask("slow", "long", Let(2500))
+    command_is_over = True
+    async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
+        assert await runtime.ask("slow", "long", Let(0)) == 2500
+        assert runtime.tree.snapshot()["session/fetcher"].incarnation == 1
