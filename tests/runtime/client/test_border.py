@@ -121,7 +121,7 @@ async def test_what_nobody_takes_is_refused(runtime: Runtime, way: str) -> None:
         "ask": lambda: runtime.ask(Account, "a", Note(1)),
         "enqueue": lambda: runtime.enqueue("mail", Deposit(1)),
     }
-    with pytest.raises(rb.EffectError, match="it decides Deposit, Transfer|takes Note, not Deposit"):
+    with pytest.raises(rb.EffectError, match=r"it decides Deposit, Transfer|takes Note, not Deposit"):
         await ways[way]()
     assert await runtime.depths() == {"border": 0, "account": 0, "diary": 0, "mail": 0}
 

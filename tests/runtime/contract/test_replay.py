@@ -196,7 +196,9 @@ async def test_the_log_says_which_actor_takes_long(
     assert re.fullmatch(r"replaying slow/long: \d+ of 1000 events in 1\.\d s", caplog.messages[0])
 
 
-async def test_a_process_keeps_its_session_while_it_replays(database_url: str) -> None:
+async def test_a_process_keeps_its_session_while_it_replays(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
     """A journal whose events take longer than `idle_session_timeout` loads, and costs no session."""
 
     @rb.actor("slow")
@@ -218,12 +220,13 @@ async def test_a_process_keeps_its_session_while_it_replays(database_url: str) -
                 while time.perf_counter() < busy_until:
                     pass
 
+    monkeypatch.setattr("rolebook.runtime.contract._replay.EVENTS", 1500)
     command_is_over = False
     settings = rb.Settings(idle_session_timeout=1, poll_interval=0.1)
     app = rb.App("app", actors=[Busy])
     async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
-        await runtime.ask("slow", "long", Let(2500))
+        await runtime.ask("slow", "long", Let(4000))
     command_is_over = True
     async with rb.open_runtime(app, database=database_url, settings=settings) as runtime:
-        assert await runtime.ask("slow", "long", Let(0)) == 2500
+        assert await runtime.ask("slow", "long", Let(0)) == 4000
         assert runtime.tree.snapshot()["session/fetcher"].incarnation == 1
