@@ -194,7 +194,8 @@ class Client:
                 it replied with what cannot be stored.
         """
         name, asking = actor_name(actor), self._now.asking
-        key, travelling = check_key(key), checked_headers(headers) if headers else {}
+        key = check_key(key)
+        travelling: Mapping[str, str] = checked_headers(headers) if headers else {}
         reply: R
         if idempotency_key is None:
             reply = await asking.ask(Question(name, key, command, travelling, {}))
