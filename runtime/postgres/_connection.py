@@ -211,6 +211,16 @@ class Connection(psycopg.AsyncConnection[Row]):
             await self.settler.stop_stream()
             raise
 
+    # psycopg asks for the transaction's state, and takes a connection that has none to be in the wrong one.
+
+    def _check_intrans_gen(self, attribute: str) -> PQGen[None]:
+        self._check_connection_ok()
+        yield from super()._check_intrans_gen(attribute)
+
+    def _tpc_begin_gen(self, xid: psycopg.Xid | str) -> PQGen[None]:
+        self._check_connection_ok()
+        yield from super()._tpc_begin_gen(xid)
+
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg\'s
         """Ask the server to cancel the command that runs on this connection; another task is waiting for it.
 

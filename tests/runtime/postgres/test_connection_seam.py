@@ -16,8 +16,8 @@ ATTRIBUTES = [
     "lock", "server_cursor_factory",
 ]  # fmt: skip
 METHODS = [
-    "_cancel_gen", "_check_connection_ok", "_connect_gen", "_get_connection_params", "_pipeline_nolock",
-    "_should_cancel", "_try_cancel", "wait",
+    "_check_connection_ok", "_check_intrans_gen", "_get_connection_params", "_pipeline_nolock",
+    "_should_cancel", "_tpc_begin_gen", "_try_cancel", "wait",
 ]  # fmt: skip
 
 
@@ -43,7 +43,12 @@ def test_functions_exist() -> None:
         generators: ["connect", "cancel", "execute", "fetch", "fetch_many", "send"],
     }.items():
         assert [name for name in names if not callable(getattr(module, name, None))] == []
-    assert callable(getattr(psycopg.AsyncPipeline, "_exit", None))
+    for cls, methods in {
+        psycopg.AsyncPipeline: ["_exit", "_exit_gen"],
+        psycopg.AsyncTransaction: ["_check_enter", "_enter_gen", "_exit_gen"],
+        psycopg.AsyncCursor: ["_close"],
+    }.items():
+        assert [name for name in methods if not callable(getattr(cls, name, None))] == []
     assert issubclass(psycopg.errors.__dict__["_WaitTimeout"], psycopg.OperationalError)
     assert callable(AdaptersMap)
 
