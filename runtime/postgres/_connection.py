@@ -114,7 +114,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             psycopg.ProgrammingError: the connection string is wrong.
         """
         params = await cls._get_connection_params(conninfo, **kwargs)
-        self = await connect_to_any(params, cls._connect_gen)
+        self = await connect_to_any(params, cls)
         self._autocommit = autocommit
         if row_factory:
             self.row_factory = row_factory

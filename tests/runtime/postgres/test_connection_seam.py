@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import _conninfo_utils, conninfo, generators
+from psycopg import _conninfo_utils, _encodings, conninfo, generators
 from psycopg.adapt import AdaptersMap
 
 ATTRIBUTES = [
@@ -40,7 +40,9 @@ def test_functions_exist() -> None:
     for module, names in {
         _conninfo_utils: ["get_param", "get_param_def", "is_ip_address", "split_attempts"],
         conninfo: ["conninfo_to_dict", "make_conninfo", "timeout_from_conninfo"],
-        generators: ["connect", "cancel", "execute", "fetch", "fetch_many", "send"],
+        generators: ["cancel", "execute", "fetch", "fetch_many", "send"],
+        _encodings: ["conninfo_encoding"],
+        psycopg.errors: ["finish_pgconn"],
     }.items():
         assert [name for name in names if not callable(getattr(module, name, None))] == []
     for cls, methods in {
