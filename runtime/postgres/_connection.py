@@ -75,8 +75,8 @@ class Connection(psycopg.AsyncConnection[Row]):
         super().__init__(pgconn, row_factory)
         self.settler: Settler = Settler(pgconn)
         self.lock: ConnectionLock = self.settler.lock  # type: ignore[assignment]  # psycopg's is asyncio's
-        self.cursor_factory: type[psycopg.AsyncCursor[Row]] = Cursor[Row]
-        self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = ServerCursor[Row]
+        self.cursor_factory: type[psycopg.AsyncCursor[Row]] = Cursor
+        self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = ServerCursor
 
     @property
     def patience(self) -> Patience:

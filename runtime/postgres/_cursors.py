@@ -99,10 +99,13 @@ def adopt(cursor: _C) -> _C:
     Factories make cursors of any class, and the rules belong to the connection. So an instance gets a class
     that is its own with ours before it.
     """
-    if not isinstance(cursor, _Rules | _ServerRules):
+    if not isinstance(cursor, _RULED):
         cls: Any = type(cursor)
         cursor.__class__ = _with_rules(cls)
     return cursor
+
+
+_RULED = (_Rules, _ServerRules)  # a union would be made anew for each cursor
 
 
 @lru_cache
