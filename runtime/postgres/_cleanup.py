@@ -1,53 +1,37 @@
-"""The ends of psycopg's context managers, made to hold when the task is cancelled.
+"""The ends of psycopg's blocks, made to hold when the task is cancelled.
 
 A cancelled Trio task is cancelled at every checkpoint, so a ROLLBACK written in a plain `__aexit__` would
-never be sent. The ends below run in a shield, for as long as the connection has patience; if the server does
-not answer in that time, the connection is closed instead.
+never be sent, whatever the block itself ended with. The ends below are finished by the connection's settler
+for as long as there is patience; if the server does not answer in that time, the connection is closed.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import logging
+from contextlib import nullcontext, suppress
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Any, Final, Self
 
 import psycopg
 import trio
-from psycopg.pq import ConnStatus, TransactionStatus
-from psycopg.rows import Row
+from psycopg.pq import ConnStatus
 
-from ._patience import Patience
+from ._settling import Settler, settler_of
 
-
-class _HasPatience(Protocol):
-    patience: Patience
-
-
-@contextmanager
-def shield_if_interrupted(connection: object, exc: BaseException | None) -> Generator[None]:
-    """Shield what follows if the task is being interrupted; do nothing otherwise."""
-    if is_interrupt(exc):
-        with cast("_HasPatience", connection).patience.shield():
-            yield
-    else:
-        yield
-
-
-def is_interrupt(exc: BaseException | None) -> bool:
-    """Whether an exception is a cancellation or the like, not an error."""
-    return exc is not None and not isinstance(exc, Exception)
+_log: Final = logging.getLogger("psycopg")
 
 
 class Transaction(psycopg.AsyncTransaction):
     """A transaction block that rolls back even if its task has been cancelled."""
 
     async def __aenter__(self) -> Self:
-        try:
-            return await super().__aenter__()
-        except BaseException as error:
-            # psycopg tried to undo a half-made start, which a cancelled task is not allowed to do unshielded.
-            if self.status is self.Status.ACTIVE and self.pgconn.status == ConnStatus.OK:
-                await self._end(error)
-            raise
+        async with self._conn.lock:
+            self._check_enter()
+            try:
+                await self._conn.wait(self._enter_gen())
+            except BaseException as error:
+                with suppress(trio.Cancelled):  # it is on its way, or comes again
+                    await self._undo(error)
+                raise
+        return self
 
     async def __aexit__(
         self,
@@ -55,29 +39,59 @@ class Transaction(psycopg.AsyncTransaction):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> bool:
-        if exc_val is None:
-            try:
-                # The last moment to be cancelled with nothing committed.
-                await trio.lowlevel.checkpoint_if_cancelled()
-            except BaseException as interrupt:
-                await self._end(interrupt)
-                raise
-        return await self._end(exc_val)
+        if exc_val is not None or self.force_rollback:
+            return await self._roll_back(exc_val)
+        await self._commit()
+        return False
 
-    async def _end(self, exc: BaseException | None) -> bool:
+    async def _commit(self) -> None:
+        try:
+            # The last moment to be cancelled with nothing committed.
+            await self._conn.lock.acquire()
+        except BaseException as interrupt:
+            await self._roll_back(interrupt)
+            raise
+        try:
+            self._conn._check_connection_ok()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            ending = self._exit_gen(None, None, None)
+            if self._outer_transaction and not self._conn._pipeline:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+                await self._conn.wait(ending)
+            else:
+                # Only queued, or the release of a savepoint: no time to speak of, and never half-done.
+                await settler_of(self._conn).finish(ending)
+        except BaseException:
+            self.status = self.Status.FAILED  # psycopg has it COMMITTED before it asks the server
+            raise
+        finally:
+            self._conn.lock.release()
+
+    async def _roll_back(self, exc: BaseException | None) -> bool:
+        """Roll back, and say whether that takes care of `exc`; a cancellation does not take its place."""
         swallow = False
-        with shield_if_interrupted(self._conn, exc):
-            try:
-                swallow = await super().__aexit__(type(exc) if exc else None, exc, None)
-            except BaseException:
-                if exc is None:
-                    self.status = self.Status.FAILED  # psycopg has it COMMITTED before it asks the server
-                raise
+        with suppress(trio.Cancelled) if exc is not None else nullcontext():
+            async with settler_of(self._conn).seized():
+                swallow = await self._undo(exc)
         return swallow
+
+    async def _undo(self, exc: BaseException | None) -> bool:
+        if self.pgconn.status != ConnStatus.OK:
+            self.status = self.Status.FAILED
+            return False
+        try:
+            return await settler_of(self._conn).finish(self._exit_gen(type(exc) if exc else None, exc, None))
+        except psycopg.OperationalError as error:  # the connection is lost, and the transaction with it
+            self.status = self.Status.FAILED
+            _log.warning("error ignored in rollback of %s: %s", self, error)
+            return False
 
 
 class Pipeline(psycopg.AsyncPipeline):
     """A pipeline that is synchronised at its end even if its task has been cancelled."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], settler: Settler, *, locked: bool) -> None:
+        super().__init__(connection, _no_lock=locked)
+        self._settler = settler
+        self._locked = locked
 
     async def __aenter__(self) -> Self:
         level = self.level
@@ -106,30 +120,12 @@ class Pipeline(psycopg.AsyncPipeline):
         self._exit(None)
 
     async def _end(self, exc: BaseException) -> None:
-        with shield_if_interrupted(self._conn, exc):
-            if is_interrupt(exc) and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                await self._conn._try_cancel()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            await super().__aexit__(type(exc), exc, None)
-
-
-class ServerCursor(psycopg.AsyncServerCursor[Row]):
-    """A server-side cursor that is closed even if its task has been cancelled."""
-
-    __slots__ = ()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+        """Synchronise after an error or a cancellation, which is what will be raised."""
         try:
-            with shield_if_interrupted(self._conn, exc_val):
-                await self.close()
-        except BaseException as error:
-            with shield_if_interrupted(self._conn, error):
-                if is_interrupt(error):
-                    await self.close()
-            raise
+            with suppress(trio.Cancelled):
+                async with nullcontext() if self._locked else self._settler.seized():
+                    await self._settler.finish(self._exit_gen(), stop=True)
+        except psycopg.Error as error:
+            _log.warning("error ignored terminating %r: %s", self, error)
         finally:
-            self._close()  # in any case on this side
+            self._exit(exc)

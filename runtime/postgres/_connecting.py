@@ -1,12 +1,23 @@
-"""Make a connection: one attempt after the other, each in its own time."""
+"""Make a connection: one attempt after the other, each in its own time.
+
+psycopg's generator would keep the connection it is making to itself. Made here, it has an owner who closes it
+by name when the attempt fails or is given up: left to the collector, it stays open for as long as some
+traceback keeps a frame.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import psycopg
 import trio
+from psycopg import pq
+from psycopg._encodings import conninfo_encoding
 from psycopg.abc import ConnDict, PQGenConn
 from psycopg.conninfo import make_conninfo, timeout_from_conninfo
+from psycopg.errors import finish_pgconn
+from psycopg.pq import ConnStatus, PollingStatus
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
 
 from ._addresses import connection_attempts
 from ._waiting import drive_connecting
@@ -14,12 +25,12 @@ from ._waiting import drive_connecting
 _T = TypeVar("_T")
 
 
-async def connect_to_any(params: ConnDict, connect: Callable[[str], PQGenConn[_T]]) -> _T:
+async def connect_to_any(params: ConnDict, make: Callable[[PGconn], _T]) -> _T:
     """Make the first connection that succeeds of all that `params` stand for.
 
     Args:
         params: connection parameters; `connect_timeout` (seconds, at least 2) holds for each attempt.
-        connect: makes the generator that connects to one address.
+        make: makes the connection of what libpq calls one.
 
     Raises:
         psycopg.OperationalError: every attempt failed; the message tells each.
@@ -30,12 +41,43 @@ async def connect_to_any(params: ConnDict, connect: Callable[[str], PQGenConn[_T
         where = ", ".join(f"{name}: {attempt.get(name)!r}" for name in ("host", "port", "hostaddr"))
         try:
             with trio.fail_after(timeout):
-                return await drive_connecting(connect(make_conninfo("", **attempt)))
+                return make(await _connect(make_conninfo("", **attempt)))
         except trio.TooSlowError:
-            failures.append((psycopg.errors.ConnectionTimeout(f"no answer within {timeout} s"), where))
+            failures.append((psycopg.errors.ConnectionTimeout("connection timeout expired"), where))
         except psycopg.Error as error:
             failures.append((error, where))
     raise _summary(failures)
+
+
+async def _connect(conninfo: str) -> PGconn:
+    pgconn = pq.PGconn.connect_start(conninfo.encode())
+    try:
+        await drive_connecting(_poll(pgconn, conninfo_encoding(conninfo)))
+    except BaseException:
+        pgconn.finish()
+        raise
+    pgconn.nonblocking = 1
+    return pgconn
+
+
+def _poll(pgconn: PGconn, encoding: str) -> PQGenConn[None]:
+    """Take libpq from step to step, with the messages of psycopg."""
+    while True:
+        if pgconn.status == ConnStatus.BAD:
+            raise _failure("connection is bad", pgconn, encoding)
+        status = pgconn.connect_poll()
+        if status == PollingStatus.OK:
+            return
+        if status not in (PollingStatus.READING, PollingStatus.WRITING):
+            raise _failure("connection failed", pgconn, encoding)
+        wanted = Wait.R if status == PollingStatus.READING else Wait.W
+        while not (yield pgconn.socket, wanted):
+            continue
+
+
+def _failure(what: str, pgconn: PGconn, encoding: str) -> psycopg.OperationalError:
+    message = f"{what}: {pgconn.get_error_message(encoding)}"
+    return psycopg.OperationalError(message, pgconn=finish_pgconn(pgconn))
 
 
 def _summary(failures: list[tuple[psycopg.Error, str]]) -> psycopg.Error:

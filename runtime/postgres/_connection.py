@@ -17,32 +17,30 @@ own connection, and that is awaited. A request whose end is unknown could hit th
 connection is closed rather than used again.
 """
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import psycopg
 import trio
 from psycopg import capabilities
 from psycopg.abc import AdaptContext, ConnParam, PQGen
 from psycopg.adapt import AdaptersMap
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import PipelineStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import AsyncRowFactory, Row, tuple_row
-from psycopg.waiting import Ready
 
-from ._cleanup import Pipeline, ServerCursor, Transaction, shield_if_interrupted
+from ._cleanup import Pipeline, Transaction
 from ._connecting import connect_to_any
-from ._draining import drain
+from ._cursors import Cursor, ServerCursor, adopt
 from ._lock import ConnectionLock
 from ._patience import Patience
-from ._waiting import breath, drive, drive_connecting, drive_until, wake_waiters
+from ._settling import NOTHING, Settler, give_up, is_cancelled, send_cancel_request
+from ._waiting import breath, drive, drive_until
 
 _T = TypeVar("_T")
 
-_ASK_AGAIN_SECONDS: Final = 0.5  # an operation of several commands needs a request for each that starts late
-_NOTHING: Final = object()
 _DEFAULT_ROW: Final = cast("AsyncRowFactory[Any]", tuple_row)
 
 
@@ -75,11 +73,15 @@ class Connection(psycopg.AsyncConnection[Row]):
         row_factory: AsyncRowFactory[Row] = _DEFAULT_ROW,
     ) -> None:
         super().__init__(pgconn, row_factory)
-        self.lock: ConnectionLock = ConnectionLock()  # type: ignore[assignment]  # psycopg's is asyncio's
-        self.patience: Patience = Patience()
-        self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = cast(
-            "type[psycopg.AsyncServerCursor[Row]]", ServerCursor
-        )
+        self.settler: Settler = Settler(pgconn)
+        self.lock: ConnectionLock = self.settler.lock  # type: ignore[assignment]  # psycopg's is asyncio's
+        self.cursor_factory: type[psycopg.AsyncCursor[Row]] = Cursor
+        self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = ServerCursor
+
+    @property
+    def patience(self) -> Patience:
+        """How long the way back to rest may take after a cancellation."""
+        return self.settler.patience
 
     @classmethod
     async def connect(
@@ -112,7 +114,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             psycopg.ProgrammingError: the connection string is wrong.
         """
         params = await cls._get_connection_params(conninfo, **kwargs)
-        self = await connect_to_any(params, cls._connect_gen)
+        self = await connect_to_any(params, cls)
         self._autocommit = autocommit
         if row_factory:
             self.row_factory = row_factory
@@ -131,7 +133,13 @@ class Connection(psycopg.AsyncConnection[Row]):
     ) -> None:
         """Commit, or after an exception roll back; then close the connection in any case."""
         try:
-            with shield_if_interrupted(self, exc_val):
+            if exc_val is None:
+                await super().__aexit__(exc_type, exc_val, exc_tb)
+                return
+            with (
+                suppress(trio.Cancelled),  # it does not take the place of an error
+                self.settler.shielded() if is_cancelled() else nullcontext(),
+            ):
                 await super().__aexit__(exc_type, exc_val, exc_tb)
         finally:
             await self.close()
@@ -143,7 +151,13 @@ class Connection(psycopg.AsyncConnection[Row]):
         """
         if not self.closed:
             self._closed = True
-            self._drop()
+            self.settler.drop()
+
+    if not TYPE_CHECKING:  # the signature is psycopg's, with its overloads
+
+        def cursor(self, *args: Any, **kwargs: Any) -> psycopg.AsyncCursor[Any]:
+            """As psycopg; a cursor of any class keeps the rules of this driver."""
+            return adopt(super().cursor(*args, **kwargs))
 
     async def wait(
         self,
@@ -161,6 +175,8 @@ class Connection(psycopg.AsyncConnection[Row]):
         Raises:
             psycopg.Error: whatever the operation raises.
         """
+        if self.settler.dropped:
+            raise psycopg.OperationalError("the connection is closed")  # libpq would say: no more rows
         try:
             wanted = next(gen)
         except StopIteration as stop:
@@ -172,13 +188,15 @@ class Connection(psycopg.AsyncConnection[Row]):
                 return await drive(gen, self.pgconn.socket, wanted)
             return await drive_until(gen, self.pgconn.socket, wanted, timeout)
         except Exception:
+            give_up(gen)
             raise
         except GeneratorExit:
-            self._drop()  # the coroutine was thrown away: nothing can be awaited any more
+            self.settler.drop()  # the coroutine was thrown away: nothing can be awaited any more
             raise
         except BaseException as interrupt:
-            result = await self._settle(gen)
-            if result is _NOTHING or isinstance(interrupt, KeyboardInterrupt | SystemExit):
+            result = await self.settler.settle(gen)
+            give_up(gen)
+            if result is NOTHING or isinstance(interrupt, KeyboardInterrupt | SystemExit):
                 raise
             return cast("_T", result)
 
@@ -187,74 +205,21 @@ class Connection(psycopg.AsyncConnection[Row]):
         try:
             await breath.take()
         except GeneratorExit:
-            self._drop()
+            self.settler.drop()
             raise
         except BaseException:
-            if self._is_streaming():
-                with self._settling():
-                    await self._request_cancel()
-                    await self._drain()
+            await self.settler.stop_stream()
             raise
 
-    async def _settle(self, gen: PQGen[Any]) -> object:
-        """Bring an interrupted operation to rest: its result if it finished, `_NOTHING` if it did not."""
-        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-            return _NOTHING
-        result: object = _NOTHING
-        with self._settling():
-            with suppress(psycopg.Error):  # the expected end; in a pipeline, its own end reads the rest
-                result = await self._cancel_and_finish(gen)
-            if self._is_streaming():
-                # One row of many, or one block: as a whole the command has been cancelled.
-                result = _NOTHING
-                await self._drain()
-        return result
+    # psycopg asks for the transaction's state, and takes a connection that has none to be in the wrong one.
 
-    async def _cancel_and_finish(self, gen: PQGen[_T]) -> _T:
-        while True:
-            await self._request_cancel()
-            with trio.move_on_after(_ASK_AGAIN_SECONDS):
-                return await drive(gen, self.pgconn.socket, gen.send(Ready.NONE))
+    def _check_intrans_gen(self, attribute: str) -> PQGen[None]:
+        self._check_connection_ok()
+        yield from super()._check_intrans_gen(attribute)
 
-    async def _drain(self) -> None:
-        """Read the rest of what the server says about a command that was given up."""
-        with suppress(StopIteration):
-            gen = drain(self.pgconn)
-            await drive(gen, self.pgconn.socket, next(gen))
-
-    def _is_streaming(self) -> bool:
-        """Whether a command is under way, in whatever state, outside pipeline mode."""
-        return (
-            self.pgconn.transaction_status == TransactionStatus.ACTIVE
-            and self.pgconn.pipeline_status == PipelineStatus.OFF
-        )
-
-    @contextmanager
-    def _settling(self) -> Generator[None]:
-        """Shield the way back to rest, for as long as there is patience; if it leads elsewhere, close."""
-        with self.patience.shield(), suppress(psycopg.Error):
-            try:
-                yield
-            except BaseException:
-                self._drop()
-                raise
-
-    async def _request_cancel(self) -> None:
-        """Ask the server to cancel what runs here; return when it has dealt with that.
-
-        Raises:
-            psycopg.Error: it could not be asked; the connection has been closed.
-        """
-        try:
-            if capabilities.has_cancel_safe():
-                await drive_connecting(self._cancel_gen())
-            else:
-                # libpq before 17 can only block. An abandoned request can do no harm: this backend is not
-                # used any more.
-                await trio.to_thread.run_sync(self.pgconn.get_cancel().cancel, abandon_on_cancel=True)
-        except BaseException:
-            self._drop()
-            raise
+    def _tpc_begin_gen(self, xid: psycopg.Xid | str) -> PQGen[None]:
+        self._check_connection_ok()
+        yield from super()._tpc_begin_gen(xid)
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg\'s
         """Ask the server to cancel the command that runs on this connection; another task is waiting for it.
@@ -270,7 +235,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             return
         with trio.move_on_after(timeout or float("inf")) as scope:
             if capabilities.has_cancel_safe():
-                await drive_connecting(self._cancel_gen())
+                await send_cancel_request(self.pgconn)
             else:
                 await trio.to_thread.run_sync(self.cancel, abandon_on_cancel=True)
         if scope.cancelled_caught:
@@ -279,8 +244,8 @@ class Connection(psycopg.AsyncConnection[Row]):
     async def _try_cancel(self, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - psycopg\'s
         """Cancel what runs here so that the connection can be used again, even in a cancelled task."""
         if not self.closed:
-            with suppress(psycopg.Error), self._settling():
-                await self._request_cancel()
+            with self.settler.shielded():
+                await self.settler.request_cancel()
 
     @asynccontextmanager
     async def transaction(
@@ -311,7 +276,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             self._check_connection_ok()
             pipeline = cast("Pipeline | None", self._pipeline)
             if pipeline is None:
-                pipeline = self._pipeline = Pipeline(self)
+                pipeline = self._pipeline = Pipeline(self, self.settler, locked=False)
         try:
             async with pipeline:
                 yield pipeline
@@ -322,7 +287,7 @@ class Connection(psycopg.AsyncConnection[Row]):
     @asynccontextmanager
     async def _pipeline_nolock(self) -> AsyncGenerator[Pipeline]:
         """As `pipeline()`, for psycopg's `executemany()`, which holds the lock."""
-        pipeline = self._pipeline = Pipeline(self, _no_lock=True)
+        pipeline = self._pipeline = Pipeline(self, self.settler, locked=True)
         try:
             async with pipeline:
                 yield pipeline
@@ -332,11 +297,4 @@ class Connection(psycopg.AsyncConnection[Row]):
     def _leave_pipeline(self) -> None:
         self._pipeline = None
         if not self.closed and self.pgconn.pipeline_status != PipelineStatus.OFF:
-            self._drop()  # results are outstanding that nobody could tell apart any more
-
-    def _drop(self) -> None:
-        """Close the socket, after everybody who waits for it was told."""
-        if not self.closed:
-            with suppress(RuntimeError):  # Trio is gone, and with it all who could wait
-                wake_waiters(self.pgconn.socket)
-            self.pgconn.finish()
+            self.settler.drop()  # results are outstanding that nobody could tell apart any more

@@ -114,9 +114,11 @@ async def drive_until(gen: PQGen[_T], fd: int, wanted: int, seconds: float) -> _
     try:
         while True:
             # Looked at before the clock: what has already arrived is never lost to a timeout.
-            ready = poll(fd, wanted)
-            with trio.CancelScope(deadline=deadline):
-                ready = ready or await wait_either(fd, wanted)
+            if ready := poll(fd, wanted):
+                await breath.take()  # something may always have arrived
+            else:
+                with trio.CancelScope(deadline=deadline):
+                    ready = await wait_either(fd, wanted)
             if not ready:
                 raise WaitTimeout(f"nothing came within {seconds} s")
             wanted = gen.send(ready)

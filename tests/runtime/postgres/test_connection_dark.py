@@ -184,7 +184,7 @@ async def test_a_stalled_link_that_recovers_cannot_hit_a_later_statement(
 async def test_connecting_to_a_dark_server_times_out(proxy: Proxy) -> None:
     """A server that takes the connection and says nothing costs `connect_timeout`."""
     proxy.freeze()
-    with pytest.raises(psycopg.errors.ConnectionTimeout):
+    with pytest.raises(psycopg.errors.ConnectionTimeout, match=r"^connection timeout expired$"):
         await Connection.connect(proxy.url, connect_timeout=2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import _conninfo_utils, conninfo, generators
+from psycopg import _conninfo_utils, _encodings, conninfo, generators
 from psycopg.adapt import AdaptersMap
 
 ATTRIBUTES = [
@@ -16,8 +16,8 @@ ATTRIBUTES = [
     "lock", "server_cursor_factory",
 ]  # fmt: skip
 METHODS = [
-    "_cancel_gen", "_check_connection_ok", "_connect_gen", "_get_connection_params", "_pipeline_nolock",
-    "_should_cancel", "_try_cancel", "wait",
+    "_check_connection_ok", "_check_intrans_gen", "_get_connection_params", "_pipeline_nolock",
+    "_should_cancel", "_tpc_begin_gen", "_try_cancel", "wait",
 ]  # fmt: skip
 
 
@@ -40,10 +40,17 @@ def test_functions_exist() -> None:
     for module, names in {
         _conninfo_utils: ["get_param", "get_param_def", "is_ip_address", "split_attempts"],
         conninfo: ["conninfo_to_dict", "make_conninfo", "timeout_from_conninfo"],
-        generators: ["connect", "cancel", "execute", "fetch", "fetch_many", "send"],
+        generators: ["cancel", "execute", "fetch", "fetch_many", "send"],
+        _encodings: ["conninfo_encoding"],
+        psycopg.errors: ["finish_pgconn"],
     }.items():
         assert [name for name in names if not callable(getattr(module, name, None))] == []
-    assert callable(getattr(psycopg.AsyncPipeline, "_exit", None))
+    for cls, methods in {
+        psycopg.AsyncPipeline: ["_exit", "_exit_gen"],
+        psycopg.AsyncTransaction: ["_check_enter", "_enter_gen", "_exit_gen"],
+        psycopg.AsyncCursor: ["_close"],
+    }.items():
+        assert [name for name in methods if not callable(getattr(cls, name, None))] == []
     assert issubclass(psycopg.errors.__dict__["_WaitTimeout"], psycopg.OperationalError)
     assert callable(AdaptersMap)
 
