@@ -6,7 +6,7 @@ traceback keeps a frame.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import psycopg
 import trio
@@ -23,6 +23,8 @@ from ._addresses import connection_attempts
 from ._waiting import drive_connecting
 
 _T = TypeVar("_T")
+
+TIMED_OUT: Final = "connection timeout expired"  # as psycopg says it
 
 
 async def connect_to_any(params: ConnDict, make: Callable[[PGconn], _T]) -> _T:
@@ -43,7 +45,7 @@ async def connect_to_any(params: ConnDict, make: Callable[[PGconn], _T]) -> _T:
             with trio.fail_after(timeout):
                 return make(await _connect(make_conninfo("", **attempt)))
         except trio.TooSlowError:
-            failures.append((psycopg.errors.ConnectionTimeout("connection timeout expired"), where))
+            failures.append((psycopg.errors.ConnectionTimeout(TIMED_OUT), where))
         except psycopg.Error as error:
             failures.append((error, where))
     raise _summary(failures)

@@ -10,7 +10,9 @@ The rules of cancellation, in order of what can happen:
 2. Cancelled while a command runs: the server is asked to cancel it and the answer is awaited in a shield of
    `SETTLE_SECONDS`. A command that finished all the same *has happened*: its result is returned, and the
    cancellation is delivered at the next checkpoint. A command that was cancelled raises `trio.Cancelled`.
-3. A server that does not answer in that time, or cannot be reached to be asked, loses the connection.
+3. The end of a block (a ROLLBACK, a pipeline's synchronisation, the closing of a cursor) is finished in that
+   shield, whether an error or the cancellation itself left the block.
+4. A server that does not answer in that time, or cannot be reached to be asked, loses the connection.
 
 A cancel request names a backend, not a command. The server has sent it on by the time it closes the request's
 own connection, and that is awaited. A request whose end is unknown could hit the next command, so the

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from math import inf
 from typing import Final, final
 
@@ -10,6 +11,9 @@ import trio
 
 SETTLE_SECONDS: Final = 3.0
 """How long a connection may hold up a cancelled task, unless its `patience` says otherwise."""
+
+# When the clean-up that the task is in must be over. Of the task: several may clean up one connection.
+_deadline: ContextVar[float] = ContextVar("deadline", default=inf)
 
 
 @final
@@ -22,15 +26,15 @@ class Patience:
     """
 
     seconds: float = SETTLE_SECONDS
-    _deadline: float = attrs.field(default=inf, init=False)
 
     @contextmanager
     def shield(self) -> Generator[None]:
         """Shield a block from cancellation while there is patience; then cancel it and go on after it."""
-        before = self._deadline
-        self._deadline = min(before, trio.current_time() + self.seconds)
+        before = _deadline.get()
+        deadline = min(before, trio.current_time() + self.seconds)
+        _deadline.set(deadline)
         try:
-            with trio.CancelScope(shield=True, deadline=self._deadline):
+            with trio.CancelScope(shield=True, deadline=deadline):
                 yield
         finally:
-            self._deadline = before
+            _deadline.set(before)

@@ -9,7 +9,9 @@ import getpass
 import psycopg
 from psycopg._conninfo_utils import get_param, get_param_def
 from psycopg.abc import ConnDict
+from psycopg.conninfo import timeout_from_conninfo
 
+from ._connecting import TIMED_OUT
 from ._errors import DatabaseAddress, DatabaseError, DatabaseRefused, DatabaseUnreachable
 
 # The server is there, but not yet or no longer: FATAL like a refusal, cured by waiting.
@@ -42,6 +44,8 @@ def address_of(params: ConnDict) -> DatabaseAddress:
 def translate(error: psycopg.Error, params: ConnDict) -> DatabaseError:
     """Turn a failure to connect into the error that names the database and the remedy."""
     address, reason = address_of(params), " ".join(str(error).split())
+    if isinstance(error, psycopg.errors.ConnectionTimeout):
+        reason = reason.replace(TIMED_OUT, f"no answer within {timeout_from_conninfo(params)} s")
     if any(phrase in reason for phrase in _PASSING):
         return DatabaseUnreachable(address, reason, _WAIT)
     if "FATAL" not in reason and "password" not in reason:
