@@ -23,8 +23,8 @@ EVENTS = 10_000
 """Events in one query at most, of all its actors together."""
 SLICE = 0.005
 """Seconds of applying events after which other tasks have their turn."""
-STEP = 16
-"""Events between two looks at the clock."""
+STEPS = (1, 16, 256)
+"""Events between two looks at the clock: at least, at first, and at most. The quicker they are, the more."""
 LONG = 1.0
 """Seconds after which a replay says how far it is; then after twice as many, and so on."""
 
@@ -61,6 +61,7 @@ class _Rebuilding:
         newest: The number of the newest event, as of that read.
         began: When it was begun, on Trio's clock.
         report: After how many seconds it says how far it is.
+        step: How many events are applied before the next look at the clock.
     """
 
     state: Any
@@ -71,6 +72,7 @@ class _Rebuilding:
     newest: int = 0
     began: float = field(factory=trio.current_time)
     report: float = LONG
+    step: int = STEPS[1]
 
     @property
     def has_rows(self) -> bool:
@@ -211,9 +213,10 @@ class Replay:
         """Apply what was read, for a few milliseconds."""
         # `fold` does the same; the loop is written out here because a long replay is little else.
         decode, state, appliers = self.codec.decode_event, actor.state, dict(self.definition.appliers)
-        pause = trio.current_time() + SLICE
+        now = trio.current_time()
+        pause = now + SLICE
         while actor.place < len(rows):
-            step = rows[actor.place : actor.place + STEP]
+            step = rows[actor.place : actor.place + actor.step]
             for expected, (seq, type_, version, payload) in enumerate(step, actor.seq + 1):
                 if seq != expected:
                     raise _hole(self.definition.name, key, expected)
@@ -229,7 +232,10 @@ class Replay:
                     raise BrokenStream(f"{where} cannot be replayed: {text_of(error)}") from error
             actor.seq += len(step)
             actor.place += len(step)
-            if trio.current_time() >= pause:
+            before, now = now, trio.current_time()
+            quick = now - before < SLICE / 8
+            actor.step = min(actor.step * 2, STEPS[2]) if quick else max(actor.step // 2, STEPS[0])
+            if now >= pause:
                 return
 
 

@@ -283,7 +283,7 @@ class ActorHandler:
         partition = partition_of_key(ask.key, self.context.store.partitions)
         if ask.promise.given_up:
             return
-        if not self._is_due(partition, ask):
+        if ask.after > self._delivered.get(partition, -1) and not self._is_due(partition, ask):
             self._hold_back(ask)
         elif partition not in self._ledger.out.fences:
             # Never computed without a fence: its commit would not be refused if another process owns it.

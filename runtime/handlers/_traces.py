@@ -15,13 +15,10 @@ from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from operator import attrgetter, is_
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import attrs
-
-Look: TypeAlias = tuple[object, ...] | None
-"""The values of a state's fields; None if one of them is not set."""
 
 _UNCHANGEABLE: Final = frozenset(
     {type(None), bool, int, float, complex, str, bytes, Decimal, Fraction, UUID, date, time, timedelta}
@@ -31,34 +28,43 @@ _ALSO: Final = (enum.Enum, date, tzinfo)
 
 @final
 class Traces:
-    """Looks at the states of one class of actors."""
+    """Looks at the states of one class of actors.
+
+    Attributes:
+        look: Gives the values of a state's fields, before a turn: the tuple of them, or the only one.
+    """
 
     def __init__(self, cls: type) -> None:
-        names = [field.name for field in attrs.fields(cls)]
-        self._has_dict = hasattr(cls, "__dict__") and cls.__dictoffset__ != 0
+        fields = attrs.fields(cls)
+        names = [field.name for field in fields]
+        # Every turn passes here: it is one call, of a function that is not written in Python.
+        self.look: Callable[[Any], Any] = attrgetter(*names) if names else _nothing
+        if any(not field.init and field.default is attrs.NOTHING for field in fields):
+            self.look = _unknown
+        self._has_dict = cls.__dictoffset__ != 0
         self._count = len(names)
-        self._values: Callable[[Any], Any]
-        if len(names) > 1:
-            self._values = attrgetter(*names)
-        else:
-            self._values = lambda state: tuple(getattr(state, name) for name in names)
 
-    def look(self, state: Any) -> Look:
-        """Look at a state before a turn."""
-        try:
-            found: tuple[object, ...] = self._values(state)
-        except AttributeError:
-            return None
-        return found
-
-    def may_be_in(self, state: object, before: Look) -> bool:
+    def may_be_in(self, state: Any, before: Any) -> bool:
         """Say whether a state may have been changed since it was looked at."""
-        after = self.look(state)
-        if before is None or after is None or not all(map(is_, before, after)):
+        values = self._values(self.look(state))
+        if not all(map(is_, self._values(before), values)):
             return True
         if self._has_dict and len(vars(state)) != self._count:
             return True  # it keeps something beside its fields
-        return not all(map(cannot_change, after))
+        return not all(map(cannot_change, values))
+
+    def _values(self, looked: Any) -> tuple[object, ...]:
+        found: tuple[object, ...] = (looked,) if self._count == 1 else looked
+        return found
+
+
+def _nothing(_: object) -> tuple[object, ...]:
+    return ()
+
+
+def _unknown(_: object) -> tuple[object, ...]:
+    """Of a class with a field that may not be set: it is taken for changed after every failure."""
+    return (object(),)
 
 
 def cannot_change(value: object) -> bool:

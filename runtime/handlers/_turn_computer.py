@@ -79,6 +79,7 @@ class TurnComputer:
         self._snapshot_failed = False
         self._definition = definition
         self._traces = Traces(definition.cls)
+        self._look = self._traces.look
         self._codec = app.codec
         self._encoder = encoder
         self._clock = clock
@@ -86,7 +87,7 @@ class TurnComputer:
 
     def compute(self, resident: Resident, work: Work) -> Computed:
         """Run one turn on a loaded actor. Its state and sequence number move on if it succeeds."""
-        decision, before = Decision(), self._traces.look(resident.state)
+        decision, before = Decision(), self._look(resident.state)
         try:
             return self._compute(resident, work, decision)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome

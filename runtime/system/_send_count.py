@@ -73,6 +73,8 @@ class SendCount:
         Returns:
             Whether it takes a look to see it.
         """
+        if not (self.elsewhere or self.lent or self._unseen):
+            return False
         if queue in self.elsewhere:
             self.sent((queue,))
             if all(map(has_ended, self.elsewhere[queue])):

@@ -15,7 +15,6 @@ from trio.testing import MockClock
 import rolebook as rb
 from rolebook.runtime import MemoryStore
 from rolebook.runtime.contract import Replay, Replayed, Store, Stream
-from rolebook.runtime.contract._replay import STEP
 from tests.runtime.apps import Account, Deposit
 
 
@@ -135,7 +134,7 @@ async def slow_store() -> AsyncGenerator[Store]:
 async def test_other_tasks_have_their_turn_while_events_are_applied(
     slow_store: Store, mock_clock: MockClock
 ) -> None:
-    """However long an applier takes: every few milliseconds, and not once for each page."""
+    """However long an applier takes: in the end after each, where each takes longer than a slice."""
     CLOCK.append(mock_clock)
     ticks = 0
 
@@ -151,7 +150,7 @@ async def test_other_tasks_have_their_turn_while_events_are_applied(
         replayed = await Replay(app.actors["slow"], app.codec, slow_store).replay(["long"])
         nursery.cancel_scope.cancel()
     assert replayed["long"].state.count == 1000
-    assert ticks >= 1000 / STEP
+    assert ticks >= 900
 
 
 async def test_what_was_applied_is_kept_when_a_replay_is_cancelled(
