@@ -127,6 +127,21 @@ class Simulation(RuleBasedStateMachine):
     def restart(self, process: int, *, cut_off: bool) -> None:
         self.steps.append(Restart(process, cut_off))
 
+    @rule(
+        step=asks,
+        told=st.lists(commands, min_size=1, max_size=4),
+        back=st.sampled_from(["restart", "cut off", "fetcher", "writer"]),
+    )
+    def come_back(self, step: Asked, told: list[Do], back: str) -> None:
+        """Tell an actor, go, come back and ask it: what chance seldom does in a row."""
+        together = tuple((step.kind, step.key, self.numbered(command)) for command in told)
+        self.steps.append(Together(step.process, together))
+        if back in ("fetcher", "writer"):
+            self.steps.append(Trouble(step.process, back))
+        else:
+            self.steps.append(Restart(step.process, back == "cut off"))
+        self.ask(step)
+
     @rule(process=processes, what=st.sampled_from(["fetcher", "writer", "listener", "commit"]))
     def trouble(self, process: int, what: str) -> None:
         self.steps.append(Trouble(process, what))

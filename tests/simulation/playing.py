@@ -241,7 +241,7 @@ class Play:
                 )
             except rb.Rejected:
                 history.refused.add(number)
-            except (Broken, AskFailed):
+            except (Broken, AskFailed, rb.ActorUnavailable):
                 history.failed.add(number)
             except rb.OutcomeUnknown:
                 return False
@@ -262,7 +262,10 @@ class Play:
         history = self.history
         for kind in KINDS:
             cls: type[Any] = self.app.actors[kind].cls
-            states = await runtime.read_many(cls, KEYS)
+            try:
+                states = await runtime.read_many(cls, KEYS)
+            except rb.BrokenStream as error:
+                raise AssertionError(str(error)) from error
             streams = await runtime.store.load(kind, 1, dict.fromkeys(KEYS), 1)
             for key in KEYS:
                 snapshot = streams[key].snapshot

@@ -3,11 +3,16 @@
 `ROLEBOOK_SIMULATIONS=5000` runs more of them.
 """
 
+# pyright: reportPrivateUsage=false
+
 import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+
+from rolebook.runtime.handlers import ActorHandler
+from rolebook.runtime.system import LocalAsk
 
 from .cast import forgetful, ledger
 from .machine import Make, simulation
@@ -42,12 +47,27 @@ def test_on_postgres(migrated_database: str) -> None:
     )
 
 
+def test_asks_that_wait_for_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the gate: without it some program shows an ask that overtakes what was told before."""
+
+    def is_due(self: ActorHandler, partition: int, ask: LocalAsk) -> bool:
+        return self._knows_owner
+
+    monkeypatch.setattr(ActorHandler, "_is_due", is_due)
+    with pytest.raises(AssertionError, match="which handled"):
+        run_state_machine_as_test(simulation(IN_MEMORY), settings=SEARCH)
+
+
 @pytest.mark.parametrize(
     ("worlds", "make", "words"),
     [
         (IN_MEMORY, forgetful, "the state is|the reply to"),
         (WITH_STALE_SNAPSHOTS, ledger, "the state is|cannot be replayed"),
-        (WITH_A_BLIND_STORE, ledger, "again|left|the messages"),
+        (
+            WITH_A_BLIND_STORE,
+            ledger,
+            "again|left|the messages|cannot be replayed|has no event|was told of a failure",
+        ),
     ],
     ids=["hidden state", "stale snapshots", "no check of ownership"],
 )
