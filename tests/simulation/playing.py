@@ -286,7 +286,7 @@ class Play:
 
 async def play(app: rb.App, setup: Setup, world: World, steps: Sequence[Step]) -> History:
     """Run a program and return what was seen of it."""
-    with trio.fail_after(LONGEST if world.virtual else LONGEST_IN_REALITY):
+    with trio.move_on_after(LONGEST if world.virtual else LONGEST_IN_REALITY):
         async with trio.open_nursery() as nursery:
             return await Play(app, setup, world, nursery).run(steps)
-    raise AssertionError("the nursery swallowed an error")
+    raise AssertionError("the program came to no end")
