@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import psycopg
 import trio
-from psycopg.pq import ConnStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 
 from ._settling import Settler, settler_of
 
@@ -26,7 +26,8 @@ class Transaction(psycopg.AsyncTransaction):
         async with self._conn.lock:
             self._check_enter()
             try:
-                await self._conn.wait(self._enter_gen())
+                # Not to be cancelled on the server: a SAVEPOINT that fails takes the outer block with it.
+                await settler_of(self._conn).finish(self._enter_gen())
             except BaseException as error:
                 with suppress(trio.Cancelled):  # it is on its way, or comes again
                     await self._undo(error)
@@ -61,6 +62,11 @@ class Transaction(psycopg.AsyncTransaction):
                 await settler_of(self._conn).finish(ending)
         except BaseException:
             self.status = self.Status.FAILED  # psycopg has it COMMITTED before it asks the server
+            if self._outer_transaction and self.pgconn.transaction_status == TransactionStatus.INERROR:
+                # It failed before it began, and so ended nothing.
+                with suppress(trio.Cancelled, psycopg.Error):
+                    rollback = self._conn._exec_command(b"ROLLBACK")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+                    await settler_of(self._conn).finish(rollback)
             raise
         finally:
             self._conn.lock.release()

@@ -35,24 +35,12 @@ class _Rules(_AnyCursor):
         rows = _until_stopped(params_seq, settler_of(self._conn))
         await super().executemany(query, rows, returning=returning)
 
-    # A cancellation comes before a row is taken, so none is lost to it.
-
-    async def fetchone(self) -> Any:
-        """As psycopg."""
+    async def _fetch_pipeline(self) -> None:
+        """Come before every fetch: a cancellation loses no row."""
         if breath.is_due():
             await breath.take()
-        return await super().fetchone()
-
-    async def fetchmany(self, size: int = 0) -> list[Any]:
-        """As psycopg."""
-        if breath.is_due():
-            await breath.take()
-        return await super().fetchmany(size)
-
-    async def __anext__(self) -> Any:
-        if breath.is_due():
-            await breath.take()
-        return await super().__anext__()
+        if self._conn._pipeline:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            await super()._fetch_pipeline()
 
 
 class _ServerRules(_AnyServerCursor):

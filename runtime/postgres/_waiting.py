@@ -11,6 +11,7 @@ avoided where the kernel can merge the two.
 
 import select
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from time import perf_counter
@@ -36,18 +37,15 @@ _BUSY_SECONDS = 0.005
 WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-class Breath:
-    """When the driver last gave control to Trio, for the operations that never block.
+class Breath(threading.local):
+    """When the driver last gave control to Trio in this thread, for the operations that never block.
 
     A row of a COPY that is in the buffer already, or a statement that fits the socket's, needs no wait.
     Giving control to the scheduler each time would cost more than the operation; never doing so would starve
     the other tasks, and keep a cancellation out.
     """
 
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last = 0.0
+    _last = 0.0
 
     def is_due(self) -> bool:
         """Whether the driver has been busy for too long."""

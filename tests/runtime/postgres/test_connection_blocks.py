@@ -2,7 +2,7 @@
 
 # ruff: noqa: PT012 - blocks that raise at their end are the subject
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 import trio
+from psycopg import generators
+from psycopg.abc import PQGenConn
+from psycopg.pq.abc import PGcancelConn
 from psycopg.rows import TupleRow
 from trio.testing import wait_all_tasks_blocked
 
@@ -219,6 +222,87 @@ async def test_an_error_in_a_block_may_wait_for_the_lock(database_url: str) -> N
                 await wait_all_tasks_blocked(0.01)
                 await let_go()
         await assert_usable(connection)
+
+
+async def test_a_commit_that_the_server_cancels_is_rolled_back(database_url: str) -> None:
+    """A COMMIT that is cancelled before it began leaves a failed transaction, which is ended as well."""
+
+    def fail() -> Iterator[bytes]:
+        yield b"SELECT 1/0"
+
+    async with with_table(database_url) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async with connection.transaction() as transaction:
+                await insert(connection, "lost")
+                transaction._get_commit_commands = fail  # type: ignore[method-assign]
+        await assert_usable(connection)
+
+
+async def test_savepoints_are_not_cancelled_half_way(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the commands of blocks only COMMIT takes time, so no other is cancelled on the server.
+
+    A SAVEPOINT that the server cancelled would have failed the outer transaction, with nothing to go back to.
+    """
+    asked = 0
+
+    def count(request: PGcancelConn) -> PQGenConn[None]:
+        nonlocal asked
+        asked += 1
+        return cancel(request)
+
+    cancel: Callable[[PGcancelConn], PQGenConn[None]] = generators.cancel
+    monkeypatch.setattr(generators, "cancel", count)
+
+    async def work() -> None:
+        async with connection.transaction(force_rollback=True), connection.transaction():
+            pass
+        with suppress(psycopg.Rollback):
+            async with connection.transaction(force_rollback=True), connection.transaction("a"):
+                raise psycopg.Rollback
+
+    async with with_table(database_url) as connection:
+        for waking in (False, True):
+            interrupter = CancelAfter(0)
+            while interrupter.fired or interrupter.steps == 0:
+                interrupter = CancelAfter(interrupter.steps + 1, waking=waking)
+                await interrupter.run(work)
+                await assert_usable(connection)
+            assert interrupter.steps > 4
+    assert asked == 0
+
+
+@pytest.mark.parametrize("what", ["pipeline", "cursor"])
+async def test_other_blocks_wait_for_the_lock_as_well(database_url: str, what: str) -> None:
+    """The end of a cancelled pipeline, and of a held cursor, waits for who has the connection."""
+    async with with_table(database_url) as connection:
+        if what == "pipeline":
+            block: Any = connection.pipeline()
+        else:
+            async with connection.transaction():
+                block = await connection.cursor("held", withhold=True).execute("SELECT 1")
+        scope, entered, leave = trio.CancelScope(), trio.Event(), trio.Event()
+
+        async def work() -> None:
+            with scope:
+                async with block:
+                    await insert(connection, "kept")
+                    entered.set()
+                    await leave.wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            await entered.wait()
+            await connection.lock.acquire()
+            leave.set()
+            await wait_all_tasks_blocked(0.01)
+            scope.cancel()
+            await wait_all_tasks_blocked(0.01)
+            connection.lock.release()
+        assert_at_rest(connection)
+        assert not connection.closed
+        assert await value(connection, "SELECT count(*) FROM pg_cursors WHERE name <> ''") == 0
 
 
 async def test_an_error_in_a_cancelled_connection_block(database_url: str) -> None:

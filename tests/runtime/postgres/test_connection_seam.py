@@ -48,11 +48,17 @@ def test_functions_exist() -> None:
     for cls, methods in {
         psycopg.AsyncPipeline: ["_exit", "_exit_gen"],
         psycopg.AsyncTransaction: ["_check_enter", "_enter_gen", "_exit_gen"],
-        psycopg.AsyncCursor: ["_close"],
+        psycopg.AsyncCursor: ["_close", "_fetch_pipeline"],
     }.items():
         assert [name for name in methods if not callable(getattr(cls, name, None))] == []
     assert issubclass(psycopg.errors.__dict__["_WaitTimeout"], psycopg.OperationalError)
     assert callable(AdaptersMap)
+
+
+def test_every_fetch_goes_through_one_method() -> None:
+    """The cursors give way to other tasks in it."""
+    for name in ("fetchone", "fetchmany", "fetchall", "__anext__", "scroll"):
+        assert "await self._fetch_pipeline()" in inspect.getsource(getattr(psycopg.AsyncCursor, name))
 
 
 def test_waits_are_asked_through_the_connection() -> None:

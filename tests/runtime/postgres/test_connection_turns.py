@@ -75,6 +75,14 @@ def always(_: Breath) -> bool:
     return True
 
 
+async def test_each_thread_gives_way_on_its_own() -> None:
+    """A Trio loop in another thread that has just given way has not done so for this one."""
+    breath = Breath()
+    assert breath.is_due()
+    await trio.to_thread.run_sync(breath.taken)
+    assert breath.is_due()
+
+
 async def fetch_one(connection: Connection[TupleRow]) -> None:
     cursor = await connection.execute("SELECT generate_series(1, 1000)")
     while await cursor.fetchone():
