@@ -4,9 +4,12 @@ from typing import Any, LiteralString
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import rolebook as rb
+from rolebook.runtime import MemoryStore
 from tests.runtime.apps import QUICK, Account, Broken, Deposit, Note, diary
+from tests.runtime.faults import FaultyStore, Hooks
 from tests.runtime.looking import Looking
 
 ONCE = rb.Retry(attempts=1)
@@ -347,3 +350,32 @@ async def test_what_is_no_message_is_a_dead_letter_at_once(database_url: str) ->
         (letter,) = await runtime.dead_letters()
     assert letter.attempts == 1
     assert "Note(number=1, failures=0, spoil=False) is no message" in letter.error
+
+
+async def test_a_transaction_of_its_own_commits_behind_what_came_before_it(autojump_clock: MockClock) -> None:
+    """In a key, a turn that commits beside the writer waits for what the writer has of that key."""
+    order = list[int]()
+    app = rb.App("app")
+
+    @app.handler("mail", on_failure="block")
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        turn.send(rb.Enqueue("seen", command, key="k"))
+        if command.number % 2 == 0:
+            async with turn.connection():
+                pass
+
+    @app.handler("seen")
+    async def seen(command: Note) -> None:
+        order.append(command.number)
+
+    async def slowly() -> None:
+        await trio.sleep(1)
+
+    async def never(*_: object) -> bool:
+        raise AssertionError("no fault was planned")
+
+    store = FaultyStore(MemoryStore(), Hooks(never, never, slowly), []).as_store()
+    async with rb.open_runtime(app, database=store) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(number), key="k") for number in range(1, 9)))
+        await runtime.wait_idle()
+    assert [1, 2, 3, 4, 5, 6, 7, 8] == order
