@@ -182,7 +182,7 @@ async def test_nothing_is_left_to_the_last_reference(
         await proxy.heal()
     async with connected(database_url) as connection:
         await connection.cancel_safe()
-    assert len(hoarded) == 7
+    assert len(hoarded) >= 7
     with trio.fail_after(5):
         await proxy.wait_links(0)
 
