@@ -49,7 +49,8 @@ class Traces:
         values = self._values(self.look(state))
         if not all(map(is_, self._values(before), values)):
             return True
-        if self._has_dict and len(vars(state)) != self._count:
+        beside: dict[str, Any] = vars(state) if self._has_dict else {}
+        if self._has_dict and len(beside) != self._count:
             return True  # it keeps something beside its fields
         return not all(map(cannot_change, values))
 
