@@ -49,8 +49,7 @@ class Traces:
         values = self._values(self.look(state))
         if not all(map(is_, self._values(before), values)):
             return True
-        beside: dict[str, Any] = vars(state) if self._has_dict else {}
-        if self._has_dict and len(beside) != self._count:
+        if self._has_dict and len(state.__dict__) != self._count:
             return True  # it keeps something beside its fields
         return not all(map(cannot_change, values))
 
