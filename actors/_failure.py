@@ -20,8 +20,8 @@ class BaseExceptionRaised(RolebookError):
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
-        self.error = error
-        self.__cause__ = error
+        self.error: BaseException = error
+        self.__cause__: BaseException | None = error
 
     def __str__(self) -> str:
         error = self.error

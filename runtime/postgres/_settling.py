@@ -37,10 +37,10 @@ class Settler:
     """
 
     def __init__(self, pgconn: PGconn) -> None:
-        self.lock = ConnectionLock()
-        self.patience = Patience()
-        self.dropped = False
-        self.stopping = False
+        self.lock: ConnectionLock = ConnectionLock()
+        self.patience: Patience = Patience()
+        self.dropped: bool = False
+        self.stopping: bool = False
         self._pgconn = pgconn
 
     # What was interrupted
