@@ -59,7 +59,8 @@ class Asking:
     async def ask(self, question: Question) -> Any:
         """Ask, and wait for the reply."""
         # The same for both ways: what is refused does not depend on where the actor is.
-        tell = Tell(question.actor, question.key, question.command, headers=question.headers)
+        about = (question.actor, question.key, question.command)
+        tell = Tell(*about, headers=question.headers) if question.headers else Tell(*about)
         ((row,), _) = self.outside.encoder.rows([tell], None)
         if question.actor in self.outside.context.inboxes:
             # If not the owner: the turn has not begun, or was void. The mailbox knows the way.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import trio
@@ -70,7 +70,7 @@ class _Rebuilding:
     rows: Sequence[StoredEvent] | None = None
     place: int = 0
     newest: int = 0
-    began: float = field(factory=trio.current_time)
+    began: float = 0.0
     report: float = LONG
     step: int = STEPS[1]
 
@@ -97,6 +97,10 @@ class Replay:
     codec: Codec
     store: Store
     _under_way: dict[str, _Rebuilding] = field(factory=dict[str, _Rebuilding])
+    _appliers: dict[type, Callable[[Any, Any], object]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._appliers = dict(self.definition.appliers)
 
     def begin_life(self) -> None:
         """Go on in a new session: other processes may have stored more events meanwhile."""
@@ -123,14 +127,17 @@ class Replay:
         self._forget_but(keys)
         await self._read([key for key in keys if not self._has_rows(key)])
         found: dict[str, Replayed] = {}
-        pause = trio.current_time() + SLICE
+        # Most actors have a few events: the clock is looked at once for each.
+        now = trio.current_time()
+        pause = now + SLICE
         for key in keys:
-            result = self._take(key, self._under_way[key])
+            result, now = self._take(key, self._under_way[key], now)
             if result is not None:
                 found[key] = result
-            if trio.current_time() >= pause:
+            if now >= pause:
                 await trio.lowlevel.checkpoint()
-                pause = trio.current_time() + SLICE
+                now = trio.current_time()
+                pause = now + SLICE
         for key in found:
             del self._under_way[key]
         return found
@@ -153,42 +160,44 @@ class Replay:
         }
         name, version = self.definition.name, self.definition.state_version
         streams = await self.store.load(name, version, after, EVENTS // len(after), MOST_BYTES // len(after))
+        now = trio.current_time()
         for key, stream in streams.items():
             actor = self._under_way.get(key)
             if actor is None:
                 actor = self._under_way[key] = self._begin(key, stream)
+                actor.began = now
                 if actor.seq == 0 and stream.snapshot is not None:
                     continue  # the snapshot was of no use: read from the first event
             actor.read(stream)
 
-    def _take(self, key: str, actor: _Rebuilding) -> Replayed | None:
-        """Apply some events to an actor; None if more are to come."""
+    def _take(self, key: str, actor: _Rebuilding, now: float) -> tuple[Replayed | None, float]:
+        """Apply some events to an actor; None if more are to come. The time goes in and comes out."""
         if actor.rows is None:
-            return None
+            return None, now
         try:
-            self._fold(key, actor, actor.rows)
+            now = self._fold(key, actor, actor.rows, now)
         except BaseException as raised:  # noqa: BLE001 - appliers are user code; one bad stream breaks one actor
             error = failure_of(raised)
             if not actor.snapshot:
-                return Replayed(None, 0, 0, error)
+                return Replayed(None, 0, 0, error), now
             name, seq = self.definition.name, actor.snapshot
             _log.warning(
                 "snapshot of %s/%s at event %d passed over, it does not go with what follows: %s",
                 name, key, seq, text_of(error),
             )  # fmt: skip
-            self._under_way[key] = _Rebuilding(self.definition.initial())
-            return None
+            self._under_way[key] = _Rebuilding(self.definition.initial(), began=actor.began)
+            return None, now
         if actor.seq < actor.newest and actor.rows:
             if not actor.has_rows:
                 actor.rows = None
-            self._report(key, actor)
-            return None
+            self._report(key, actor, now)
+            return None, now
         if actor.seq != actor.newest:
-            return Replayed(None, 0, 0, _hole(self.definition.name, key, actor.seq + 1))
-        return Replayed(actor.state, actor.seq, actor.snapshot)
+            return Replayed(None, 0, 0, _hole(self.definition.name, key, actor.seq + 1)), now
+        return Replayed(actor.state, actor.seq, actor.snapshot), now
 
-    def _report(self, key: str, actor: _Rebuilding) -> None:
-        seconds = trio.current_time() - actor.began
+    def _report(self, key: str, actor: _Rebuilding, now: float) -> None:
+        seconds = now - actor.began
         if seconds >= actor.report:
             actor.report *= 2
             _log.info(
@@ -209,11 +218,10 @@ class Replay:
                 return _Rebuilding(state, stream.snapshot.seq, stream.snapshot.seq)
         return _Rebuilding(self.definition.initial())
 
-    def _fold(self, key: str, actor: _Rebuilding, rows: Sequence[StoredEvent]) -> None:
-        """Apply what was read, for a few milliseconds."""
+    def _fold(self, key: str, actor: _Rebuilding, rows: Sequence[StoredEvent], now: float) -> float:
+        """Apply what was read, for a few milliseconds; return the time."""
         # `fold` does the same; the loop is written out here because a long replay is little else.
-        decode, state, appliers = self.codec.decode_event, actor.state, dict(self.definition.appliers)
-        now = trio.current_time()
+        decode, state, appliers = self.codec.decode_event, actor.state, self._appliers
         pause = now + SLICE
         while actor.place < len(rows):
             step = rows[actor.place : actor.place + actor.step]
@@ -236,7 +244,8 @@ class Replay:
             quick = now - before < SLICE / 8
             actor.step = min(actor.step * 2, STEPS[2]) if quick else max(actor.step // 2, STEPS[0])
             if now >= pause:
-                return
+                break
+        return now
 
 
 def _hole(actor: str, key: str, seq: int) -> BrokenStream:

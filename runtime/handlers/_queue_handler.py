@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import suppress
-from functools import partial
 from typing import final
 
 import trio
@@ -295,8 +294,9 @@ class QueueHandler:
         """Run one turn; return the seconds until its retry if its key waits for that."""
         unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
-            come_next = partial(self._come_next, message.key)
-            verdict = await run_turn(self.definition, self.context, self._encoder, message, unit, come_next)
+            verdict = await run_turn(
+                self.definition, self.context, self._encoder, message, unit, self._come_next
+            )
         except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             return self._failed(message, failure_of(error), lineage)
         self._hand_over(unit, verdict)

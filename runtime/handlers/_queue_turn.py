@@ -94,7 +94,7 @@ async def run_turn(  # noqa: PLR0917 - the parts of one turn
     encoder: SendEncoder,
     message: Message,
     unit: CommitUnit,
-    come_next: Callable[[], Awaitable[None]],
+    come_next: Callable[[str | None], Awaitable[None]],
 ) -> Verdict | None:
     """Run the handler of a queue once for a message.
 
@@ -104,7 +104,7 @@ async def run_turn(  # noqa: PLR0917 - the parts of one turn
         encoder: Writes what it sends.
         message: What it is given.
         unit: Of the message; what the handler sends is added to it.
-        come_next: Waits until what came before it in its key is settled.
+        come_next: Waits until what came before it in a key is settled.
 
     Returns:
         The verdict, if it asked for a transaction of its own: the turn was committed in that. Otherwise None:
@@ -135,7 +135,7 @@ async def run_turn(  # noqa: PLR0917 - the parts of one turn
         if turn.lease is None:
             return None
         # The writer commits in order; what commits beside it would overtake.
-        await come_next()
+        await come_next(message.key)
         return await _commit_own(turn.lease, context, unit)
 
 
