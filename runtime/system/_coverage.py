@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import final
+from typing import Final, final
 
 from attrs import define, field, frozen
 
 from ..contract import Cursor, Snapshot
+
+PRIORITY_OF_ASKS: Final = 0
+"""An ask waits for what is at least as urgent, as it would in the mailbox."""
 
 
 @final
@@ -55,7 +58,7 @@ class Coverage:
         behind = len(marks)
         lowest: dict[int, int] = {}
         for cursor in cursors:
-            if cursor.lane.key is not None:
+            if cursor.lane.key is not None or cursor.lane.priority < PRIORITY_OF_ASKS:
                 continue
             # What was visible at one look is visible at every later one.
             read = bisect_left(marks, True, key=lambda mark: not cursor.has_read(mark.seen))

@@ -19,6 +19,7 @@ from tests.waiting import eventually
 
 MANY = 300
 SEVERAL = 30
+TIGHT = rb.Settings(mailbox_capacity=2)
 BY_SQL = "select rolebook.tell('account', %s, 'account.deposit', '{\"amount\": 1}')"
 
 
@@ -213,3 +214,28 @@ async def test_an_ask_does_not_wait_for_what_comes_later(database: Any) -> None:
         assert await runtime.ask(Account, "a", Deposit(1)) == 1
         answered, fed = True, rounds
     assert fed < 200
+
+
+async def test_an_ask_does_not_wait_for_what_is_less_urgent(database: Any) -> None:
+    """It is of priority 0, as it is when it goes through the mailbox; what is more urgent it lets pass."""
+    order = list[str]()
+
+    @rb.actor("slow")
+    @define
+    class Slow:
+        @rb.decide
+        def transfer(self, command: Transfer, turn: rb.DecideTurn) -> int:
+            order.append(command.to)
+            return len(order)
+
+    async with rb.open_runtime(rb.App("app", actors=[Slow]), database=database, settings=TIGHT) as runtime:
+        low = [rb.Tell(Slow, f"k{number}", Transfer("low", 1), priority=-1) for number in range(MANY)]
+        await runtime.send(
+            *low, *(rb.Tell(Slow, "a", Transfer("high", 1), priority=1) for _ in range(SEVERAL))
+        )
+        await runtime.ask(Slow, "a", Transfer("ask", 1))
+        await runtime.wait_idle()
+    before, after = order[: order.index("ask")], order[order.index("ask") :]
+    assert before.count("high") == SEVERAL
+    assert "low" in after
+    assert len(order) == MANY + SEVERAL + 1

@@ -36,13 +36,13 @@ def test_what_was_sent_is_said_once_and_only_when_it_is_newer() -> None:
 
 
 def test_a_partition_is_as_far_as_its_slowest_lane() -> None:
-    """All priorities of a partition count; a key that is read again does not."""
+    """Whatever is as urgent as an ask counts; what is less so does not, nor a key that is read again."""
     coverage = Coverage()
     coverage.looked(1, Snapshot(5, 5))
     coverage.looked(2, Snapshot(9, 9))
-    again = Cursor(lane(0, key="k"))
-    assert {0: 1} == coverage.reached([read_to(9, 0), read_to(5, 0, priority=1), again])
-    assert {0: 2} == coverage.reached([read_to(9, 0), read_to(9, 0, priority=1), again])
+    others = [Cursor(lane(0, key="k")), read_to(4, 0, priority=-1)]
+    assert {0: 1} == coverage.reached([read_to(9, 0), read_to(5, 0, priority=1), *others])
+    assert {0: 2} == coverage.reached([read_to(9, 0), read_to(9, 0, priority=1), *others])
 
 
 def test_a_partition_taken_later_does_not_hold_up_the_others() -> None:
