@@ -102,7 +102,7 @@ class RunningSupervisor:
 
         Raises:
             GaveUp: The restarts were used up.
-            BaseExceptionGroup: With what no child may fail with: KeyboardInterrupt, SystemExit.
+            BaseExceptionGroup: With what is no child's failure: KeyboardInterrupt.
         """
         try:
             async with trio.open_nursery() as watchers:
@@ -195,7 +195,7 @@ class RunningSupervisor:
             if self._nursery.cancel_scope.cancel_called:  # the supervisor itself is broken
                 raise
             error = failure_in(caught, cell.path)
-            if error is None:  # KeyboardInterrupt, SystemExit: raised after the stop
+            if error is None:  # KeyboardInterrupt: raised after the stop
                 self._fatal.append(caught)
                 self.finish("fatal")
                 self.hurry()

@@ -56,7 +56,7 @@ class Tree:
 
         Raises:
             GaveUp: The root has used up its restarts; it holds the history of failures.
-            BaseExceptionGroup: With a KeyboardInterrupt or SystemExit out of a child.
+            BaseExceptionGroup: With a KeyboardInterrupt out of a child.
             RuntimeError: It was run before.
         """
         if self._was_run:
@@ -237,7 +237,7 @@ async def supervise(
 
     Raises:
         GaveUp: The root has used up its restarts; it holds the history of failures.
-        BaseExceptionGroup: With a KeyboardInterrupt or SystemExit out of a child.
+        BaseExceptionGroup: With a KeyboardInterrupt out of a child.
 
     Example:
         >>> async with trio.open_nursery() as nursery:
