@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 
 import trio
+import trio.testing
 from attrs import define, frozen
 
 import rolebook as rb
@@ -54,10 +55,8 @@ async def test_a_hundred_thousand_actors_in_the_memory_of_a_thousand() -> None:
             if start == KEYS - 13 * BATCH:
                 tracemalloc.start(1)
             elif start == KEYS - 7 * BATCH:
-                early = _traced()
-        # The last commit is done; the handler may not have taken note of it yet.
-        await eventually(lambda: runtime.statistics().actors["visitor"].residents <= RESIDENTS)
-        late = _traced()
+                early = await at_rest(runtime)
+        late = await at_rest(runtime)
         tracemalloc.stop()
         statistics = runtime.statistics().actors["visitor"]
     assert most <= RESIDENTS + BATCH
@@ -67,7 +66,10 @@ async def test_a_hundred_thousand_actors_in_the_memory_of_a_thousand() -> None:
     assert late - early < 6 * BATCH * 20, f"{early:,} bytes early, {late:,} late"
 
 
-def _traced() -> int:
+async def at_rest(runtime: rb.Runtime) -> int:
+    """What is traced once the handler has taken note of the last commit, and nobody has anything to do."""
+    await eventually(lambda: runtime.statistics().actors["visitor"].residents <= RESIDENTS)
+    await trio.testing.wait_all_tasks_blocked()
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
