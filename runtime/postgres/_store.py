@@ -72,6 +72,7 @@ class PostgresStore:
     statements: Statements
     partitions: int
     _markers: Markers = field(factory=Markers)
+    _has_large_events: bool = True  # until a look says that there are none
 
     @asynccontextmanager
     async def open_fetch_session(self, owner: str) -> AsyncGenerator[PostgresFetchSession]:
@@ -129,8 +130,13 @@ class PostgresStore:
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
-        parameters = (actor, state_version, most, most_bytes, texts(list(after)), positions)
-        rows = await self._rows("load_streams", parameters)
+        keys = texts(list(after))
+        if self._has_large_events:
+            given = (actor, state_version, most, most_bytes, keys, positions)
+            rows = await self._rows("load_large_streams", given)
+        else:
+            rows = await self._rows("load_streams", (actor, state_version, keys, positions, most))
+        self._has_large_events = bool(rows) and rows[0][3] is not None
         heads = [index for index, row in enumerate(rows) if row[2] is None]
         streams: dict[str, Stream] = {}
         for head, end in zip(heads, [*heads[1:], len(rows)], strict=True):

@@ -1,19 +1,13 @@
 -- load_streams: of each actor its newest sequence number, its newest usable snapshot, and the events after it.
--- For each stream first a row (newest number, key, null, null), then, if there is a snapshot, a row (its number,
+-- For each stream first a row (newest number, key, null, 'large' or null), then, if there is a snapshot, a row (its number,
 -- null, its version, the state), then the events (number, type, version, payload). No column is repeated: a
 -- journal is read at the speed of its rows' conversion, and that is paid by the column.
 -- The streams, and the rows of each, come in order, as nested loops give them; whoever folds the events checks it.
--- The bytes of a page are bounded as well as its rows. To add them up takes a third as long again as to read the
--- rows, so it is done only where it can matter: without a byte out of line, no event has more than 2 kB.
--- params: actor text, state_version int, most int, most_bytes bigint, key text[],
---         after bigint[] (null: start at the snapshot)
-with given as materialized (
-    select %s::text as actor, %s::int as state_version, %s::int as most, %s::bigint as most_bytes
-), large as materialized (
-    select pg_relation_size(reltoastrelid) > 0 as are_there from pg_class where oid = '{schema}.events'::regclass
-)
+-- 'large' says that some event has bytes out of line: then `load_large_streams` is used. Without one, no event has
+-- more than 2 kB, and the rows bound the bytes.
+-- params: actor text, state_version int, key text[], after bigint[] (null: start at the snapshot), most int
 select e.seq, e.type, e.version, e.payload
-from given
+from (select %s::text as actor, %s::int as state_version) as given
 cross join unnest(%s::text[], %s::bigint[]) as wanted (key, after)
 left join lateral (
     select seq from {schema}.events n where n.actor = given.actor and n.key = wanted.key
@@ -26,21 +20,14 @@ left join lateral (
     order by s.seq desc limit 1
 ) as snapshot on true
 cross join lateral (
-    select coalesce(newest.seq, 0) as seq, wanted.key as type, null::int as version, null::text as payload
+    select coalesce(newest.seq, 0) as seq, wanted.key as type, null::int as version,
+           (select case when pg_relation_size(reltoastrelid) > 0 then 'large' end
+                   from pg_class where oid = '{schema}.events'::regclass) as payload
     union all
     select snapshot.seq, null, snapshot.state_version, snapshot.state::text where snapshot.seq is not null
     union all
     (select v.seq, v.type, v.version, v.payload::text from {schema}.events v
-     where not (select are_there from large) and v.actor = given.actor and v.key = wanted.key
+     where v.actor = given.actor and v.key = wanted.key
        and v.seq > coalesce(wanted.after, snapshot.seq, 0)
-     order by v.seq limit (select most from given))
-    union all
-    select v.seq, v.type, v.version, v.payload::text from (
-        select p.*, row_number() over up as place, sum(pg_column_size(p.payload)) over up as bytes from (
-            select l.seq, l.type, l.version, l.payload from {schema}.events l
-            where (select are_there from large) and l.actor = given.actor and l.key = wanted.key
-              and l.seq > coalesce(wanted.after, snapshot.seq, 0)
-            order by l.seq limit (select most from given)
-        ) as p window up as (order by p.seq rows unbounded preceding)
-    ) as v where v.place = 1 or v.bytes <= given.most_bytes
+     order by v.seq limit %s)
 ) as e
