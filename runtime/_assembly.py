@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from random import Random
+from random import Random, SystemRandom
 
 import trio
 from attrs import define, evolve, field
@@ -37,6 +37,7 @@ class Assembly:
     Attributes:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
+        life: The number of this process: another for each time it is started.
         replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
         replies: Wakes those who wait for a reply through the database.
         client_context: What the client side of the runtime works with.
@@ -47,6 +48,7 @@ class Assembly:
     store: Store
     settings: Settings
     process: str
+    life: int = field(factory=lambda: SystemRandom().getrandbits(62))
     clock: StoreClock = field(factory=StoreClock)
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)
@@ -86,6 +88,8 @@ class Assembly:
             store=store,
             settings=settings,
             owner=self.process,
+            life=self.life,
+            serves=tuple(app.queues),
             clock=self.clock,
             inbox=fetcher_inbox,
             owned=self.owned,
@@ -105,6 +109,7 @@ class Assembly:
             store=store,
             settings=settings,
             process=self.process,
+            life=self.life,
             fetcher=to_fetcher,
             on_reply=self.replies.wake,
             on_schedule=wake_scheduler,

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, final
+from zlib import crc32
 
 import trio
 from attrs import define, field, frozen
@@ -34,7 +35,7 @@ from rolebook.runtime.postgres._store import PostgresStore
 from tests.databases import create_database
 
 PARTITIONS = 4
-EVERYWHERE = frozenset(range(PARTITIONS))
+EVERYWHERE = range(PARTITIONS)
 SETTINGS = Settings(partitions=PARTITIONS, pool_size=3, command_deadline=10.0)
 
 
@@ -281,10 +282,23 @@ class Process:
 @asynccontextmanager
 async def open_process(store: Store, name: str = "one", queue: str = QUEUE) -> AsyncGenerator[Process]:
     """A process that owns what is free of a queue."""
-    async with store.open_fetch_session(name) as session, store.open_write_session() as writer:
+    async with (
+        store.open_fetch_session(name, life_of(name)) as session,
+        store.open_write_session() as writer,
+    ):
         await session.prepare([queue])
-        fences = await session.take([queue], [])
+        fences = await take_all(session, queue)
         yield Process(store, session, writer, {fence.partition: fence for fence in fences})
+
+
+def life_of(process: str) -> int:
+    """The number of a process of some name."""
+    return crc32(process.encode())
+
+
+async def take_all(session: FetchSession, queue: str = QUEUE) -> list[Fence]:
+    """Take what nobody owns of a queue, at once."""
+    return await session.take([(free.queue, free.partition) for free in await session.vacancies([queue])])
 
 
 async def hear(ear: ListenSession, last: str) -> list[str]:

@@ -57,9 +57,16 @@ from ._rows import SendRow as SendRow
 from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream
 from ._send_encoder import SendEncoder as SendEncoder
+from ._shares import Member as Member
+from ._shares import Vacancy as Vacancy
+from ._shares import runs as runs
+from ._shares import share as share
+from ._shares import to_give as to_give
+from ._shares import to_take as to_take
 from ._stopped import StoppedKey as StoppedKey
 from ._stopped import broken_error as broken_error
 from ._store import MOST_BYTES as MOST_BYTES
+from ._store import OWNERS as OWNERS
 from ._store import DeadLetter as DeadLetter
 from ._store import Fetched as Fetched
 from ._store import FetchSession as FetchSession

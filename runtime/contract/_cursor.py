@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, final
 
 from attrs import evolve, frozen
 
+from ._shares import runs
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 START = (0, -1)
 
@@ -66,16 +68,16 @@ NOTHING_SEEN = Snapshot(0, 0)
 @final
 @frozen
 class Lane:
-    """The rows one cursor reads: a queue's messages of one priority, in some partitions.
+    """The rows one cursor reads: a queue's messages of one priority, in one run of partitions.
 
-    With a key it reads that key's messages only: how a key that was set aside
-    is caught up with, without the others waiting. The number tells one such
-    reading from the next.
+    A run, because an index scan passes over what is outside of a range; of a set it would read every row.
+    With a key it reads that key's messages only: how a key that was set aside is caught up with, without the
+    others waiting. The number tells one such reading from the next.
     """
 
     queue: str
     priority: int
-    partitions: frozenset[int]
+    partitions: range
     key: str | None = None
     number: int = 0
 
@@ -113,6 +115,11 @@ class Cursor:
             return evolve(self, within=window, position=last, caught_up=False)
         return evolve(self, after=window, within=None, position=START, caught_up=window == seen)
 
+    def without(self, partitions: Collection[int]) -> list[Cursor]:
+        """Return what is left of the cursor when some partitions are no longer read: one for each run."""
+        left = runs(set(self.lane.partitions).difference(partitions))
+        return [evolve(self, lane=evolve(self.lane, partitions=run)) for run in left]
+
     def has_read(self, snapshot: Snapshot) -> bool:
         """Say whether all rows of the lane that are visible in a snapshot have been read.
 
@@ -126,22 +133,27 @@ class Cursor:
 
 
 def merge(cursors: Iterable[Cursor]) -> list[Cursor]:
-    """Join the cursors of one queue and priority that stand at the same place.
+    """Join the cursors of one queue and priority that stand at the same place, and whose runs touch.
 
     A newly taken partition is read by a cursor of its own, from the beginning.
     Once it and the running cursor end a read in the same statement they have
     seen the same snapshot, and one cursor can go on for both.
     """
-    joined: dict[tuple[str, int, Snapshot], Cursor] = {}
+    joined: list[Cursor] = []
     apart: list[Cursor] = []
-    for cursor in cursors:
+    ends: dict[tuple[str, int, Snapshot, int], int] = {}
+    for cursor in sorted(cursors, key=lambda cursor: cursor.lane.partitions.start):
         if not cursor.caught_up or cursor.lane.key is not None:
             apart.append(cursor)
             continue
-        place = (cursor.lane.queue, cursor.lane.priority, cursor.after)
-        twin = joined.get(place)
-        if twin is not None:
-            lane = evolve(cursor.lane, partitions=cursor.lane.partitions | twin.lane.partitions)
-            cursor = evolve(cursor, lane=lane)  # noqa: PLW2901 - the joined one takes its place
-        joined[place] = cursor
-    return [*joined.values(), *apart]
+        lane, run = cursor.lane, cursor.lane.partitions
+        place = ends.pop((lane.queue, lane.priority, cursor.after, run.start), None)
+        if place is None:
+            place = len(joined)
+            joined.append(cursor)
+        else:
+            before = joined[place].lane
+            longer = evolve(before, partitions=range(before.partitions.start, run.stop))
+            joined[place] = evolve(cursor, lane=longer)
+        ends[lane.queue, lane.priority, cursor.after, run.stop] = place
+    return [*joined, *apart]

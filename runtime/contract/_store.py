@@ -18,7 +18,11 @@ from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
 from ._rows import CommitResult, Fence, FetchedRow, SendRow, Stream
+from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
+
+OWNERS = "~"
+"""The hint that partitions may have become free, or that members have come or gone."""
 
 MOST_BYTES = 16_000_000
 """Bytes of events in one query at most, unless told otherwise."""
@@ -82,18 +86,40 @@ class Promoted:
 
 
 class FetchSession(Protocol):
-    """The persistent session that owns partitions and reads the mailbox."""
+    """The persistent session that owns partitions and reads the mailbox.
 
-    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
-        """Take every free partition of some queues; its epoch is raised as it is taken."""
-        ...
+    What it owns is lost when it ends, and its process is no member any more. What moves is announced to every
+    process, as `OWNERS` on the common channel.
+    """
 
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions can be taken."""
         ...
 
-    async def release(self, fences: Sequence[Fence]) -> None:
-        """Give partitions back."""
+    async def join(self, queues: Sequence[str]) -> None:
+        """Say which queues this process serves, all of them; with none it is no member."""
+        ...
+
+    async def members(self) -> Sequence[Member]:
+        """Return the processes that serve queues and whose session lives, the oldest first."""
+        ...
+
+    async def vacancies(self, queues: Sequence[str]) -> list[Vacancy]:
+        """Return the partitions of some queues that nobody owns.
+
+        Those that an earlier session of this process owned are among them.
+        """
+        ...
+
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+        """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken.
+
+        One whose last owner has a commit under way is not taken, and not waited for.
+        """
+        ...
+
+    async def release(self, fences: Sequence[Fence]) -> list[Fence]:
+        """Give partitions back; returns those that a commit under way holds up, to be given back later."""
         ...
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
@@ -168,16 +194,21 @@ class Store(Protocol):
         """How many partitions each queue has; fixed for the life of the store."""
         ...
 
-    def open_fetch_session(self, owner: str) -> AbstractAsyncContextManager[FetchSession]:
-        """Open the session that owns partitions. They are free again when it ends."""
+    def open_fetch_session(self, owner: str, life: int) -> AbstractAsyncContextManager[FetchSession]:
+        """Open the session that owns partitions. They are free again when it ends.
+
+        Args:
+            owner: The name of the process.
+            life: Its number: what an earlier session of it owned may be taken at once.
+        """
         ...
 
     def open_write_session(self) -> AbstractAsyncContextManager[WriteSession]:
         """Open the writer's session."""
         ...
 
-    def open_listen_session(self) -> AbstractAsyncContextManager[ListenSession]:
-        """Open the listening session."""
+    def open_listen_session(self, life: int) -> AbstractAsyncContextManager[ListenSession]:
+        """Open the listening session of the process of that number."""
         ...
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[TurnTransaction]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import final
 
@@ -24,8 +24,19 @@ from attrs import define, field, frozen
 
 from rolebook.actors import ActorDefinition, Stopping
 
-from ..contract import Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
-from ..system import Attach, Delivered, Detach, HandlerSignal, LocalAsk, Owned, Page, Resume
+from ..contract import Fence, Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
+from ..system import (
+    Attach,
+    Delivered,
+    Detach,
+    Drained,
+    HandlerSignal,
+    LocalAsk,
+    Owned,
+    Page,
+    Resume,
+    Withdraw,
+)
 from ._context import SLICE, HandlerContext
 from ._key_lines import HELD
 from ._resident import BROKEN, Resident
@@ -73,6 +84,7 @@ class ActorHandler:
     recovered: int = 0
     _asks: dict[int, deque[LocalAsk]] = field(factory=dict[int, deque[LocalAsk]])
     _delivered: dict[int, int] = field(factory=dict[int, int])
+    _leaving: dict[int, set[Resident]] = field(factory=dict[int, set[Resident]])
     _knows_owner: bool = False
     _next_check: float = 0.0
     _next_sweep: float = float("inf")
@@ -195,15 +207,17 @@ class ActorHandler:
             return None
 
     async def _drain(self) -> None:
-        """Wait for the verdicts on what has begun; what comes in besides goes back unhandled."""
+        """Give everything back, each partition as soon as what has begun of it is settled."""
         self._ledger.out.hand_over()
-        while any(resident.line.uncommitted for resident in self._residents):
+        self.context.fetcher.send_nowait(Withdraw(self.definition.name, self._send))
+        self._own({})
+        while self._leaving:
             signal = await self._inbox.receive()
             if isinstance(signal, Settled):
-                self._ledger.settle(signal)
-                self._ledger.out.hand_over()  # a repetition is acknowledged in a commit of its own
+                self._settle(signal)
+                self._ledger.out.hand_over()
             elif isinstance(signal, LocalAsk):
-                self._hold_back(signal)
+                self._take_ask(signal)
 
     def _turn_away(self) -> None:
         """Tell those who asked, and whose turn has not begun, to take another way."""
@@ -226,17 +240,46 @@ class ActorHandler:
             case Page():
                 self._take_page(signal)
             case Settled():
-                self._ledger.settle(signal)
+                self._settle(signal)
             case LocalAsk():
                 self._take_ask(signal)
             case Resume():
                 self._next_check = 0.0
             case Owned(fences):
-                self._ledger.out.fences, self._knows_owner = fences, True
-                self._take_held_asks(list(self._asks))
+                self._own(fences)
             case Delivered(numbers):
                 self._delivered.update(numbers)
                 self._take_held_asks(numbers.keys() & self._asks.keys())
+
+    def _settle(self, settled: Settled) -> None:
+        self._ledger.settle(settled)
+        if self._leaving:
+            self._say_what_is_drained()
+
+    def _own(self, fences: Mapping[int, Fence]) -> None:
+        """Take note of what is owned, and give back what is not any more."""
+        gone = self._ledger.out.fences.keys() - fences.keys()
+        self._ledger.out.fences, self._knows_owner = fences, True
+        if gone:
+            for partition in gone:
+                self._delivered.pop(partition, None)
+            self._leaving |= self._ledger.give_back(gone)
+            self._ledger.out.hand_over()
+            self._say_what_is_drained()
+        self._take_held_asks(list(self._asks))
+
+    def _say_what_is_drained(self) -> None:
+        drained: list[int] = []
+        for partition, busy in self._leaving.items():
+            for resident in [each for each in busy if not each.line.uncommitted]:
+                busy.discard(resident)
+                self._ledger.residents.forget(resident)
+            if not busy:
+                drained.append(partition)
+        for partition in drained:
+            del self._leaving[partition]
+        if drained:
+            self.context.fetcher.send_nowait(Drained(self.definition.name, self._send, drained))
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:

@@ -32,7 +32,7 @@ the mailbox once the line is empty. Beside its state, a line says how far that i
     DROP        any            ASIDE
     READ        ASIDE          REREADING
     CAUGHT_UP   REREADING      WHOLE
-    FORGET      any            WHOLE    the line is closed: it is read again when it is reopened
+    FORGET      any            WHOLE    the line is closed, and read again when it is reopened; or it leaves
 """
 
 from __future__ import annotations
@@ -362,6 +362,25 @@ class KeyLines:
         """It may be tried again: what came meanwhile has to be read."""
         line.step(REOPEN)
         line.spill_step(DROP)
+
+    # ---- leaving ----
+
+    def leave(self, line: Line) -> list[Work]:
+        """The key goes to another process: forget what is not in work, and return it.
+
+        What is in work, or with the writer, is settled as ever; nothing of it may begin again.
+        """
+        left = list(line.everything())
+        for work in left:
+            if isinstance(work, Message):
+                self.done_with(work)
+        if line.first is not None:
+            line.step(WITHDRAW)
+            line.first = None
+        line.waiting.clear()
+        line.again = line.asks = ()
+        line.spill_step(FORGET)
+        return left
 
     # ---- room ----
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import final
 
@@ -33,7 +34,20 @@ from ..contract import (
     Verdict,
     partition_of_key,
 )
-from ..system import Attach, Credit, Delivered, Detach, HandlerSignal, LocalAsk, Owned, Page, Reread, Resume
+from ..system import (
+    Attach,
+    Credit,
+    Delivered,
+    Detach,
+    Drained,
+    HandlerSignal,
+    LocalAsk,
+    Owned,
+    Page,
+    Reread,
+    Resume,
+    Withdraw,
+)
 from ._context import SLICE, HandlerContext
 from ._failing import after_failure, wait_of
 from ._key_lines import KeyLines, Line
@@ -51,8 +65,9 @@ class QueueHandler:
     context: HandlerContext
     _ready: deque[Message] = field(factory=deque[Message])
     _by_key: dict[str, Line] = field(factory=dict[str, Line])
-    _running: int = 0
-    _uncommitted: int = 0
+    _owned: AbstractSet[int] = frozenset()
+    _in_work: dict[int, int] = field(factory=dict[int, int])
+    _leaving: set[int] = field(factory=set[int])
     _closing: bool = False
     _parked: set[str] = field(factory=set[str])
     _marking: set[int] = field(factory=set[int])
@@ -119,14 +134,57 @@ class QueueHandler:
             self._release(line)
 
     async def _drain(self) -> None:
-        """Let the workers finish, and wait for the verdicts on what they did."""
-        # Nothing begins any more, but what has begun is settled before the partitions are given back: another
-        # process would handle it a second time.
+        """Give everything back, each partition as soon as what has begun of it is settled.
+
+        Nothing begins any more, but what has begun is settled first: another process would handle it a second
+        time.
+        """
         self._closing = True
-        self._ready.clear()
+        self.context.fetcher.send_nowait(Withdraw(self.definition.queue, self._send))
+        self._own(frozenset())
         self._lot.unpark_all()
-        while self._running or self._uncommitted:
+        while self._leaving:
             self._take_in(await self._inbox.receive())
+
+    # ---- owning ----
+
+    def _own(self, owned: AbstractSet[int]) -> None:
+        """Take note of what is owned, and give back what is not any more."""
+        gone = self._owned - owned
+        self._owned = owned
+        if not gone:
+            return
+        ready, self._ready = self._ready, deque[Message]()
+        for message in ready:
+            if message.partition not in gone:
+                self._ready.append(message)
+                continue
+            self._lines.done_with(message)
+            if message.key is not None:
+                self._lines.ended(self._by_key[message.key])
+        partitions = self.context.store.partitions
+        for line in [line for key, line in self._by_key.items() if partition_of_key(key, partitions) in gone]:
+            self._lines.leave(line)
+            self._parked.discard(line.key)
+            self._forget_if_empty(line)
+        self._give_room()
+        self._leaving |= gone
+        self._say_what_is_drained()
+
+    def _say_what_is_drained(self) -> None:
+        drained = [partition for partition in self._leaving if not self._in_work.get(partition)]
+        if drained:
+            self._leaving.difference_update(drained)
+            self.context.fetcher.send_nowait(Drained(self.definition.queue, self._send, drained))
+
+    def _begun(self, partition: int) -> None:
+        """Something of a partition is in work, or with the writer, from now on."""
+        self._in_work[partition] = self._in_work.get(partition, 0) + 1
+
+    def _done(self, partition: int) -> None:
+        self._in_work[partition] -= 1
+        if partition in self._leaving:
+            self._say_what_is_drained()
 
     # ---- taking in ----
 
@@ -141,8 +199,11 @@ class QueueHandler:
                 self._next_check = 0.0
             case LocalAsk():
                 signal.promise.fail(RolebookError(f"{signal!r} was asked of a queue"))
-            case Owned() | Delivered():
-                pass  # every message brings the fence it is handled under
+            case Owned(fences):
+                if not self._closing:
+                    self._own(fences.keys())
+            case Delivered():
+                pass
 
     def _take_page(self, page: Page) -> None:
         for message in page.messages:
@@ -192,8 +253,6 @@ class QueueHandler:
 
     def _go_on(self, line: Line) -> None:
         """Let the next of a key begin; read the key again if there is none and some were dropped."""
-        if self._closing:
-            return
         following = self._lines.begin_next(line)
         if following is not None:
             assert isinstance(following, Message)  # a queue is never asked
@@ -216,21 +275,21 @@ class QueueHandler:
     def _settle(self, settled: Settled) -> None:
         committed = settled.verdict is Verdict.COMMITTED
         for unit in settled.units:
-            self._uncommitted -= 1
             for part in unit.parts:
                 if isinstance(part, RetryInPlace):
                     self._marking.discard(part.place.id)
             message: Message | None = unit.subject
-            if message is None:
-                continue
-            line = None if message.key is None else self._by_key[message.key]
-            if committed:
-                self._lines.done_with(message)
-            else:
-                self._fell(line, message, settled)
-            if line is not None:
-                self._lines.settled(line)
-                self._go_on(line)
+            if message is not None:
+                line = None if message.key is None else self._by_key[message.key]
+                if committed:
+                    self._lines.done_with(message)
+                else:
+                    self._fell(line, message, settled)
+                if line is not None:
+                    self._lines.settled(line)
+                    self._go_on(line)
+            assert unit.fence is not None
+            self._done(unit.fence.partition)
         self._verdicts.unpark_all()
         self._give_room()
 
@@ -239,7 +298,10 @@ class QueueHandler:
         if line is not None:
             self._lines.fell(line)
         begins_again = settled.verdict is Verdict.VOID
-        if settled.verdict is Verdict.FAILED and settled.error is not None:
+        if message.partition not in self._owned:
+            begins_again = False
+            self._lines.done_with(message)
+        elif settled.verdict is Verdict.FAILED and settled.error is not None:
             # What the database says counts as what the turn raised.
             message.wait = self._failed(message, settled.error, None if line is None else line.lineage)
             begins_again = message.wait is not None
@@ -247,7 +309,7 @@ class QueueHandler:
             self._lines.done_with(message)
         if begins_again and line is not None:
             self._lines.begin_again(line, message)
-        elif begins_again and not self._closing:
+        elif begins_again:
             self._make_ready(message)
 
     # ---- working ----
@@ -268,27 +330,31 @@ class QueueHandler:
                 slice_end = trio.current_time() + SLICE
                 continue
             message = self._ready.popleft()
-            self._running += 1
+            partition = message.partition
+            self._begun(partition)
             try:
                 # As of its begin: if something before it falls from now on, it falls too, and begins again.
                 line = None if message.key is None else self._by_key[message.key]
                 lineage = None if line is None else line.lineage
                 wait = await self._handle(message, lineage)
-            finally:
-                self._running -= 1
-            if wait is not None:
-                if not self._closing:
-                    self._hold(message, wait)
-            elif line is not None:
-                # The next may begin although this one is not committed: commits keep the order.
-                self._lines.ended(line)
-                self._go_on(line)
+            except BaseException:
+                self._done(partition)
+                raise
+            if wait is not None and partition in self._owned:
+                self._hold(message, wait)
+            else:
+                if wait is not None:  # its key waits for its retry where it goes
+                    self._lines.done_with(message)
+                if line is not None:
+                    # The next may begin although this one is not committed: commits keep the order.
+                    self._lines.ended(line)
+                    self._go_on(line)
+            self._done(partition)
             self._give_room()
             if trio.current_time() > slice_end:
                 await trio.lowlevel.checkpoint()
                 slice_end = trio.current_time() + SLICE
-        if not self._running:
-            self._send.send_nowait(Page())  # the drain may be waiting for this
+        self._send.send_nowait(Page())  # the drain may be waiting for this
 
     async def _handle(self, message: Message, lineage: Lineage | None) -> float | None:
         """Run one turn; return the seconds until its retry if its key waits for that."""
@@ -332,7 +398,8 @@ class QueueHandler:
 
     def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
         """Give a unit to the writer; or take note of the verdict, if it is committed already."""
-        self._uncommitted += 1
+        assert unit.fence is not None
+        self._begun(unit.fence.partition)
         message: Message | None = unit.subject
         if message is not None and message.key is not None:
             self._lines.noted(self._by_key[message.key])

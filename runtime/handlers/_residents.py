@@ -114,6 +114,13 @@ class Residents:
 
     # ---- leaving ----
 
+    def forget(self, resident: Resident) -> None:
+        """Let an actor leave memory at once."""
+        self._by_key.pop(resident.key, None)
+        self.cold.pop(resident.key, None)
+        self._blocked.discard(resident.key)
+        self.stopped.discard(resident.key)
+
     def passivate(self, most: int, idle: float) -> None:
         """Let actors leave memory: the least recently used first, by number and by age.
 

@@ -20,7 +20,7 @@ An ask is never retried: who asks gets the error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import final
 
 import trio
@@ -288,7 +288,9 @@ class TurnLedger:
                 continue
             if resident.once:
                 resident.once -= once_ids(unit.parts)
-            if committed:
+            if resident.partition not in self.out.fences:
+                self._left(unit, work, committed=committed)
+            elif committed:
                 if isinstance(work, Message) and not _keeps_its_row(unit):
                     self.lines.done_with(work)
             elif verdict is Verdict.LOST:
@@ -300,6 +302,35 @@ class TurnLedger:
             self.lines.settled(resident.line)
             if not resident.line.uncommitted:
                 self._line_up(resident)
+
+    # ---- leaving ----
+
+    def give_back(self, partitions: Collection[int]) -> dict[int, set[Resident]]:
+        """Some partitions go to another process: forget what has not begun.
+
+        Returns:
+            For each of them the actors of which something is with the writer; the others have left memory.
+        """
+        busy: dict[int, set[Resident]] = {partition: set() for partition in partitions}
+        for resident in [each for each in self.residents if each.partition in busy]:
+            for work in self.lines.leave(resident.line):
+                if isinstance(work, Message):
+                    self._refused.pop(work.id, None)
+                else:
+                    work.promise.fail(NotOwner("the partition went to another process"))
+            if resident.line.uncommitted:
+                busy[resident.partition].add(resident)
+            else:
+                self.residents.forget(resident)
+        return busy
+
+    def _left(self, unit: CommitUnit, work: Work, *, committed: bool) -> None:
+        """A verdict on what had begun when its partition was given back: nothing begins again here."""
+        if isinstance(work, Message):
+            if not _keeps_its_row(unit):  # else it was held, and was forgotten with its line
+                self.lines.done_with(work)
+        elif not committed:
+            work.promise.fail(NotOwner("the partition went to another process"))
 
     def _lost(self, resident: Resident, work: Work) -> None:
         self._withdraw(resident, work)

@@ -6,12 +6,24 @@ from collections.abc import AsyncIterator, Sequence
 from typing import final
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from rolebook.actors import RolebookError
 
-from ..contract import BadData, CommitResult, CommitUnit, Conflict, Cursor, Fence, Fetched, TurnConflict
-from ._tables import Ownership, Tables
+from ..contract import (
+    OWNERS,
+    BadData,
+    CommitResult,
+    CommitUnit,
+    Conflict,
+    Cursor,
+    Fence,
+    Fetched,
+    Member,
+    TurnConflict,
+    Vacancy,
+)
+from ._tables import Joined, Ownership, Tables
 from ._transaction import MemoryTransaction
 
 
@@ -23,11 +35,22 @@ class SessionEnded(RolebookError):
 @final
 @define(eq=False)
 class MemoryFetchSession:
-    """Owns partitions for as long as it is open."""
+    """Owns partitions for as long as it is open.
+
+    Attributes:
+        owner: The name of the process.
+        life: Its number.
+        nonce: The number of this session.
+    """
 
     tables: Tables
     owner: str
-    ended: bool = False
+    life: int
+    nonce: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.nonce = next(self.tables.session_ids)
+        self.tables.sessions.add(self.nonce)
 
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions can be taken."""
@@ -36,24 +59,59 @@ class MemoryFetchSession:
             for partition in range(self.tables.partitions):
                 self.tables.owners.setdefault((queue, partition), Ownership())
 
-    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
-        """Take every free partition of some queues; its epoch is raised as it is taken."""
+    async def join(self, queues: Sequence[str]) -> None:
+        """Say which queues this process serves, all of them; with none it is no member."""
+        await self._checkpoint()
+        joined = Joined(self.nonce, self.owner, frozenset(queues))
+        self.tables.members[self.life] = joined  # in the place of an earlier session: it keeps its age
+        self.tables.bell.ring([OWNERS])
+
+    async def members(self) -> Sequence[Member]:
+        """Return the processes that serve queues and whose session lives, the oldest first."""
+        await self._checkpoint()
+        members, living = self.tables.members, self.tables.sessions
+        for life in [life for life, joined in members.items() if joined.nonce not in living]:
+            del members[life]
+        return [Member(life, joined.process, joined.queues) for life, joined in members.items()]
+
+    async def vacancies(self, queues: Sequence[str]) -> list[Vacancy]:
+        """Return the partitions of some queues that nobody owns."""
+        await self._checkpoint()
+        found: list[Vacancy] = []
+        for (queue, partition), ownership in self.tables.owners.items():
+            if queue in queues and self._is_vacant(ownership):
+                # Whether the process of a session that ended will come back nobody can say.
+                lost = None if ownership.life == self.life else ownership.nonce
+                found.append(Vacancy(queue, partition, lost))
+        return found
+
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+        """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken."""
         await self._checkpoint()
         taken: list[Fence] = []
-        for (queue, partition), ownership in self.tables.owners.items():
-            if queue in queues and ownership.session is None:
-                ownership.session = self
+        for place in partitions:
+            ownership = self.tables.owners.get(place)
+            if ownership is not None and self._is_vacant(ownership):
+                ownership.nonce, ownership.life = self.nonce, self.life
                 ownership.epoch += 1
-                taken.append(Fence(queue, partition, ownership.epoch))
+                taken.append(Fence(*place, ownership.epoch))
         return taken
 
-    async def release(self, fences: Sequence[Fence]) -> None:
-        """Give partitions back."""
+    def _is_vacant(self, ownership: Ownership) -> bool:
+        if ownership.nonce is None:
+            return True
+        lives = ownership.nonce in self.tables.sessions
+        return not lives or (ownership.life == self.life and ownership.nonce != self.nonce)
+
+    async def release(self, fences: Sequence[Fence]) -> list[Fence]:
+        """Give partitions back; no commit holds one up."""
         await self._checkpoint()
         for fence in fences:
             ownership = self.tables.owners[fence.queue, fence.partition]
-            if ownership.session is self:
-                ownership.session = None
+            if ownership.nonce == self.nonce:
+                ownership.nonce = ownership.life = None
+        self.tables.bell.ring([OWNERS])
+        return []
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         """Read at most `room` rows for each cursor, all in one snapshot."""
@@ -64,14 +122,11 @@ class MemoryFetchSession:
 
     def end(self) -> None:
         """Let go of everything; whatever is asked of it afterwards is an error."""
-        self.ended = True
-        for ownership in self.tables.owners.values():
-            if ownership.session is self:
-                ownership.session = None
+        self.tables.sessions.discard(self.nonce)
 
     async def _checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
-        if self.ended:
+        if self.nonce not in self.tables.sessions:
             raise SessionEnded(f"the fetch session of {self.owner!r} has ended")
 
 

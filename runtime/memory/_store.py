@@ -96,10 +96,10 @@ class MemoryStore:
     # ---- the contract ----
 
     @asynccontextmanager
-    async def open_fetch_session(self, owner: str) -> AsyncGenerator[MemoryFetchSession]:
+    async def open_fetch_session(self, owner: str, life: int) -> AsyncGenerator[MemoryFetchSession]:
         """Open the session that owns partitions. They are free again when it ends."""
         await trio.lowlevel.checkpoint()
-        session = MemoryFetchSession(self._tables, owner)
+        session = MemoryFetchSession(self._tables, owner, life)
         self._sessions.add(session)
         try:
             yield session
@@ -114,7 +114,7 @@ class MemoryStore:
         yield MemoryWriteSession(self._tables)
 
     @asynccontextmanager
-    async def open_listen_session(self) -> AsyncGenerator[MemoryListenSession]:
+    async def open_listen_session(self, life: int) -> AsyncGenerator[MemoryListenSession]:
         """Open the listening session."""
         await trio.lowlevel.checkpoint()
         bell = self._tables.bell

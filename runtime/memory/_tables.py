@@ -48,10 +48,26 @@ def moment(seconds: float) -> datetime:
 @final
 @define(eq=False)
 class Ownership:
-    """Who may handle a partition; nobody if `session` is None."""
+    """Who may handle a partition: the session that is named, while it lives.
+
+    Attributes:
+        nonce: The number of the session; None if the partition was given back.
+        life: The number of its process.
+    """
 
     epoch: int = 0
-    session: object | None = None
+    nonce: int | None = None
+    life: int | None = None
+
+
+@final
+@define(eq=False)
+class Joined:
+    """A process that said what it serves; it is there while its session lives."""
+
+    nonce: int
+    process: str
+    queues: frozenset[str]
 
 
 @final
@@ -70,6 +86,8 @@ class Tables:
 
     Attributes:
         shapes: Of classes, by app, kind, name and version.
+        sessions: The numbers of the fetch sessions that live.
+        members: By the number of the process, the oldest first.
         outcomes: Each with its time of expiry, on the store's clock.
         running: The transactions that have written something and have not ended.
         scheduled: A heap of (due at, message id, message).
@@ -81,6 +99,8 @@ class Tables:
     mailbox: Mailbox = field(factory=Mailbox)
     journal: Journal = field(factory=Journal)
     owners: dict[tuple[str, int], Ownership] = field(factory=dict[tuple[str, int], Ownership])
+    sessions: set[int] = field(factory=set[int])
+    members: dict[int, Joined] = field(factory=dict[int, Joined])
     scheduled: list[tuple[float, int, Stored]] = field(factory=list[tuple[float, int, Stored]])
     dead: dict[int, Buried] = field(factory=dict[int, Buried])
     outcomes: dict[str, tuple[str, float]] = field(factory=dict[str, tuple[str, float]])
@@ -90,6 +110,7 @@ class Tables:
     running: set[int] = field(factory=set[int])
     message_ids: Iterator[int] = field(factory=lambda: count(1))
     letter_ids: Iterator[int] = field(factory=lambda: count(1))
+    session_ids: Iterator[int] = field(factory=lambda: count(1))
     _next_tx: int = 1
 
     def begin(self) -> int:

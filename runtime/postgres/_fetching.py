@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import define
+from attrs import define, field
 
-from ..contract import Cursor, Fence, Fetched, FetchedRow, Snapshot
+from ..contract import OWNERS, Cursor, Fence, Fetched, FetchedRow, Member, Snapshot, Vacancy
 from ._arrays import nullable_texts, numbers, texts
 from ._connection import Connection
 from ._statements import Statements
@@ -17,35 +17,80 @@ _NO_LIMIT = 2**64 - 1
 
 @define(eq=False)
 class PostgresFetchSession:
-    """One connection that holds advisory locks: what it owns is free when it closes."""
+    """One connection that holds one advisory lock: what it owns is free when it closes.
+
+    Attributes:
+        owner: The name of the process.
+        life: Its number.
+        nonce: The number of this session, which is in the row of each partition that it owns.
+    """
 
     connection: Connection
     statements: Statements
     owner: str
-
-    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
-        """Take every free partition of some queues; its epoch is raised as it is taken."""
-        taken = await self.connection.execute(
-            self.statements["take_partitions"],
-            (
-                texts(queues),
-                texts([fence.queue for fence in held]),
-                numbers([fence.partition for fence in held]),
-                self.owner,
-            ),
-        )
-        return [Fence(*row) for row in await taken.fetchall()]
+    life: int
+    nonce: int
+    _queues: dict[int, frozenset[str]] = field(factory=dict[int, frozenset[str]])
 
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions have their rows."""
         await self.connection.execute(self.statements["add_partitions"], (texts(queues),))
 
-    async def release(self, fences: Sequence[Fence]) -> None:
-        """Give partitions back."""
-        await self.connection.execute(
-            self.statements["release_partitions"],
-            (texts([fence.queue for fence in fences]), numbers([fence.partition for fence in fences])),
+    async def join(self, queues: Sequence[str]) -> None:
+        """Say which queues this process serves, all of them; with none it is no member."""
+        member = (self.life, self.nonce, self.owner, texts(queues))
+        await self.connection.execute(self.statements["join"], member)
+        await self._announce()
+
+    async def members(self) -> Sequence[Member]:
+        """Return the processes that serve queues and whose session lives, the oldest first."""
+        answer = await self.connection.execute(
+            self.statements["members"], (self.life, numbers(list(self._queues)))
         )
+        rows = await answer.fetchall()
+        self._queues = {
+            revision: self._queues[revision] if queues is None else frozenset(queues)
+            for _, _, revision, queues in rows
+        }
+        return [Member(life, process, self._queues[revision]) for life, process, revision, _ in rows]
+
+    async def vacancies(self, queues: Sequence[str]) -> list[Vacancy]:
+        """Return the partitions of some queues that nobody owns."""
+        answer = await self.connection.execute(
+            self.statements["vacancies"], (texts(queues), self.life, self.nonce, self.nonce)
+        )
+        return [
+            Vacancy(queue, partition, lost)
+            for queue, partitions, lost in await answer.fetchall()
+            for partition in partitions
+        ]
+
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+        """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken."""
+        us = (self.nonce, self.life, self.nonce, self.nonce, self.life, self.owner)
+        taken = await self.connection.execute(
+            self.statements["take_partitions"],
+            (texts([queue for queue, _ in partitions]), numbers([place for _, place in partitions]), *us),
+        )
+        return [Fence(*row) for row in await taken.fetchall()]
+
+    async def release(self, fences: Sequence[Fence]) -> list[Fence]:
+        """Give partitions back; returns those that are held up by a commit under way."""
+        answer = await self.connection.execute(
+            self.statements["release_partitions"],
+            (
+                texts([fence.queue for fence in fences]),
+                numbers([fence.partition for fence in fences]),
+                numbers([fence.epoch for fence in fences]),
+                self.nonce,
+            ),
+        )
+        released = set(await answer.fetchall())
+        await self._announce()
+        return [fence for fence in fences if (fence.queue, fence.partition) not in released]
+
+    async def _announce(self) -> None:
+        await self.connection.execute(self.statements["ring"], (OWNERS,))
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         """Read at most `room` rows for each cursor, all in one snapshot."""
@@ -72,7 +117,8 @@ def fetch_parameters(cursors: Sequence[Cursor], rooms: Sequence[int]) -> tuple[s
         texts([lane.queue for lane in lanes]),
         numbers([lane.priority for lane in lanes]),
         nullable_texts([lane.key for lane in lanes]),
-        texts([numbers(lane.partitions) for lane in lanes]),
+        numbers([lane.partitions.start for lane in lanes]),
+        numbers([lane.partitions.stop - 1 for lane in lanes]),
         texts([numbers(cursor.after.xip) for cursor in cursors]),
         numbers([cursor.position[0] for cursor in cursors]),
         numbers([cursor.position[1] for cursor in cursors]),

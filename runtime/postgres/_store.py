@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from random import SystemRandom
 from typing import Any, Literal, final
 
 import psycopg
@@ -50,6 +51,10 @@ set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off
 one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
 
 
+_LOCK_BITS = 62
+"""Of a random number that is the key of an advisory lock."""
+
+
 @final
 @define(eq=False)
 class PostgresStore:
@@ -75,7 +80,7 @@ class PostgresStore:
     _has_large_events: bool = True  # until a look says that there are none
 
     @asynccontextmanager
-    async def open_fetch_session(self, owner: str) -> AsyncGenerator[PostgresFetchSession]:
+    async def open_fetch_session(self, owner: str, life: int) -> AsyncGenerator[PostgresFetchSession]:
         """Open the session that owns partitions. They are free again when it ends."""
         connection = await connect_session(
             self.direct_url,
@@ -87,7 +92,9 @@ class PostgresStore:
         with explaining_misfits(self.settings.schema):
             async with connection:
                 await connection.execute(ONE_PLAN, prepare=False)
-                yield PostgresFetchSession(connection, self.statements, owner)
+                nonce = SystemRandom().getrandbits(_LOCK_BITS)
+                await connection.execute("select pg_advisory_lock(%s)", (nonce,))
+                yield PostgresFetchSession(connection, self.statements, owner, life, nonce)
 
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
@@ -103,7 +110,7 @@ class PostgresStore:
             await session.close()
 
     @asynccontextmanager
-    async def open_listen_session(self) -> AsyncGenerator[PostgresListenSession]:
+    async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
         connection = await connect_session(self.direct_url, role="listener", process=self.process)
         async with connection:

@@ -10,6 +10,7 @@ from ._signals import Attach as Attach
 from ._signals import Credit as Credit
 from ._signals import Delivered as Delivered
 from ._signals import Detach as Detach
+from ._signals import Drained as Drained
 from ._signals import FetcherSignal as FetcherSignal
 from ._signals import HandlerSignal as HandlerSignal
 from ._signals import LocalAsk as LocalAsk
@@ -18,4 +19,5 @@ from ._signals import Owned as Owned
 from ._signals import Page as Page
 from ._signals import Reread as Reread
 from ._signals import Resume as Resume
+from ._signals import Withdraw as Withdraw
 from ._writer import Writer as Writer

@@ -35,9 +35,11 @@ class Coverage:
     _told: dict[int, int] = field(factory=dict[int, int])
     _newest: int = -1
 
-    def took(self) -> None:
+    def took(self, partitions: Iterable[int]) -> None:
         """Partitions were taken: what is visible at the next look counts for them, whatever was sent."""
         self._newest = -1
+        for partition in partitions:
+            self._told.pop(partition, None)
 
     def looked(self, number: int, seen: Snapshot) -> None:
         """A look was taken.

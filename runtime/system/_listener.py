@@ -10,8 +10,8 @@ import trio
 from attrs import define
 
 from .._settings import Settings
-from ..contract import ListenSession, Store
-from ._signals import FetcherSignal, Look
+from ..contract import OWNERS, ListenSession, Store
+from ._signals import FetcherSignal, Look, LookAtOwners
 
 _log = logging.getLogger("rolebook.listener")
 
@@ -32,6 +32,7 @@ class Listener:
     store: Store
     settings: Settings
     process: str
+    life: int
     fetcher: trio.MemorySendChannel[FetcherSignal]
     on_reply: Callable[[], None]
     on_schedule: Callable[[], None]
@@ -41,7 +42,7 @@ class Listener:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled; a broken link or a failed health check ends it, and the session with it."""
         try:
-            async with self.store.open_listen_session() as session:
+            async with self.store.open_listen_session(self.life) as session:
                 await self._listen(session)
                 task_status.started()
                 await self._serve(session)
@@ -92,10 +93,13 @@ class Listener:
                 self.on_reply()
         elif hint.startswith("+"):
             self.on_resume(hint[1:])
+        elif hint == OWNERS:
+            self.fetcher.send_nowait(LookAtOwners())
         else:
             self.fetcher.send_nowait(Look())
 
     def _look_everywhere(self) -> None:
         self.fetcher.send_nowait(Look())
+        self.fetcher.send_nowait(LookAtOwners())
         self.on_schedule()
         self.on_reply()

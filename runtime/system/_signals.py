@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 import trio
@@ -25,8 +25,27 @@ class Attach:
 
 @final
 @frozen
+class Withdraw:
+    """A handler takes nothing more: others may have its partitions, each as soon as it is drained."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+
+
+@final
+@frozen
+class Drained:
+    """A handler has settled everything it had of some partitions that it was told to give back."""
+
+    queue: str
+    inbox: trio.MemorySendChannel[Any]
+    partitions: Collection[int]
+
+
+@final
+@frozen
 class Detach:
-    """A handler has settled everything: its partitions may go to others."""
+    """A handler has ended: its partitions may go to others."""
 
     queue: str
     inbox: trio.MemorySendChannel[Any]
@@ -49,6 +68,12 @@ class Look:
 
 @final
 @frozen
+class LookAtOwners:
+    """Members may have come or gone, or partitions may have become free."""
+
+
+@final
+@frozen
 class Reread:
     """A key's messages were set aside: read them again, from the first.
 
@@ -62,7 +87,7 @@ class Reread:
     number: int
 
 
-FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
+FetcherSignal: TypeAlias = Attach | Withdraw | Drained | Detach | Credit | Look | LookAtOwners | Reread
 
 # ---- to a handler ----
 
@@ -70,7 +95,11 @@ FetcherSignal: TypeAlias = Attach | Detach | Credit | Look | Reread
 @final
 @frozen
 class Owned:
-    """The partitions of the queue that this process owns now; said at the start even if there are none."""
+    """The partitions of the queue that this process owns now; said at the start even if there are none.
+
+    One that was owned before, and is not any more, is to be given back: nothing of it begins, and once what
+    has begun is settled, `Drained` is the answer. No message of it comes behind this.
+    """
 
     fences: Mapping[int, Fence]
 

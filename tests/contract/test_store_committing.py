@@ -240,7 +240,7 @@ async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         first = StoreOutcome("x/1", "two", '{"reply":5}', 60.0)
         assert await bench.store.outcome("x/1") is None
-        async with bench.store.open_listen_session() as ear:
+        async with bench.store.open_listen_session(1) as ear:
             await ear.retry()
             assert Committed() == await one.commit(finished(parts=[first]))
             assert await hear(ear, "!two") == ["!two"]
@@ -295,7 +295,7 @@ async def test_a_first_outcome_answers_a_repeated_ask(bench: Bench) -> None:
         first = StoreFirstOutcome("once/1", '{"reply":5}', 60.0)
         copy = CopyOutcome("x/7", "two", of="once/1", retention=60.0)
         await one.commit(finished(parts=[first]))
-        async with bench.store.open_listen_session() as ear:
+        async with bench.store.open_listen_session(1) as ear:
             await ear.retry()
             assert Committed() == await one.commit(finished(parts=[copy]))
             assert await hear(ear, "!two") == ["!two"]

@@ -6,7 +6,7 @@ import trio
 
 from rolebook.runtime.contract import Committed, Conflict, Fence
 from rolebook.runtime.memory._sessions import SessionEnded
-from tests.stores import PARTITIONS, QUEUE, Bench, finished, open_process, send_row
+from tests.stores import PARTITIONS, QUEUE, Bench, finished, life_of, open_process, send_row, take_all
 
 
 async def test_the_first_owns_everything(bench: Bench) -> None:
@@ -17,11 +17,13 @@ async def test_the_first_owns_everything(bench: Bench) -> None:
 
 async def test_nothing_to_take_before_the_queue_is_known(bench: Bench) -> None:
     """Partitions exist once a handler's queue was prepared; preparing twice changes nothing."""
-    async with bench.store.open_fetch_session("one") as session:
-        assert await session.take([QUEUE], []) == []
+    async with bench.store.open_fetch_session("one", life_of("one")) as session:
+        assert await take_all(session) == []
         await session.prepare([QUEUE, "other"])
         await session.prepare([QUEUE])
-        assert {QUEUE, "other"} == {fence.queue for fence in await session.take([QUEUE, "other"], [])}
+        assert {QUEUE, "other"} == {
+            fence.queue for fence in await session.take([(name, 0) for name in (QUEUE, "other", "none")])
+        }
 
 
 async def test_a_partition_has_one_owner(bench: Bench) -> None:
@@ -33,15 +35,15 @@ async def test_a_partition_has_one_owner(bench: Bench) -> None:
 async def test_what_is_held_is_not_taken_again(bench: Bench) -> None:
     """A second look for free partitions leaves the ones we have as they are."""
     async with open_process(bench.store) as one:
-        assert await one.session.take([QUEUE], list(one.fences.values())) == []
+        assert await one.session.take([(QUEUE, partition) for partition in one.fences]) == []
 
 
 async def test_released_partitions_change_hands(bench: Bench) -> None:
     """A partition given back can be taken by another, at a higher epoch; the rest stays."""
     async with open_process(bench.store) as one, open_process(bench.store, "two") as two:
         await one.session.release([one.fences[2]])
-        assert [Fence(QUEUE, 2, 2)] == await two.session.take([QUEUE], [])
-        assert await one.session.take([QUEUE], [one.fences[p] for p in (0, 1, 3)]) == []
+        assert [Fence(QUEUE, 2, 2)] == await take_all(two.session)
+        assert await take_all(one.session) == []
 
 
 async def test_a_closed_session_owns_nothing(bench: Bench) -> None:
@@ -54,9 +56,9 @@ async def test_a_closed_session_owns_nothing(bench: Bench) -> None:
 
 async def test_an_owner_whose_session_was_ended_is_replaced(bench: Bench) -> None:
     """When the server ends a session what it owned is free, and using it is an error."""
-    async with bench.store.open_fetch_session("frozen") as session:
+    async with bench.store.open_fetch_session("frozen", life_of("frozen")) as session:
         await session.prepare([QUEUE])
-        await session.take([QUEUE], [])
+        await take_all(session)
         await bench.end_session("frozen")
         async with open_process(bench.store, "two") as two:
             assert len(two.fences) == PARTITIONS
@@ -64,7 +66,7 @@ async def test_an_owner_whose_session_was_ended_is_replaced(bench: Bench) -> Non
             with pytest.raises(
                 (SessionEnded, psycopg.OperationalError), match=r"ended|terminating connection"
             ):
-                await session.take([QUEUE], [])
+                await take_all(session)
 
 
 async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
@@ -100,9 +102,9 @@ async def test_processes_that_start_together_share_without_overlap(bench: Bench)
     all_tried = trio.Event()
 
     async def start(name: str) -> None:
-        async with bench.store.open_fetch_session(name) as session:
+        async with bench.store.open_fetch_session(name, life_of(name)) as session:
             await session.prepare([QUEUE])
-            taken.extend(await session.take([QUEUE], []))
+            taken.extend(await take_all(session))
             tried.append(name)
             if len(tried) == 3:
                 all_tried.set()

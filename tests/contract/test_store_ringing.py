@@ -9,8 +9,8 @@ from tests.stores import QUEUE, Bench, finished, hear, open_process, retry_part,
 async def test_every_ear_hears_a_commit(bench: Bench) -> None:
     """Each listener gets each hint; equal hints of one commit are one."""
     async with (
-        bench.store.open_listen_session() as one,
-        bench.store.open_listen_session() as two,
+        bench.store.open_listen_session(1) as one,
+        bench.store.open_listen_session(1) as two,
         open_process(bench.store) as process,
     ):
         await one.retry()
@@ -24,7 +24,7 @@ async def test_every_ear_hears_a_commit(bench: Bench) -> None:
 
 async def test_nobody_is_woken_unasked(bench: Bench) -> None:
     """A commit that names nobody to wake is silent, and so is one that was refused."""
-    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
         await ear.retry()
         await process.send(send_row(1))
         await process.commit(finished(sends=[send_row(1)._replace(payload="{")]), rings=["refused"])
@@ -34,7 +34,7 @@ async def test_nobody_is_woken_unasked(bench: Bench) -> None:
 
 async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
     """A message for later, and a retry that comes back later, ring for the scheduler."""
-    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
         await ear.retry()
         await process.commit(finished(parts=[SendLater(send_row(1), 50.0, None)]))
         assert await hear(ear, "@") == ["@"]
@@ -46,7 +46,7 @@ async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
 
 async def test_promoting_and_redriving_ring(bench: Bench) -> None:
     """What appears in a mailbox without a sender wakes its readers too."""
-    async with bench.store.open_listen_session() as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
         await process.commit(finished(parts=[SendLater(send_row(1), 0.0, None)]))
         await ear.retry()
         with trio.fail_after(10):
@@ -61,7 +61,7 @@ async def test_promoting_and_redriving_ring(bench: Bench) -> None:
 
 async def test_silence_ends_in_time(bench: Bench) -> None:
     """Without a hint the round is over after the time given to it, and the next one can begin."""
-    async with bench.store.open_listen_session() as ear:
+    async with bench.store.open_listen_session(1) as ear:
         await ear.retry()
         with trio.fail_after(10):
             assert [hint async for hint in ear.hints(0.01)] == []

@@ -85,7 +85,7 @@ async def test_a_message_for_later_can_be_sent_in_a_transaction(bench: Bench) ->
 
 async def test_the_bell_rings_at_the_commit(bench: Bench) -> None:
     """Not before, and not for a transaction that was rolled back."""
-    async with bench.store.open_listen_session() as ear, open_process(bench.store) as one:
+    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as one:
         await ear.retry()
         undone, kept = await bench.begin(), await bench.begin()
         await bench.store.send(undone.connection, [send_row(1)], [], ["undone"])

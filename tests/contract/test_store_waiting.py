@@ -263,7 +263,7 @@ async def test_what_is_parked_is_listed_and_resumed(bench: Bench) -> None:
             StoppedKey(QUEUE, "b", "parked", 1, "it failed"),
         ]
         assert await bench.store.stopped(["other"]) == []
-        async with bench.store.open_listen_session() as ear:
+        async with bench.store.open_listen_session(1) as ear:
             await ear.retry()
             assert await bench.store.resume(QUEUE, "a") == 1
             assert await hear(ear, f"+{QUEUE}") == [f"+{QUEUE}"]

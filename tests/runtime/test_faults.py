@@ -18,6 +18,7 @@ from rolebook.runtime import AskFailed, MemoryStore, NotRunning, Runtime
 from rolebook.runtime.contract import Message
 from rolebook.runtime.postgres import Connection, open_store
 from tests.runtime.faults import KINDS, Fault, FaultyStore, Hooks, Kind
+from tests.stores import take_all
 from tests.waiting import eventually
 
 PARTITIONS = 4
@@ -152,8 +153,8 @@ async def drill_in_memory(work: list[Work], faults: list[Fault]) -> FaultyStore:
 
     async def take_over() -> None:
         real.end_session("drill")
-        async with real.open_fetch_session("thief") as session:
-            await session.take(["ledger"], [])
+        async with real.open_fetch_session("thief", 1) as session:
+            await take_all(session, "ledger")
 
     store = FaultyStore(real, Hooks(steal, take_over, wait_all_tasks_blocked), faults)
     await Drill(store, work).run()

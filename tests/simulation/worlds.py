@@ -17,10 +17,12 @@ from rolebook.runtime.contract import (
     Fence,
     Fetched,
     FetchSession,
+    Member,
     MessagePart,
     Place,
     StoredSnapshot,
     Stream,
+    Vacancy,
     WriteSession,
 )
 from rolebook.runtime.memory import MemoryTransaction
@@ -85,9 +87,9 @@ class RoughStore(MemoryStore):  # type: ignore[misc] # pyright: ignore[reportGen
             session.end()
 
     @asynccontextmanager
-    async def open_fetch_session(self, owner: str) -> AsyncGenerator[Any]:
+    async def open_fetch_session(self, owner: str, life: int) -> AsyncGenerator[Any]:
         """Open the session that owns partitions."""
-        async with super().open_fetch_session(owner) as session:
+        async with super().open_fetch_session(owner, life) as session:
             yield _SlowSession(session, self._slow)
 
     @asynccontextmanager
@@ -104,15 +106,27 @@ class _SlowSession:
     session: FetchSession
     slow: float
 
-    async def take(self, queues: Sequence[str], held: Sequence[Fence]) -> list[Fence]:
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
         async with self._slowly():
-            return await self.session.take(queues, held)
+            return await self.session.take(partitions)
 
     async def prepare(self, queues: Sequence[str]) -> None:
         await self.session.prepare(queues)
 
-    async def release(self, fences: Sequence[Fence]) -> None:
-        await self.session.release(fences)
+    async def join(self, queues: Sequence[str]) -> None:
+        await self.session.join(queues)
+
+    async def members(self) -> Sequence[Member]:
+        async with self._slowly():
+            return await self.session.members()
+
+    async def vacancies(self, queues: Sequence[str]) -> list[Vacancy]:
+        async with self._slowly():
+            return await self.session.vacancies(queues)
+
+    async def release(self, fences: Sequence[Fence]) -> list[Fence]:
+        async with self._slowly():
+            return await self.session.release(fences)
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         async with self._slowly():

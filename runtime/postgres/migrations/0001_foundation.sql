@@ -16,7 +16,8 @@ select system_identifier::text, {partitions} from pg_control_system();
 create sequence {schema}.message_ids as bigint;
 
 -- The mailbox. One index serves the fetch, the delete and the look-up: a
--- second one on the id would cost every sender a second index entry.
+-- second one on the id would cost every sender a second index entry. The
+-- partition is in it so that a process passes over what belongs to others.
 create table {schema}.messages (
     id bigint not null default nextval('{schema}.message_ids'),
     queue text not null,
@@ -32,7 +33,7 @@ create table {schema}.messages (
     not_before timestamptz,
     sent_at timestamptz not null default now(),
     tx xid8 not null default pg_current_xact_id(),
-    primary key (queue, priority, tx, id)
+    primary key (queue, priority, tx, id, partition)
 );
 -- Rows live for milliseconds: vacuum by count, not by share of the table.
 alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
@@ -93,14 +94,28 @@ create table {schema}.snapshots (
     primary key (actor, key, seq)
 );
 
--- Who may handle a partition: the holder of its advisory lock, at this epoch.
+-- Who may handle a partition: whose session holds the advisory lock of the number in `nonce`, at this epoch.
+-- A process has one such number, and one lock, for each of its sessions; `life` is the same in all of them.
 create table {schema}.partitions (
     queue text not null,
     partition smallint not null,
     epoch bigint not null default 0,
+    nonce bigint,
+    life bigint,
     owner text,
     taken_at timestamptz,
     primary key (queue, partition)
+) with (fillfactor = 50);
+
+-- The processes that serve queues; one is there while the lock of its number is held. What each should own follows
+-- from these rows. The revision says whether `queues` has changed.
+create table {schema}.members (
+    life bigint primary key,
+    nonce bigint not null,
+    process text not null,
+    queues text[] not null,
+    revision bigint not null,
+    joined_at timestamptz not null default clock_timestamp()
 );
 
 create table {schema}.dead_letters (
@@ -165,12 +180,6 @@ language sql volatile as $$
            else ((get_byte(digest, 0) * 65536 + get_byte(digest, 1) * 256 + get_byte(digest, 2))
                  % meta.partitions)::smallint end
     from {schema}.meta, sha256(convert_to(coalesce($1, ''), 'UTF8')) as digest
-$$;
-
--- The lock that says who owns a partition; held by a session.
-create function {schema}.ownership_lock(queue text, partition smallint) returns bigint
-language sql immutable parallel safe as $$
-    select hashtextextended({channel} || '/' || $1 || '/' || $2, 7411)
 $$;
 
 -- Wake whoever listens: the name of a queue, `+name` for its parked keys, `@` for the scheduler, `!name` for one
@@ -292,8 +301,9 @@ begin
             using errcode = 'invalid_parameter_value';
     end if;
     -- Held until the end: nobody can begin to run it meanwhile.
+    perform from {schema}.partitions p where p.queue in (old_name, new_name) for update;
     if exists (select from {schema}.partitions p where p.queue in (old_name, new_name)
-               and not pg_try_advisory_xact_lock({schema}.ownership_lock(p.queue, p.partition))) then
+               and p.nonce is not null and not pg_try_advisory_xact_lock_shared(p.nonce)) then
         raise exception 'a process runs actor % or %', old_name, new_name
             using errcode = 'object_in_use', hint = 'Stop it first.';
     end if;

@@ -6,7 +6,10 @@
 -- for the position, and tx >= xmax) the index scan starts at the lower one and walks over every entry in
 -- between, the dead ones too: 1480 pages and 15 ms with 300,000 rows behind the cursor, instead of 3 pages.
 --
--- params: queue text[], priority smallint[], key text[], partitions text[] (array literals),
+-- The partition is the last column of the index, and a range of it a condition of the scan: what belongs to other
+-- processes is passed over in the index. Of a set (`= any`) the rows would be read, and then dropped.
+--
+-- params: queue text[], priority smallint[], key text[], first smallint[], last smallint[]: of its run of partitions,
 --         xip text[] (array literals), xip_tx xid8[], xip_id bigint[]: of the running ones, after this row,
 --         late_tx xid8[], late_id bigint[]: of the later ones, after this row,
 --         within text[] (pg_snapshot or null), within_xmax xid8[], room int[]
@@ -21,9 +24,9 @@ select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.vers
        case when m.not_before = 'infinity' then 'infinity'::double precision
             when m.not_before > clock_timestamp()
             then extract(epoch from m.not_before - clock_timestamp())::double precision end
-from unnest(%s::text[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::xid8[], %s::bigint[],
-            %s::xid8[], %s::bigint[], %s::text[], %s::xid8[], %s::int[])
-     with ordinality as lane (queue, priority, key, partitions, xip, xip_tx, xip_id,
+from unnest(%s::text[], %s::smallint[], %s::text[], %s::smallint[], %s::smallint[], %s::text[], %s::xid8[],
+            %s::bigint[], %s::xid8[], %s::bigint[], %s::text[], %s::xid8[], %s::int[])
+     with ordinality as lane (queue, priority, key, first, last, xip, xip_tx, xip_id,
                               late_tx, late_id, within, within_xmax, room, number)
 cross join lateral (
     select * from (
@@ -34,7 +37,7 @@ cross join lateral (
             from {schema}.messages r
             where r.queue = lane.queue and r.priority = lane.priority and r.tx = running.tx
               and r.id > case when running.tx = lane.xip_tx then lane.xip_id else -1 end
-              and r.partition = any (lane.partitions::smallint[])
+              and r.partition between lane.first and lane.last
               and (lane.key is null or r.key = lane.key)
               and (lane.within is null or pg_visible_in_snapshot(r.tx, lane.within::pg_snapshot))
             order by r.tx, r.id limit lane.room
@@ -45,7 +48,7 @@ cross join lateral (
          from {schema}.messages n
          where n.queue = lane.queue and n.priority = lane.priority
            and (n.tx, n.id) > (lane.late_tx, lane.late_id) and n.tx < lane.within_xmax
-           and n.partition = any (lane.partitions::smallint[])
+           and n.partition between lane.first and lane.last
            and (lane.key is null or n.key = lane.key)
            and (lane.within is null or pg_visible_in_snapshot(n.tx, lane.within::pg_snapshot))
          order by n.tx, n.id limit lane.room)

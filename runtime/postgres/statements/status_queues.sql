@@ -1,5 +1,5 @@
 -- status_queues: of every queue, what waits, what died, and who owns how many partitions.
--- A partition is owned while some session holds its advisory lock, whatever its row says.
+-- A partition is owned while some session holds the advisory lock of the number in its row.
 -- params: none
 with waiting as (
     select queue, count(*) as depth,
@@ -16,13 +16,14 @@ with waiting as (
       and database = (select oid from pg_catalog.pg_database where datname = current_database())
 ), owned as (
     select queue, owner, count(*) as partitions from {schema}.partitions p
-    where {schema}.ownership_lock(p.queue, p.partition) in (select lock from locks)
+    where p.nonce in (select lock from locks) and p.partition < (select m.partitions from {schema}.meta m)
     group by queue, owner
 ), owners as (
     select queue, sum(partitions) as owned, json_object_agg(owner, partitions)::text as owners
     from owned group by queue
 ), sizes as (
-    select queue, count(*) as partitions from {schema}.partitions group by queue
+    select queue, count(*) as partitions from {schema}.partitions
+    where partition < (select m.partitions from {schema}.meta m) group by queue
 )
 select queue, coalesce(depth, 0) as depth, coalesce(delayed, 0) as delayed, oldest,
        coalesce(scheduled, 0) as scheduled, coalesce(dead, 0) as dead,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rolebook.runtime.contract import NOTHING_SEEN, Cursor, Lane, Snapshot, merge
 
-LANE = Lane("mail", 0, frozenset({0, 1}))
+LANE = Lane("mail", 0, range(2))
 
 
 @define(eq=False)
@@ -182,7 +182,11 @@ def test_a_snapshot_sees_what_had_finished() -> None:
 
 def at(xmax: int, *partitions: int, queue: str = "mail", priority: int = 0, key: str | None = None) -> Cursor:
     """A cursor that has caught up at a snapshot."""
-    return Cursor(Lane(queue, priority, frozenset(partitions), key), Snapshot(xmax, xmax), caught_up=True)
+    return Cursor(
+        Lane(queue, priority, range(min(partitions), max(partitions) + 1), key),
+        Snapshot(xmax, xmax),
+        caught_up=True,
+    )
 
 
 def test_cursors_at_one_place_become_one() -> None:
@@ -199,5 +203,5 @@ def test_cursors_at_different_places_stay_apart() -> None:
 
 def test_a_cursor_that_must_look_again_is_not_merged() -> None:
     """It stands at an older place than it could."""
-    behind = Cursor(Lane("mail", 0, frozenset({1})), Snapshot(5, 5))
+    behind = Cursor(Lane("mail", 0, range(1, 2)), Snapshot(5, 5))
     assert {at(5, 0), behind} == set(merge([at(5, 0), behind]))

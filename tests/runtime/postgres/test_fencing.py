@@ -16,9 +16,11 @@ from tests.stores import (
     event_row,
     execute,
     finished,
+    life_of,
     open_postgres_bench,
     open_process,
     send_row,
+    take_all,
 )
 
 WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'commit_batch'"
@@ -73,14 +75,14 @@ async def test_the_server_ends_the_session_of_a_frozen_owner(migrated_url: str) 
     """A process that says nothing for `idle_session_timeout` owns nothing any more."""
     settings = evolve(SETTINGS, idle_session_timeout=0.2)
     async with open_postgres_bench(migrated_url, settings) as bench:
-        async with bench.store.open_fetch_session("frozen") as frozen:
+        async with bench.store.open_fetch_session("frozen", life_of("frozen")) as frozen:
             await frozen.prepare([QUEUE])
-            assert len(await frozen.take([QUEUE], [])) == PARTITIONS
-            async with bench.store.open_fetch_session("two") as two:
+            assert len(await take_all(frozen)) == PARTITIONS
+            async with bench.store.open_fetch_session("two", life_of("two")) as two:
                 taken = list[Fence]()
                 with trio.fail_after(10):
                     while len(taken) < PARTITIONS:
-                        taken += await two.take([QUEUE], taken)
+                        taken += await take_all(two)
             with pytest.raises(psycopg.OperationalError):
                 await frozen.read([], [])
         assert {fence.epoch for fence in taken} == {2}

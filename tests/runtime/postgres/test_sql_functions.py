@@ -69,7 +69,7 @@ async def test_later_waits_in_the_schedule(connection: Connection) -> None:
 
 async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
     """For the queue; for the scheduler if the message waits; and only when the transaction commits."""
-    async with open_postgres_bench(migrated_url) as bench, bench.store.open_listen_session() as ear:
+    async with open_postgres_bench(migrated_url) as bench, bench.store.open_listen_session(1) as ear:
         await ear.retry()
         await execute(connection, "begin")
         await execute(connection, "select rolebook.enqueue('undone', 't', '1')")
@@ -82,7 +82,7 @@ async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
 async def test_a_running_reader_sees_what_sql_sent(migrated_url: str, connection: Connection) -> None:
     """In the order of the statements, once the transaction has committed."""
     async with open_postgres_bench(migrated_url) as bench, open_process(bench.store) as one:
-        reader = Reader(one.session, Lane("account", 0, frozenset(range(4))))
+        reader = Reader(one.session, Lane("account", 0, range(4)))
         async with connection.transaction():
             for number in (1, 2, 3):
                 await execute(connection, f"select rolebook.tell('account', 'a', 't', '{number}')")

@@ -89,7 +89,7 @@ async def test_without_notifications_it_says_once_that_it_polls(
     store: Any = Hindered(database_url)
     to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
     settings = rb.Settings(health_interval=0.05, poll_interval=0.02)
-    listener = Listener(store, settings, "test", to_fetcher, lambda: None, lambda: None, lambda _: None)
+    listener = Listener(store, settings, "test", 1, to_fetcher, lambda: None, lambda: None, lambda _: None)
     with caplog.at_level(logging.INFO, "rolebook.listener"):
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)

@@ -1,0 +1,3 @@
+-- ring: wake every process.
+-- params: hint text
+select {schema}.ring(%s)

@@ -1,0 +1,153 @@
+"""One queue as the fetcher sees it: what of it is owned here, and how far it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeAlias, final
+
+import trio
+from attrs import define, field
+
+from ..contract import Cursor, Fence, Lane, merge, runs
+from ._coverage import Coverage
+from ._signals import Delivered, Owned, Page, Reread
+
+PRIORITIES = (1, 0, -1)
+"""Most urgent first: the order in which a queue's lanes are read."""
+
+REREAD_ROOM = 50
+"""Messages of one key in one page when it is read again."""
+
+Inbox: TypeAlias = trio.MemorySendChannel[object]
+
+
+@final
+@define(eq=False)
+class Mailbox:
+    """One queue as the fetcher sees it.
+
+    Attributes:
+        inbox: To its handler.
+        room: For how many messages more its handler has room.
+        capacity: For how many it had at first.
+        fences: What is owned, by partition.
+        leaving: What is being given back: its handler settles what it has of it.
+        withdrawn: Whether its handler takes nothing more.
+        cursors: How far the lanes are read.
+        coverage: How far the partitions have been delivered.
+        peak: How many messages the handler held at most.
+        told: Whether the handler knows what is owned.
+    """
+
+    queue: str
+    inbox: Inbox
+    room: int
+    capacity: int
+    fences: dict[int, Fence] = field(factory=dict[int, Fence])
+    leaving: dict[int, Fence] = field(factory=dict[int, Fence])
+    withdrawn: bool = False
+    cursors: list[Cursor] = field(factory=list[Cursor])
+    coverage: Coverage = field(factory=Coverage)
+    peak: int = 0
+    told: bool = False
+
+    @property
+    def depth(self) -> int:
+        """How many messages its handler holds."""
+        return self.capacity - self.room
+
+    # ---- owning ----
+
+    def take(self, fences: Collection[Fence]) -> None:
+        """Begin to read some partitions, from the beginning."""
+        self.fences.update((fence.partition, fence) for fence in fences)
+        taken = [fence.partition for fence in fences]
+        self.coverage.took(taken)
+        self.cursors.extend(
+            Cursor(Lane(self.queue, priority, run)) for run in runs(taken) for priority in PRIORITIES
+        )
+
+    def give(self, partitions: Collection[int]) -> None:
+        """Read some partitions no longer; they go once the handler has settled what it has of them."""
+        self.leaving.update((partition, self.fences.pop(partition)) for partition in partitions)
+        self.cursors = [left for cursor in self.cursors for left in cursor.without(partitions)]
+
+    def drained(self, partitions: Collection[int]) -> list[Fence]:
+        """The handler has settled what it had of some partitions: return what may go."""
+        return [self.leaving.pop(partition) for partition in partitions if partition in self.leaving]
+
+    # ---- reading ----
+
+    def readable(self) -> list[tuple[Cursor, int]]:
+        """The cursors worth reading now, each with its room.
+
+        A lane with a backlog keeps the lanes of lower priority waiting. A
+        backlog is read in pages of some size: not in crumbs, one for each credit.
+        """
+        if self.room <= 0:
+            return []
+        wanted: list[tuple[Cursor, int]] = []
+        for priority in PRIORITIES:
+            lanes = [cursor for cursor in self.cursors if cursor.lane.priority == priority]
+            wanted += [(cursor, REREAD_ROOM) for cursor in lanes if cursor.lane.key is not None]
+            lanes = [cursor for cursor in lanes if cursor.lane.key is None]
+            has_backlog = any(cursor.within is not None for cursor in lanes)
+            if has_backlog and self.room < self.capacity // 4:
+                return wanted
+            if len(lanes) > self.room:  # those that were read longest ago
+                lanes = sorted(lanes, key=_oldest_look)[: self.room]
+            wanted += [(cursor, self.room // len(lanes)) for cursor in lanes]
+            if has_backlog:
+                break
+        return wanted
+
+    def reread(self, signal: Reread) -> bool:
+        """Read a key again from its first message; says whether its partition is owned."""
+        if signal.partition not in self.fences:
+            return False
+        run = range(signal.partition, signal.partition + 1)
+        # An earlier reading of the key that is still under way would hand out its later messages first.
+        self.cursors = [cursor for cursor in self.cursors if cursor.lane.key != signal.key]
+        self.cursors.extend(
+            Cursor(Lane(self.queue, priority, run, signal.key, signal.number)) for priority in PRIORITIES
+        )
+        return True
+
+    def looked(self) -> list[Page]:
+        """Join what stands at one place; end the cursors of a key once they stand where the others do."""
+        self.cursors = merge(self.cursors)
+        ended: list[Page] = []
+        for key in {cursor.lane.key for cursor in self.cursors if cursor.lane.key is not None}:
+            its = [cursor for cursor in self.cursors if cursor.lane.key == key]
+            if all(any(_same_place(cursor, main) for main in self.cursors) for cursor in its):
+                self.cursors = [cursor for cursor in self.cursors if cursor.lane.key != key]
+                ended.append(Page(key=key, last=True, number=its[0].lane.number))
+        return ended
+
+    def hand_out(self, signal: Owned | Page | Delivered) -> None:
+        """Give something to the handler."""
+        try:
+            self.inbox.send_nowait(signal)
+        except trio.BrokenResourceError:
+            # The handler takes nothing more; it will say when its partitions may go.
+            self.room = 0
+
+    def own_up(self) -> None:
+        """Tell the handler what is owned."""
+        self.told = True
+        self.hand_out(Owned(dict(self.fences)))
+
+
+def _oldest_look(cursor: Cursor) -> tuple[int, int]:
+    return (cursor.after.xmax, cursor.lane.partitions.start)
+
+
+def _same_place(reread: Cursor, main: Cursor) -> bool:
+    return (
+        main.lane.key is None
+        and main.lane.priority == reread.lane.priority
+        and reread.lane.partitions.start in main.lane.partitions
+        and reread.caught_up
+        and main.caught_up
+        and reread.after == main.after
+    )

@@ -1,0 +1,176 @@
+"""The share of this process: which partitions of each queue it should own, and how it comes to them.
+
+What a process should own follows from who the members are (`share`). It takes what nobody owns up to its
+share, and gives back what is above it: reads it no longer, has the handler settle what it began, and only
+then lets it go. So no partition has two owners, and no message is begun twice.
+
+Others are told by a hint whenever something moves, and look then. Without hints everybody looks at the
+members every `take_interval`; who owns all there is to own, and saw no other member, every `poll_interval`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, final
+
+import trio
+from attrs import define, field
+
+from .._settings import Settings
+from ..contract import Fence, FetchSession, Member, Vacancy, share, to_give, to_take
+from ._mailbox import Mailbox
+
+_log = logging.getLogger("rolebook.fetcher")
+
+RETURN: Final = 1.0
+"""Seconds that a process whose session broke has to come back for its partitions, before others take them."""
+
+HELD_UP: Final = 0.05
+"""Seconds until a partition is given back again that a commit under way held up."""
+
+
+@final
+@define(eq=False)
+class Ownership:
+    """Brings what this process owns to its share, in one session.
+
+    Attributes:
+        settings: Of the runtime.
+        life: The number of this process.
+        members: Who serves queues, as last seen.
+        look: Whether to look at the members soon: somebody said that they have changed.
+        moves: Partitions taken and given back.
+    """
+
+    settings: Settings
+    life: int
+    members: Sequence[Member] = ()
+    look: bool = False
+    moves: int = 0
+    _served: frozenset[str] | None = None
+    _prepared: set[str] = field(factory=set[str])
+    _expected: dict[str, float] = field(factory=dict[str, float])
+    _going: list[Fence] = field(factory=list[Fence])
+    _going_from: float = 0.0
+    _lost: dict[int, float] = field(factory=dict[int, float])
+    _next_look: float = 0.0
+
+    def expect(self, queues: Iterable[str]) -> None:
+        """A handler of each of these queues is about to start: nobody need take them meanwhile."""
+        until = trio.current_time() + RETURN
+        self._expected.update(dict.fromkeys(queues, until))
+        self.look = True
+
+    def let_go(self, fences: Iterable[Fence]) -> None:
+        """Nothing is left to settle of these: give them back."""
+        self._going.extend(fences)
+
+    def rest(self) -> float:
+        """Seconds until there is something to do, if nobody says anything."""
+        if self.look:
+            return 0.0
+        times = [self._next_look, *self._expected.values()]
+        if self._going:
+            times.append(self._going_from)
+        return max(0.0, min(times) - trio.current_time())
+
+    async def settle(self, session: FetchSession, mailboxes: Mapping[str, Mailbox], partitions: int) -> None:
+        """Say what is served, give back what has been settled, and come closer to the share.
+
+        Args:
+            session: What owns.
+            mailboxes: Of the handlers that are there.
+            partitions: How many each queue has.
+        """
+        now = trio.current_time()
+        await self._say_what_is_served(session, mailboxes, now)
+        if self._going and now >= self._going_from:
+            going, self._going = self._going, []
+            self.moves += len(going)
+            held_up = await session.release(going)
+            if held_up:  # by a commit of somebody who had lost them
+                self._going, self._going_from = held_up, now + HELD_UP
+        if not self.look and now < self._next_look:
+            return
+        self.look = False
+        self.members = await session.members()
+        if all(member.life != self.life for member in self.members):
+            self._served, self.look = None, True  # our row is gone: nothing is known of our share
+            return
+        short = self._give_excess(mailboxes, partitions)
+        others = len(self.members) > 1
+        self._next_look = now + (
+            self.settings.take_interval if short or others else self.settings.poll_interval
+        )
+        if short:
+            await self._take(session, mailboxes, short, now)
+        for mailbox in mailboxes.values():
+            if not mailbox.told:
+                mailbox.own_up()
+
+    async def _say_what_is_served(
+        self, session: FetchSession, mailboxes: Mapping[str, Mailbox], now: float
+    ) -> None:
+        """Before anything is given back: who leaves withdraws first, so that others know what is theirs."""
+        for queue in [queue for queue, until in self._expected.items() if until <= now or queue in mailboxes]:
+            del self._expected[queue]
+        staying = [queue for queue, mailbox in mailboxes.items() if not mailbox.withdrawn]
+        served = frozenset(staying).union(self._expected)
+        if new := served - self._prepared:
+            await session.prepare(sorted(new))
+            self._prepared |= new
+        if served != self._served:
+            await session.join(sorted(served))
+            self._served, self.look = served, True
+
+    def _give_excess(self, mailboxes: Mapping[str, Mailbox], partitions: int) -> dict[str, int]:
+        """Begin to give back what is above the share; return the queues below theirs, with their share."""
+        short: dict[str, int] = {}
+        for queue, mailbox in mailboxes.items():
+            if mailbox.withdrawn:
+                continue
+            wanted = share(partitions, self.members, queue, self.life)
+            if len(mailbox.fences) > wanted:
+                mailbox.give(to_give(mailbox.fences, wanted))
+                mailbox.own_up()
+                _log.info("gives back %d partitions of %r", len(mailbox.leaving), queue)
+            elif len(mailbox.fences) < wanted:
+                short[queue] = wanted
+        return short
+
+    async def _take(
+        self, session: FetchSession, mailboxes: Mapping[str, Mailbox], short: Mapping[str, int], now: float
+    ) -> None:
+        free: dict[str, list[int]] = {}
+        for vacancy in self._free(await session.vacancies(sorted(short)), now):
+            free.setdefault(vacancy.queue, []).append(vacancy.partition)
+        wanted = [
+            (queue, partition)
+            for queue, partitions in free.items()
+            for partition in to_take(partitions, mailboxes[queue].fences, short[queue])
+        ]
+        if not wanted:
+            return
+        taken: dict[str, list[Fence]] = {}
+        for fence in await session.take(wanted):
+            taken.setdefault(fence.queue, []).append(fence)
+            self.moves += 1
+        for queue, fences in taken.items():
+            mailbox = mailboxes[queue]
+            mailbox.take(fences)
+            mailbox.own_up()
+            _log.info("owns %d partitions of %r", len(mailbox.fences), queue)
+
+    def _free(self, vacancies: Sequence[Vacancy], now: float) -> list[Vacancy]:
+        """Return what may be taken now; what was lost is left to its process for a while."""
+        lost = {vacancy.lost for vacancy in vacancies if vacancy.lost is not None}
+        self._lost = {number: self._lost.get(number, now) for number in lost}
+        if self._lost:
+            waiting = [until for since in self._lost.values() if (until := since + RETURN) > now]
+            self._next_look = min([self._next_look, *waiting])
+        return [
+            vacancy
+            for vacancy in vacancies
+            if vacancy.lost is None or self._lost[vacancy.lost] + RETURN <= now
+        ]
