@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from random import Random, SystemRandom
 
@@ -54,7 +55,7 @@ class Assembly:
     count: SendCount = field(factory=SendCount)
     totals: Totals = field(factory=Totals)
     workers: set[trio.lowlevel.Task] = field(factory=set[trio.lowlevel.Task])
-    owned: set[str] = field(factory=set[str])
+    owned: dict[str, AbstractSet[int]] = field(factory=dict[str, AbstractSet[int]])
     asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
         factory=dict[str, trio.MemorySendChannel[HandlerSignal]]
     )

@@ -24,6 +24,7 @@ from rolebook.runtime.contract import (
     ListenSession,
     Message,
     MessagePart,
+    Ring,
     SendRow,
     Settled,
     Store,
@@ -259,7 +260,7 @@ class Process:
         """Commit some messages."""
         await self.commit(finished(sends=sends))
 
-    async def commit(self, *turns: CommitUnit, rings: Sequence[str] = ()) -> Any:
+    async def commit(self, *turns: CommitUnit, rings: Sequence[Ring] = ()) -> Any:
         """Commit some turns as one batch."""
         return await self.writer.commit(turns, rings)
 

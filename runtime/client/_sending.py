@@ -51,9 +51,9 @@ class OutsideSender:
             await self.commit(now, later)
             return
         await self.depths.admit(now)
-        rings = sorted({row.queue for row in now})
+        rings = sorted({(row.queue, row.partition) for row in now})
         await self.context.store.send(connection, now, later, rings)
-        self.context.count.sent_elsewhere(rings, connection)
+        self.context.count.sent_elsewhere({row.queue for row in now}, connection)
 
     async def is_served(self, queue: str) -> bool:
         """Say whether this app, or another that uses the store, has ever run a queue."""

@@ -53,6 +53,7 @@ from ._rows import Fence as Fence
 from ._rows import FetchedRow as FetchedRow
 from ._rows import Message as Message
 from ._rows import Place as Place
+from ._rows import Ring as Ring
 from ._rows import SendRow as SendRow
 from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream

@@ -23,6 +23,10 @@ class Fence(NamedTuple):
     epoch: int
 
 
+Ring: TypeAlias = tuple[str, int]
+"""A queue and a partition of it, whose owner is woken."""
+
+
 @final
 class Place(NamedTuple):
     """The primary key of the mailbox: which message is meant."""

@@ -17,7 +17,7 @@ from rolebook.actors import Fingerprint, RolebookError
 from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
-from ._rows import CommitResult, Fence, FetchedRow, SendRow, Stream
+from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
 
@@ -130,12 +130,12 @@ class FetchSession(Protocol):
 class WriteSession(Protocol):
     """The session of the writer."""
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         """Commit some units in one transaction, or none of them.
 
         Args:
             units: What to commit, in order.
-            rings: Queues whose consumers in other processes should be woken.
+            rings: Whose owners should be woken.
 
         The result is certain: a link that breaks during the commit is
         repaired, and the outcome looked up, before this returns.
@@ -304,7 +304,7 @@ class Store(Protocol):
         ...
 
     async def send(
-        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[Ring]
     ) -> None:
         """Send messages inside the caller's own transaction."""
         ...

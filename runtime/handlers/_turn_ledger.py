@@ -288,15 +288,15 @@ class TurnLedger:
                 continue
             if resident.once:
                 resident.once -= once_ids(unit.parts)
-            if resident.partition not in self.out.fences:
+            if verdict is Verdict.REPEATED:
+                self._repeated(resident, work)
+            elif resident.partition not in self.out.fences:
                 self._left(unit, work, committed=committed)
             elif committed:
                 if isinstance(work, Message) and not _keeps_its_row(unit):
                     self.lines.done_with(work)
             elif verdict is Verdict.LOST:
                 self._lost(resident, work)
-            elif verdict is Verdict.REPEATED:
-                self._repeated(resident, work)
             else:
                 self._again(resident, work, settled.error if verdict is Verdict.FAILED else None)
             self.lines.settled(resident.line)

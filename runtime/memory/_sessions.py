@@ -20,6 +20,7 @@ from ..contract import (
     Fence,
     Fetched,
     Member,
+    Ring,
     TurnConflict,
     Vacancy,
 )
@@ -137,7 +138,7 @@ class MemoryWriteSession:
 
     tables: Tables
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         """Commit some units in one transaction, or none of them."""
         await trio.lowlevel.checkpoint()
         transaction = MemoryTransaction(self.tables)
@@ -193,7 +194,7 @@ class MemoryTurnTransaction:
         """
         await trio.lowlevel.checkpoint()
         self.connection.finish((unit,))
-        self.connection.send((), (), sorted({send.queue for send in unit.sends}))
+        self.connection.send((), (), sorted({(send.queue, send.partition) for send in unit.sends}))
         result = self.connection.commit()
         if isinstance(result, Conflict):
             raise TurnConflict(f"another process has handled the message: {result}")

@@ -19,6 +19,7 @@ from ..contract import (
     DeadLetter,
     Promoted,
     RecordedEvent,
+    Ring,
     SendRow,
     StoppedKey,
     Stream,
@@ -118,7 +119,7 @@ class MemoryStore:
         """Open the listening session."""
         await trio.lowlevel.checkpoint()
         bell = self._tables.bell
-        listener, hints = bell.listen()
+        listener, hints = bell.listen(life)
         try:
             yield MemoryListenSession(hints)
         finally:
@@ -194,8 +195,8 @@ class MemoryStore:
         while tables.scheduled and tables.scheduled[0][0] <= now and len(due) < most:
             due.append(heapq.heappop(tables.scheduled)[2])
         self._arrive(due)
+        tables.ring_owners((message.queue, message.partition) for message in due)
         queues = sorted({message.queue for message in due})
-        tables.bell.ring(queues)
         return Promoted(queues, tables.scheduled[0][0] - now if tables.scheduled else None)
 
     async def outcome(self, ask: str) -> str | None:
@@ -272,7 +273,7 @@ class MemoryStore:
         return len(messages)
 
     async def send(
-        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[Ring]
     ) -> None:
         """Send messages inside the caller's own transaction."""
         await trio.lowlevel.checkpoint()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import final
@@ -12,7 +12,7 @@ from attrs import define, field
 
 from rolebook.actors import Fingerprint
 
-from ..contract import DeadLetter, Snapshot
+from ..contract import DeadLetter, Ring, Snapshot
 from ._bell import Bell
 from ._journal import Journal
 from ._mailbox import Mailbox, Stored
@@ -122,6 +122,13 @@ class Tables:
     def end(self, tx: int) -> None:
         """Make what a transaction wrote visible; or let it be forgotten, if it wrote nothing."""
         self.running.discard(tx)
+
+    def ring_owners(self, rings: Iterable[Ring]) -> None:
+        """Wake the processes that own some partitions."""
+        owners = [(self.owners.get(ring), ring[0]) for ring in rings]
+        self.bell.ring_at(
+            (owner.life, queue) for owner, queue in owners if owner is not None and owner.life is not None
+        )
 
     def snapshot(self) -> Snapshot:
         """Say which transactions are finished now."""

@@ -19,6 +19,7 @@ from ..contract import (
     Conflict,
     EventRow,
     MessagePart,
+    Ring,
     SendRow,
     StoreFirstOutcome,
 )
@@ -58,14 +59,14 @@ class MemoryTransaction:
     _events: list[EventRow] = field(factory=list[EventRow])
     _parts: list[CommitPart] = field(factory=list[CommitPart])
     _units: list[CommitUnit] = field(factory=list[CommitUnit])
-    _hints: list[str] = field(factory=list[str])
+    _rings: list[Ring] = field(factory=list[Ring])
 
     @property
     def is_over(self) -> bool:
         """Whether it was committed or rolled back."""
         return self._over
 
-    def send(self, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]) -> None:
+    def send(self, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[Ring]) -> None:
         """Add messages.
 
         Raises:
@@ -83,7 +84,7 @@ class MemoryTransaction:
             Stored(next(self._tables.message_ids), self._tx, *send, sent_at=now) for send in sends
         ]
         self._parts += parts
-        self._hints += rings
+        self._rings += rings
 
     def finish(self, units: Sequence[CommitUnit]) -> None:
         """Add units of commit.
@@ -109,7 +110,8 @@ class MemoryTransaction:
             self._apply()
         self.roll_back()
         if failure is None:
-            self._tables.bell.ring([*self._hints, *hints(self._parts)])
+            self._tables.ring_owners(self._rings)
+            self._tables.bell.ring(hints(self._parts))
         return failure or Committed()
 
     def roll_back(self) -> None:

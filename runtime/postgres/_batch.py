@@ -17,6 +17,7 @@ from ..contract import (
     MessagePart,
     RetryAsNew,
     RetryInPlace,
+    Ring,
     SendLater,
     SendRow,
     StoreFirstOutcome,
@@ -28,7 +29,7 @@ Parameters = tuple[Any, ...]
 _T = TypeVar("_T")
 
 
-def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[str]) -> Parameters:
+def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[Ring]) -> Parameters:
     """Return the parameters that follow writer, batch and forget."""
     fences = {unit.fence for unit in units if unit.fence is not None}
     gone = [unit.consumed for unit in units if unit.consumed is not None]
@@ -50,8 +51,16 @@ def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[str]) -> Param
         *event_columns(events),
         *send_columns(sends),
         parts_document(parts),
-        texts(rings) if rings else None,
+        *ring_columns(rings),
     )
+
+
+def ring_columns(rings: Sequence[Ring]) -> Parameters:
+    """Return whose owners are woken, as columns, or nulls when there are none."""
+    if not rings:
+        return (None, None)
+    queues, partitions = zip(*rings, strict=True)
+    return texts(queues), numbers(partitions)
 
 
 def _fence_columns(fences: Sequence[tuple[str, int, int]]) -> Parameters:

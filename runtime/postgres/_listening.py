@@ -1,15 +1,16 @@
-"""The session that listens: one channel, short rounds, and a health check that proves something."""
+"""The session that listens: two channels, short rounds, and a health check that proves something."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import trio
 from attrs import define
 from psycopg import sql
 
+from ._arrays import texts
 from ._connection import Connection
 
 _log = logging.getLogger("rolebook.listener")
@@ -24,7 +25,7 @@ class PostgresListenSession:
     """One autocommit connection that does nothing but listen."""
 
     connection: Connection
-    channel: str
+    channels: Sequence[str]
     deadline: float
     _listening: bool = False
 
@@ -39,11 +40,12 @@ class PostgresListenSession:
         A server that refuses (a pooler in between, no permission) leaves the
         session in polling; a broken link raises.
         """
-        listen = sql.SQL("listen {}").format(sql.Identifier(self.channel))
+        listen = [sql.SQL("listen {}").format(sql.Identifier(channel)) for channel in self.channels]
         try:
             with trio.fail_after(self.deadline):
-                await self.connection.execute(listen)
-                self._listening = await self._channel_is_ours()
+                for each in listen:
+                    await self.connection.execute(each)
+                self._listening = await self._channels_are_ours()
         except psycopg.Error:
             if self.connection.closed:
                 raise
@@ -61,7 +63,7 @@ class PostgresListenSession:
         after a pooler gave the session another backend, it says nothing.
 
         Raises:
-            Deaf: If the server does not list our channel, or does not answer in time.
+            Deaf: If the server does not list our channels, or does not answer in time.
         """
         ours, silent = True, False
 
@@ -76,7 +78,7 @@ class PostgresListenSession:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lose_patience)
             try:
-                ours = await self._channel_is_ours()
+                ours = await self._channels_are_ours()
             except psycopg.Error as error:
                 failure: psycopg.Error | None = error
             else:
@@ -87,11 +89,16 @@ class PostgresListenSession:
         if failure is not None:
             raise failure
         if self._listening and not ours:
-            raise Deaf(f"the server does not list channel {self.channel!r} for this session any more")
+            raise Deaf(f"the server does not list channel {self.channels[0]!r} for this session any more")
 
-    async def _channel_is_ours(self) -> bool:
+    async def _channels_are_ours(self) -> bool:
         answer = await self.connection.execute(
-            "select exists (select from pg_listening_channels() as c where c = %s)", (self.channel,)
+            "select array(select pg_listening_channels()) @> %s::text[]", (texts(self.channels),)
         )
         row = await answer.fetchone()
         return row is not None and bool(row[0])
+
+
+def channel_of(life: int) -> str:
+    """Return the channel on which one process is woken; the SQL function `ring_owners` names it so too."""
+    return f"rb_{life:x}"

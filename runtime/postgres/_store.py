@@ -23,17 +23,18 @@ from ..contract import (
     DeadLetter,
     Promoted,
     RecordedEvent,
+    Ring,
     SendRow,
     StoppedKey,
     StoredSnapshot,
     Stream,
 )
 from ._arrays import numbers, texts
-from ._batch import parts_document, send_columns
+from ._batch import parts_document, ring_columns, send_columns
 from ._budget import READERS, check_budget
 from ._connection import Connection
 from ._fetching import PostgresFetchSession
-from ._listening import PostgresListenSession
+from ._listening import PostgresListenSession, channel_of
 from ._migrating import check_schema, migrate
 from ._misfit import explaining_misfits
 from ._outcome import Markers
@@ -114,7 +115,8 @@ class PostgresStore:
         """Open the listening session."""
         connection = await connect_session(self.direct_url, role="listener", process=self.process)
         async with connection:
-            yield PostgresListenSession(connection, self.settings.schema, self.settings.health_deadline)
+            channels = (self.settings.schema, channel_of(life))
+            yield PostgresListenSession(connection, channels, self.settings.health_deadline)
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
@@ -235,7 +237,7 @@ class PostgresStore:
         return int((await self._rows("redrive", (wanted, queue)))[0][0])
 
     async def send(
-        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[str]
+        self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[Ring]
     ) -> None:
         """Send messages inside the caller's own transaction."""
         if not isinstance(connection, psycopg.AsyncConnection):
@@ -246,7 +248,7 @@ class PostgresStore:
             )
         await connection.execute(
             self.statements["send"],
-            (*send_columns(sends), parts_document(parts), texts(rings) if rings else None),
+            (*send_columns(sends), parts_document(parts), *ring_columns(rings)),
         )
 
     def has_ended(self, connection: Any) -> bool:

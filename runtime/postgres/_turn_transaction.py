@@ -37,7 +37,7 @@ class PostgresTurnTransaction:
                 "the handler ended its transaction itself: what it did is not one with its turn."
                 " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
             )
-        rings = sorted({send.queue for send in unit.sends})
+        rings = sorted({(send.queue, send.partition) for send in unit.sends})
         marker = self.markers.new()
         try:
             with trio.fail_after(self.deadline):

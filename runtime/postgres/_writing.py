@@ -11,7 +11,7 @@ from attrs import define, field
 
 from rolebook.actors import Backoff
 
-from ..contract import BadData, CommitResult, Committed, CommitUnit
+from ..contract import BadData, CommitResult, Committed, CommitUnit, Ring
 from ._batch import batch_parameters
 from ._connection import Connection
 from ._outcome import FAILURES, Marker, Markers, brief, look_up, read_refusal
@@ -31,7 +31,7 @@ class PostgresWriteSession:
     _connection: Connection | None = None
     _markers: Markers = field(factory=Markers)
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         """Commit some units in one transaction, or none of them; the result is certain."""
         try:
             batch = batch_parameters(units, rings)

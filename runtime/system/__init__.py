@@ -15,6 +15,7 @@ from ._signals import FetcherSignal as FetcherSignal
 from ._signals import HandlerSignal as HandlerSignal
 from ._signals import LocalAsk as LocalAsk
 from ._signals import Look as Look
+from ._signals import LookAtOwners as LookAtOwners
 from ._signals import Owned as Owned
 from ._signals import Page as Page
 from ._signals import Reread as Reread

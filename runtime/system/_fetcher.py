@@ -8,6 +8,7 @@ is left to read, and looks again after `poll_interval` even if nobody rang.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import final
 
 import trio
@@ -18,6 +19,7 @@ from rolebook.actors.supervision import MailboxStatistics
 from .._settings import Settings
 from ..contract import Cursor, Fence, Fetched, FetchedRow, FetchSession, Lane, Message, Store
 from ._clock import StoreClock
+from ._doubt import Doubt
 from ._mailbox import Mailbox
 from ._ownership import Ownership
 from ._send_count import SendCount
@@ -66,7 +68,7 @@ class Fetcher:
         owner: The name of the process.
         life: Its number.
         serves: The queues that have a handler here.
-        owned: Queues of which this process owns every partition.
+        owned: The partitions of each queue that this process owns.
         count: What this process may have sent.
     """
 
@@ -77,13 +79,15 @@ class Fetcher:
     serves: Collection[str]
     clock: StoreClock
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
-    owned: set[str]
+    owned: dict[str, AbstractSet[int]]
     count: SendCount
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, Mailbox] = field(factory=dict[str, Mailbox])
     _ownership: Ownership = field(init=False)
     _look: bool = False
+    _next_look: float = 0.0
+    _doubt: Doubt | None = None
 
     def __attrs_post_init__(self) -> None:
         self._ownership = Ownership(self.settings, self.life)
@@ -102,9 +106,10 @@ class Fetcher:
                 while True:
                     await self._hear()
                     with trio.fail_after(self.settings.command_deadline):
-                        await self._ownership.settle(session, self._mailboxes, self.store.partitions)
-                        self._note_owned()
-                        await self._read(session)
+                        if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
+                            self._doubt, self._look = Doubt(trio.current_time()), True
+                        if self._look or trio.current_time() >= self._next_look or self._has_backlog():
+                            await self._read(session)
         finally:
             self._forget()
 
@@ -124,6 +129,8 @@ class Fetcher:
         """Start with nothing: what is in the inbox speaks of a session that has ended."""
         self._mailboxes.clear()
         self._ownership = Ownership(self.settings, self.life)
+        self._doubt = None
+        self._next_look = 0.0
         self.owned.clear()
         try:
             while True:
@@ -146,7 +153,7 @@ class Fetcher:
         """How long there is nothing to do unless somebody says so."""
         if self._look or self._has_backlog():
             return 0.0
-        return min(self.settings.poll_interval, self._ownership.rest())
+        return max(0.0, min(self._next_look - trio.current_time(), self._ownership.rest()))
 
     def _has_backlog(self) -> bool:
         return any(
@@ -164,7 +171,8 @@ class Fetcher:
             case LookAtOwners():
                 self._ownership.look = True
             case Attach(queue, inbox, room):
-                self._mailboxes[queue] = Mailbox(queue, inbox, room, room)
+                mailbox = self._mailboxes[queue] = Mailbox(queue, inbox, room, room)
+                self.owned[queue] = mailbox.fences.keys()
                 self._ownership.look = True
             case Reread(queue):
                 mailbox = self._mailboxes.get(queue)
@@ -187,32 +195,30 @@ class Fetcher:
                 self._ownership.let_go(mailbox.drained(partitions))
             case Detach():
                 del self._mailboxes[mailbox.queue]
+                self.owned.pop(mailbox.queue, None)
                 if not mailbox.withdrawn:
                     self._ownership.expect([mailbox.queue])
                 mailbox.give(list(mailbox.fences))
                 self._ownership.let_go(mailbox.drained(list(mailbox.leaving)))
 
-    def _note_owned(self) -> None:
-        self.owned.clear()
-        self.owned.update(
-            queue
-            for queue, mailbox in self._mailboxes.items()
-            if len(mailbox.fences) == self.store.partitions
-        )
-
     # ---- read ----
 
     async def _read(self, session: FetchSession) -> None:
         plan = [entry for mailbox in self._mailboxes.values() for entry in mailbox.readable()]
-        if not plan:
-            self._look = False
-            return
         self._look = False
+        self._next_look = trio.current_time() + self.settings.poll_interval
+        if not plan:
+            return
         # As of before the read: it sees what was sent by then.
         sent = {queue: self.count.of(queue) for queue in self._mailboxes}
         look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
         self.reads += 1
         self.clock.set(look.server_time)
+        if self._doubt is not None:
+            if self._doubt.is_settled(look.seen):
+                self._doubt = None
+            else:
+                self._next_look = min(self._next_look, self._doubt.next_look(trio.current_time()))
         self._advance(plan, look)
         for queue, mailbox in list(self._mailboxes.items()):
             for ended in mailbox.looked():

@@ -75,13 +75,16 @@ class Ownership:
             times.append(self._going_from)
         return max(0.0, min(times) - trio.current_time())
 
-    async def settle(self, session: FetchSession, mailboxes: Mapping[str, Mailbox], partitions: int) -> None:
+    async def settle(self, session: FetchSession, mailboxes: Mapping[str, Mailbox], partitions: int) -> bool:
         """Say what is served, give back what has been settled, and come closer to the share.
 
         Args:
             session: What owns.
             mailboxes: Of the handlers that are there.
             partitions: How many each queue has.
+
+        Returns:
+            Whether some were taken.
         """
         now = trio.current_time()
         await self._say_what_is_served(session, mailboxes, now)
@@ -92,22 +95,22 @@ class Ownership:
             if held_up:  # by a commit of somebody who had lost them
                 self._going, self._going_from = held_up, now + HELD_UP
         if not self.look and now < self._next_look:
-            return
+            return False
         self.look = False
         self.members = await session.members()
         if all(member.life != self.life for member in self.members):
             self._served, self.look = None, True  # our row is gone: nothing is known of our share
-            return
+            return False
         short = self._give_excess(mailboxes, partitions)
         others = len(self.members) > 1
         self._next_look = now + (
             self.settings.take_interval if short or others else self.settings.poll_interval
         )
-        if short:
-            await self._take(session, mailboxes, short, now)
+        took = bool(short) and await self._take(session, mailboxes, short, now)
         for mailbox in mailboxes.values():
             if not mailbox.told:
                 mailbox.own_up()
+        return took
 
     async def _say_what_is_served(
         self, session: FetchSession, mailboxes: Mapping[str, Mailbox], now: float
@@ -141,7 +144,7 @@ class Ownership:
 
     async def _take(
         self, session: FetchSession, mailboxes: Mapping[str, Mailbox], short: Mapping[str, int], now: float
-    ) -> None:
+    ) -> bool:
         free: dict[str, list[int]] = {}
         for vacancy in self._free(await session.vacancies(sorted(short)), now):
             free.setdefault(vacancy.queue, []).append(vacancy.partition)
@@ -151,7 +154,7 @@ class Ownership:
             for partition in to_take(partitions, mailboxes[queue].fences, short[queue])
         ]
         if not wanted:
-            return
+            return False
         taken: dict[str, list[Fence]] = {}
         for fence in await session.take(wanted):
             taken.setdefault(fence.queue, []).append(fence)
@@ -161,6 +164,7 @@ class Ownership:
             mailbox.take(fences)
             mailbox.own_up()
             _log.info("owns %d partitions of %r", len(mailbox.fences), queue)
+        return bool(taken)
 
     def _free(self, vacancies: Sequence[Vacancy], now: float) -> list[Vacancy]:
         """Return what may be taken now; what was lost is left to its process for a while."""

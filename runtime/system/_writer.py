@@ -9,7 +9,7 @@ the turns that were built on it fall with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, final
 
 import trio
@@ -25,6 +25,7 @@ from ..contract import (
     NotOwner,
     RetryAsNew,
     RetryInPlace,
+    Ring,
     SendLater,
     Settled,
     Store,
@@ -47,7 +48,7 @@ class Writer:
     Attributes:
         inbox: Lists of units.
         fetcher: Where to say that messages were sent.
-        owned: Queues of which this process owns every partition: no bell is needed for them.
+        owned: The partitions of each queue that this process owns: no bell is needed for them.
         batch: Units in one commit at most.
         on_schedule: Called when messages for later were committed.
     """
@@ -56,7 +57,7 @@ class Writer:
     inbox: trio.MemoryReceiveChannel[Sequence[CommitUnit]]
     fetcher: trio.MemorySendChannel[FetcherSignal]
     count: SendCount
-    owned: set[str]
+    owned: Mapping[str, Container[int]]
     batch: int
     on_schedule: Callable[[], None]
     totals: Totals
@@ -159,16 +160,23 @@ class Writer:
         _settle(void, Verdict.VOID)
         return [unit for unit in units if unit.lineage is None or not unit.lineage.void]
 
-    def _rings(self, units: Sequence[CommitUnit]) -> list[str]:
-        queues = {send.queue for unit in units for send in unit.sends}
-        return sorted(queues - self.owned)
+    def _rings(self, units: Sequence[CommitUnit]) -> list[Ring]:
+        rings = {(send.queue, send.partition) for unit in units for send in unit.sends}
+        return sorted(ring for ring in rings if ring[1] not in self.owned.get(ring[0], ()))
 
     def _tell_of(self, units: Sequence[CommitUnit]) -> None:
         """Say what committed: first where messages went, then the verdicts."""
         self.totals.commits += 1
         self.totals.turns += len(units)
         self.totals.events += sum(len(unit.events) for unit in units)
-        queues = {send.queue for unit in units for send in unit.sends}
+        # What goes to the partitions of others is no affair of this fetcher's, nor of the gate of local asks.
+        none = ()
+        queues = {
+            send.queue
+            for unit in units
+            for send in unit.sends
+            if send.partition in self.owned.get(send.queue, none)
+        }
         if queues:
             # Before the verdicts: who tells, is answered, and then asks, must find its tell counted, or the
             # gate of local asks would let the ask overtake it.

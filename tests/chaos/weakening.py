@@ -47,9 +47,10 @@ async def slow_down(looking: Looking, seconds: float) -> None:
 
 async def mute(looking: Looking) -> None:
     """Let no notification out."""
-    await looking.do(
-        "create or replace function rolebook.ring(queue text) returns void language sql as 'select'"
-    )
+    for function in ("ring(queue text)", "ring_owners(queues text[], partitions smallint[])"):
+        await looking.do(
+            f"create or replace function rolebook.{function} returns void language sql as 'select'"
+        )
 
 
 async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:

@@ -2,34 +2,55 @@
 
 import trio
 
-from rolebook.runtime.contract import Bury, RetryAsNew, SendLater
-from tests.stores import QUEUE, Bench, finished, hear, open_process, retry_part, send_row
+from rolebook.runtime.contract import OWNERS, Bury, RetryAsNew, SendLater
+from tests.stores import QUEUE, Bench, finished, hear, life_of, open_process, retry_part, send_row, take_all
 
 
-async def test_every_ear_hears_a_commit(bench: Bench) -> None:
-    """Each listener gets each hint; equal hints of one commit are one."""
+async def test_a_message_wakes_who_owns_its_partition(bench: Bench) -> None:
+    """Nobody else hears of it; equal hints of one commit are one. What moves is said to everybody."""
     async with (
-        bench.store.open_listen_session(1) as one,
-        bench.store.open_listen_session(1) as two,
+        bench.store.open_listen_session(life_of("one")) as one,
+        bench.store.open_listen_session(life_of("two")) as two,
         open_process(bench.store) as process,
+        open_process(bench.store, "two", "other") as another,
     ):
         await one.retry()
         await two.retry()
         assert one.listening
-        await process.commit(finished(sends=[send_row(1), send_row(2)]), rings=[QUEUE, QUEUE])
-        await process.commit(rings=["end"])
-        assert await hear(one, "end") == [QUEUE, "end"]
-        assert await hear(two, "end") == [QUEUE, "end"]
+        await another.commit(finished(sends=[send_row(1), send_row(2)]), rings=[(QUEUE, 0), (QUEUE, 1)])
+        await another.commit(rings=[("other", 3), ("nobody's", 0)])
+        await process.session.release([])
+        assert await hear(one, OWNERS) == [QUEUE, OWNERS]
+        assert await hear(two, OWNERS) == ["other", OWNERS]
+
+
+async def test_a_new_owner_is_woken_and_the_former_one_is_not(bench: Bench) -> None:
+    """From the moment a partition is taken."""
+    async with (
+        bench.store.open_listen_session(life_of("one")) as one,
+        bench.store.open_listen_session(life_of("two")) as two,
+        open_process(bench.store) as process,
+        open_process(bench.store, "two") as another,
+    ):
+        await one.retry()
+        await two.retry()
+        await process.session.release([process.fences[2]])
+        await take_all(another.session)
+        assert await hear(one, OWNERS) == await hear(two, OWNERS) == [OWNERS]
+        await process.commit(rings=[(QUEUE, 2)])
+        await process.session.release([])
+        assert await hear(one, OWNERS) == [OWNERS]
+        assert await hear(two, OWNERS) == [QUEUE, OWNERS]
 
 
 async def test_nobody_is_woken_unasked(bench: Bench) -> None:
     """A commit that names nobody to wake is silent, and so is one that was refused."""
-    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session(life_of("one")) as ear, open_process(bench.store) as process:
         await ear.retry()
         await process.send(send_row(1))
-        await process.commit(finished(sends=[send_row(1)._replace(payload="{")]), rings=["refused"])
-        await process.commit(rings=["end"])
-        assert await hear(ear, "end") == ["end"]
+        await process.commit(finished(sends=[send_row(1)._replace(payload="{")]), rings=[(QUEUE, 0)])
+        await process.session.release([])
+        assert await hear(ear, OWNERS) == [OWNERS]
 
 
 async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
@@ -46,7 +67,7 @@ async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
 
 async def test_promoting_and_redriving_ring(bench: Bench) -> None:
     """What appears in a mailbox without a sender wakes its readers too."""
-    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
+    async with bench.store.open_listen_session(life_of("one")) as ear, open_process(bench.store) as process:
         await process.commit(finished(parts=[SendLater(send_row(1), 0.0, None)]))
         await ear.retry()
         with trio.fail_after(10):

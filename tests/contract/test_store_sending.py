@@ -2,7 +2,7 @@
 
 import pytest
 
-from rolebook.runtime.contract import Lane, SendLater, SendRow, TurnConflict
+from rolebook.runtime.contract import OWNERS, Lane, SendLater, SendRow, TurnConflict
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -10,6 +10,7 @@ from tests.stores import (
     Reader,
     finished,
     hear,
+    life_of,
     numbers,
     open_process,
     send_row,
@@ -21,8 +22,8 @@ async def test_a_send_belongs_to_the_callers_transaction(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         reader = Reader(one.session)
         client = await bench.begin()
-        await bench.store.send(client.connection, [send_row(1), send_row(2)], [], [QUEUE])
-        await bench.store.send(client.connection, [send_row(3)], [], [QUEUE])
+        await bench.store.send(client.connection, [send_row(1), send_row(2)], [], [(QUEUE, 0)])
+        await bench.store.send(client.connection, [send_row(3)], [], [(QUEUE, 0)])
         assert await reader.read() == []
         await client.commit()
         assert numbers(await reader.read()) == [1, 2, 3]
@@ -33,7 +34,7 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         client = await bench.begin()
         scheduled = SendLater(send_row(2), 0.0, None)
-        await bench.store.send(client.connection, [send_row(1)], [scheduled], [QUEUE])
+        await bench.store.send(client.connection, [send_row(1)], [scheduled], [(QUEUE, 0)])
         await client.roll_back()
         assert await one.messages() == []
         assert not (await bench.store.promote_due(10)).queues
@@ -44,7 +45,7 @@ async def test_a_rollback_takes_the_messages_back(bench: Bench) -> None:
 async def test_the_end_of_the_callers_transaction_can_be_seen(bench: Bench, ending: str) -> None:
     """From outside: until then what it sent may yet appear."""
     client = await bench.begin()
-    await bench.store.send(client.connection, [send_row(1)], [], [QUEUE])
+    await bench.store.send(client.connection, [send_row(1)], [], [(QUEUE, 0)])
     assert not bench.store.has_ended(client.connection)
     await getattr(client, ending)()
     assert bench.store.has_ended(client.connection)
@@ -85,15 +86,17 @@ async def test_a_message_for_later_can_be_sent_in_a_transaction(bench: Bench) ->
 
 async def test_the_bell_rings_at_the_commit(bench: Bench) -> None:
     """Not before, and not for a transaction that was rolled back."""
-    async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as one:
+    async with bench.store.open_listen_session(life_of("one")) as ear, open_process(bench.store) as one:
         await ear.retry()
         undone, kept = await bench.begin(), await bench.begin()
-        await bench.store.send(undone.connection, [send_row(1)], [], ["undone"])
-        await bench.store.send(kept.connection, [send_row(2)], [], ["kept"])
+        await bench.store.send(undone.connection, [send_row(1)], [], [(QUEUE, 0)])
         await undone.roll_back()
+        await bench.store.send(kept.connection, [send_row(2)], [], [(QUEUE, 0)])
+        await one.session.release([])
+        assert await hear(ear, OWNERS) == [OWNERS]
         await kept.commit()
-        await one.commit(rings=["end"])
-        assert await hear(ear, "end") == ["kept", "end"]
+        await one.session.release([])
+        assert await hear(ear, OWNERS) == [QUEUE, OWNERS]
 
 
 async def test_a_turn_commits_with_its_own_transaction(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from rolebook.runtime.contract import (
     CommitUnit,
     Conflict,
     Message,
+    Ring,
     Store,
     WriteSession,
 )
@@ -96,7 +97,7 @@ class FaultySession:
     store: FaultyStore
     real: WriteSession
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         """Commit, unless a fault strikes."""
         store = self.store
         await store.hooks.pause()
@@ -110,7 +111,7 @@ class FaultySession:
         return await self.real.commit(units, rings)
 
     async def _strike(
-        self, fault: Fault, units: Sequence[CommitUnit], rings: Sequence[str]
+        self, fault: Fault, units: Sequence[CommitUnit], rings: Sequence[Ring]
     ) -> CommitResult | None:
         store = self.store
         victim = fault.struck or units[fault.place % len(units)]

@@ -66,7 +66,7 @@ def test_asks_that_wait_for_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -
         (
             WITH_A_BLIND_STORE,
             ledger,
-            "again|left|the messages|no event|was told of a failure|came to no end",
+            "again|left|the messages|no event|was told of a failure|came to no end|happened",
         ),
     ],
     ids=["hidden state", "stale snapshots", "no check of ownership"],

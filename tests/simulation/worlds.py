@@ -20,6 +20,7 @@ from rolebook.runtime.contract import (
     Member,
     MessagePart,
     Place,
+    Ring,
     StoredSnapshot,
     Stream,
     Vacancy,
@@ -147,7 +148,7 @@ class _RoughSession:
     session: WriteSession
     stall: float
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         if self.store.lose_next:
             self.store.lose_next = False
             self.store.end_sessions()
@@ -324,7 +325,7 @@ class _BlindSession:
     store: RoughStore
     commits: int = 0
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[str]) -> CommitResult:
+    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
         """Commit whatever comes, and lose the right to every third."""
         self.commits += 1
         self.store.lose_next = self.commits % 3 == 0

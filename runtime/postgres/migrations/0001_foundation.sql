@@ -182,11 +182,31 @@ language sql volatile as $$
     from {schema}.meta, sha256(convert_to(coalesce($1, ''), 'UTF8')) as digest
 $$;
 
--- Wake whoever listens: the name of a queue, `+name` for its parked keys, `@` for the scheduler, `!name` for one
--- asker, `*` for all.
+-- Wake every process: the name of a queue or `*` for a look at the mailbox, `+name` for the parked keys of a queue,
+-- `@` for the scheduler, `!name` for one asker, `~` for a look at who owns what.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
+end $$;
+
+-- Wake the processes that own some partitions, each on a channel of its own. To be called after the messages were
+-- inserted: who takes a partition over meanwhile waits for the transactions that had an id by then. A snapshot
+-- that was taken earlier may show a former owner: then everybody is woken.
+create function {schema}.ring_owners(queues text[], partitions smallint[]) returns void language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        perform {schema}.ring(q.queue) from (select distinct queue from unnest(queues) as r (queue)) as q;
+        return;
+    end if;
+    perform pg_notify('rb_' || to_hex(o.life), o.queue) from (
+        select distinct p.life, p.queue
+        from unnest(queues, ring_owners.partitions) as r (queue, partition)
+        join {schema}.partitions p using (queue, partition)
+        where p.life is not null
+    ) as o;
 end $$;
 
 -- Send to a queue from any language, inside the caller's own transaction.
@@ -197,20 +217,22 @@ create function {schema}.enqueue(
 ) returns bigint language plpgsql as $$
 declare
     message_id bigint;
+    placed smallint := {schema}.partition_of(enqueue.key);
     wanted timestamptz := coalesce(enqueue.due_at, clock_timestamp() + enqueue.delay);
 begin
     if wanted is null or wanted <= clock_timestamp() then
         insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
-        values (enqueue.queue, {schema}.partition_of(enqueue.key), enqueue.priority, enqueue.key,
+        values (enqueue.queue, placed, enqueue.priority, enqueue.key,
                 enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
         returning id into message_id;
+        perform {schema}.ring_owners(array[enqueue.queue], array[placed]);
     else
         insert into {schema}.scheduled (due_at, queue, partition, priority, key, type, version, payload, headers)
-        values (wanted, enqueue.queue, {schema}.partition_of(enqueue.key), enqueue.priority, enqueue.key,
+        values (wanted, enqueue.queue, placed, enqueue.priority, enqueue.key,
                 enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
         returning id into message_id;
+        perform {schema}.ring('@');
     end if;
-    perform {schema}.ring(case when wanted is null or wanted <= clock_timestamp() then enqueue.queue else '@' end);
     return message_id;
 end $$;
 
@@ -233,7 +255,7 @@ end $$;
 create function {schema}.send(
     queue text[], partition smallint[], priority smallint[], key text[],
     type text[], version smallint[], payload json[], headers json[],
-    rare json, rings text[]
+    rare json, ring_queue text[], ring_partition smallint[]
 ) returns void language plpgsql as $$
 begin
     if send.queue is not null then
@@ -247,8 +269,8 @@ begin
     if rare is not null then
         perform {schema}.commit_rare(rare);
     end if;
-    if rings is not null then
-        perform {schema}.ring(r.queue) from unnest(rings) as r (queue);
+    if ring_queue is not null then
+        perform {schema}.ring_owners(ring_queue, ring_partition);
     end if;
 end $$;
 
@@ -342,7 +364,7 @@ create function {schema}.commit_batch(
     event_version smallint[], event_payload json[], event_metadata json[],
     send_queue text[], send_partition smallint[], send_priority smallint[], send_key text[],
     send_type text[], send_version smallint[], send_payload json[], send_headers json[],
-    rare json, rings text[]
+    rare json, ring_queue text[], ring_partition smallint[]
 ) returns void language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -395,9 +417,9 @@ begin
                              event_payload, event_metadata);
     end if;
 
-    if send_queue is not null or rare is not null or rings is not null then
+    if send_queue is not null or rare is not null or ring_queue is not null then
         perform {schema}.send(send_queue, send_partition, send_priority, send_key, send_type,
-                              send_version, send_payload, send_headers, rare, rings);
+                              send_version, send_payload, send_headers, rare, ring_queue, ring_partition);
     end if;
 end $$;
 
@@ -572,6 +594,8 @@ language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
+declare
+    placed smallint[];
 begin
     delete from {schema}.outcomes where expires_at <= clock_timestamp();
     with gone as (  -- not by a join: see places
@@ -583,10 +607,13 @@ begin
         insert into {schema}.messages
             (id, queue, partition, priority, key, type, version, payload, headers, attempts, last_error, sent_at)
         select id, queue, partition, priority, key, type, version, payload, headers, attempts, last_error, sent_at
-        from gone order by due_at, id returning queue
+        from gone order by due_at, id returning queue, partition
+    ), places as (
+        select distinct queue, partition from moved
     )
-    select array_agg(distinct queue) into queues from moved;
-    perform {schema}.ring(queue) from unnest(queues) as q (queue);
+    select array_agg(queue), array_agg(partition) into queues, placed from places;
+    perform {schema}.ring_owners(queues, placed);
+    queues := array(select distinct queue from unnest(queues) as q (queue));
     select extract(epoch from min(due_at) - clock_timestamp()) into next_due from {schema}.scheduled;
     return next;
 end $$;

@@ -6,4 +6,4 @@ select {schema}.commit_batch(
     %s::text[], %s::smallint[], %s::xid8[], %s::bigint[],
     %s::text[], %s::text[], %s::bigint[], %s::text[], %s::smallint[], %s::json[], %s::json[],
     %s::text[], %s::smallint[], %s::smallint[], %s::text[], %s::text[], %s::smallint[], %s::json[], %s::json[],
-    %s::json, %s::text[])
+    %s::json, %s::text[], %s::smallint[])

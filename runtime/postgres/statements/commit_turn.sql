@@ -8,4 +8,4 @@ select set_config('idle_in_transaction_session_timeout', '5s', true), {schema}.c
     %s::text[], %s::smallint[], %s::xid8[], %s::bigint[],
     %s::text[], %s::text[], %s::bigint[], %s::text[], %s::smallint[], %s::json[], %s::json[],
     %s::text[], %s::smallint[], %s::smallint[], %s::text[], %s::text[], %s::smallint[], %s::json[], %s::json[],
-    %s::json, %s::text[])
+    %s::json, %s::text[], %s::smallint[])

@@ -11,7 +11,7 @@ import pytest
 
 from rolebook.runtime.contract import Lane, partition_of_key
 from rolebook.runtime.postgres import Connection, connect_session
-from tests.stores import Reader, execute, hear, open_postgres_bench, open_process
+from tests.stores import Reader, execute, hear, life_of, open_postgres_bench, open_process
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "store.md"
 
@@ -68,15 +68,31 @@ async def test_later_waits_in_the_schedule(connection: Connection) -> None:
 
 
 async def test_sending_rings(migrated_url: str, connection: Connection) -> None:
-    """For the queue; for the scheduler if the message waits; and only when the transaction commits."""
-    async with open_postgres_bench(migrated_url) as bench, bench.store.open_listen_session(1) as ear:
+    """For the owner; for the scheduler if the message waits; and only when the transaction commits."""
+    async with (
+        open_postgres_bench(migrated_url) as bench,
+        bench.store.open_listen_session(life_of("one")) as ear,
+        open_process(bench.store),
+    ):
         await ear.retry()
         await execute(connection, "begin")
-        await execute(connection, "select rolebook.enqueue('undone', 't', '1')")
+        await execute(connection, "select rolebook.enqueue('mail', 't', '1')")
         await execute(connection, "rollback")
         await execute(connection, "select rolebook.enqueue('mail', 't', '1')")
         await execute(connection, "select rolebook.enqueue('mail', 't', '1', delay => interval '1 hour')")
         assert await hear(ear, "@") == ["mail", "@"]
+
+
+async def test_a_snapshot_of_before_wakes_everybody(migrated_url: str, connection: Connection) -> None:
+    """Who owns a partition may have changed since it was taken."""
+    async with open_postgres_bench(migrated_url) as bench, bench.store.open_listen_session(1) as ear:
+        await ear.retry()
+        await execute(connection, "begin isolation level repeatable read")
+        await execute(connection, "select 1")
+        async with open_process(bench.store):
+            await execute(connection, "select rolebook.enqueue('mail', 't', '1')")
+            await execute(connection, "commit")
+            assert await hear(ear, "mail") == ["mail"]
 
 
 async def test_a_running_reader_sees_what_sql_sent(migrated_url: str, connection: Connection) -> None:

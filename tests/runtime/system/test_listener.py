@@ -11,7 +11,7 @@ import trio
 import rolebook as rb
 from rolebook.runtime.postgres import connect_session
 from rolebook.runtime.postgres._listening import PostgresListenSession
-from rolebook.runtime.system import FetcherSignal, Listener, Look
+from rolebook.runtime.system import FetcherSignal, Listener, Look, LookAtOwners
 from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
@@ -74,12 +74,13 @@ class Hindered:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.channel = "x" * 64
+        self.channels = ("x" * 64,)
 
     @asynccontextmanager
-    async def open_listen_session(self) -> AsyncGenerator[PostgresListenSession]:
+    async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
+        del life
         async with await connect_session(self.url, role="listener", process="test") as connection:
-            yield PostgresListenSession(connection, self.channel, 5.0)
+            yield PostgresListenSession(connection, self.channels, 5.0)
 
 
 async def test_without_notifications_it_says_once_that_it_polls(
@@ -96,6 +97,7 @@ async def test_without_notifications_it_says_once_that_it_polls(
             assert listener.state == "polling"
             for _ in range(3):  # it tries again at each health check, and looks each time
                 assert isinstance(await looks.receive(), Look)
+                assert isinstance(await looks.receive(), LookAtOwners)
             assert listener.state == "polling"
             nursery.cancel_scope.cancel()
     assert [record.message[:40] for record in caplog.records if record.levelno == logging.WARNING] == [
