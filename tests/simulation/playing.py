@@ -12,12 +12,16 @@ from rolebook.runtime import Recorded, Settings
 from rolebook.runtime.contract import AskFailed, StoredSnapshot
 
 from .cast import ATTEMPTS, DESK, KINDS, Broken, Do, Relay, Reply
-from .steps import Asked, Queued, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
+from .steps import Asked, Join, Leave, Queued, Rest, Restart, Settle, Setup, Step, Together, Told, Trouble
 from .worlds import World
 
 KEYS = ("a", "b", "c")
+MOST_PROCESSES = 4
+
 LONGEST = 3600.0
 """Virtual seconds that a program may take."""
+MOST_PROCESSES = 4
+
 LONGEST_IN_REALITY = 60.0
 
 
@@ -94,12 +98,14 @@ class Play:
     nursery: trio.Nursery
     history: History = field(factory=History)
     processes: list[Process] = field(factory=list[Process])
+    opened: int = 0
 
     async def run(self, steps: Sequence[Step]) -> History:
         """Run the program to its end, and look at what is left."""
         self.nursery.start_soon(self._resume_now_and_then)
         for place in range(self.setup.processes):
             self.processes.append(await self._open(f"p{place}"))
+        self.opened = self.setup.processes
         for step in steps:
             await self._take(step)
         for process in self.processes:
@@ -161,12 +167,25 @@ class Play:
                 await trio.sleep(step.seconds)
             case Settle():
                 await self._process(step.process).runtime.wait_idle()
+            case Restart() | Join() | Leave() | Trouble():
+                await self._change(step)
+
+    async def _change(self, step: Restart | Join | Leave | Trouble) -> None:
+        """Let processes come and go, or break something of one."""
+        place = 0 if isinstance(step, Join) else step.process % len(self.processes)
+        match step:
             case Restart():
-                place = step.process % len(self.processes)
                 await self.processes[place].end(cut_off=step.cut_off)
-                self.processes[place] = await self._open(f"p{place}")
+                self.processes[place] = await self._open(self.processes[place].runtime.process)
+            case Join():
+                if len(self.processes) < MOST_PROCESSES:
+                    self.opened += 1
+                    self.processes.append(await self._open(f"p{self.opened}"))
+            case Leave():
+                if len(self.processes) > 1:
+                    await self.processes.pop(place).end(cut_off=step.cut_off)
             case Trouble():
-                await self.world.cause(step, self._process(step.process).runtime.process)
+                await self.world.cause(step, self.processes[place].runtime.process)
 
     def _process(self, number: int) -> Process:
         return self.processes[number % len(self.processes)]
@@ -206,13 +225,13 @@ class Play:
         if step.relay.failures >= ATTEMPTS:
             self.history.doomed.add(to.number)
         await self._process(step.process).runtime.enqueue(DESK, step.relay, key=step.key)
-        way = f"p{step.process % len(self.processes)} by {step.key}"
+        way = f"{self._process(step.process).runtime.process} by {step.key}"
         self.history.lines.setdefault((way, to.kind, to.key), []).append(to.number)
 
     def _in_line(self, process: int, kind: str, key: str, command: Do) -> None:
         """Note that what this process sends to the actor from now on comes after this command."""
         if kind != "skip" or command.failures == 0:
-            way = f"p{process % len(self.processes)}"
+            way = self._process(process).runtime.process
             self.history.lines.setdefault((way, kind, key), []).append(command.number)
 
     def _note_once(self, step: Told | Asked) -> None:

@@ -116,6 +116,19 @@ class Restart:
 
 
 @frozen
+class Join:
+    """Open one more runtime: it gets partitions of the others."""
+
+
+@frozen
+class Leave:
+    """End a runtime in order, or cut it off, for good; the last one stays."""
+
+    process: int
+    cut_off: bool = False
+
+
+@frozen
 class Trouble:
     """Break something.
 
@@ -129,4 +142,4 @@ class Trouble:
     what: str
 
 
-Step: TypeAlias = Told | Together | Asked | Queued | Rest | Settle | Restart | Trouble
+Step: TypeAlias = Told | Together | Asked | Queued | Rest | Settle | Restart | Join | Leave | Trouble
