@@ -21,7 +21,7 @@ from ._tree import Arrangement, arranged_tree, settings_of
 from .client import Client, NotRunning
 from .contract import StoppedKey, Store
 from .handlers import ActorHandler, ActorStatistics
-from .system import ListenerState
+from .system import FetcherStatistics, ListenerState
 
 
 @final
@@ -33,12 +33,14 @@ class RuntimeStatistics:
         commits: Transactions.
         turns: TurnLedger, and messages sent from outside.
         events: Events appended to the journal.
+        mailbox: What this process owns of each queue, which processes are members, and what it has read.
         actors: By kind, what is in memory now and has been done since the session was opened.
     """
 
     commits: int
     turns: int
     events: int
+    mailbox: FetcherStatistics
     actors: Mapping[str, ActorStatistics]
 
 
@@ -181,7 +183,8 @@ class Runtime(Client):
             for name, handler in self._serving.assembly.handlers.items()
             if isinstance(handler, ActorHandler)
         }
-        return RuntimeStatistics(totals.commits, totals.turns, totals.events, actors)
+        mailbox = self._serving.assembly.fetcher.statistics()
+        return RuntimeStatistics(totals.commits, totals.turns, totals.events, mailbox, actors)
 
     @property
     def store(self) -> Store:

@@ -7,7 +7,7 @@ is left to read, and looks again after `poll_interval` even if nobody rang.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import final
 
@@ -48,12 +48,16 @@ class FetcherStatistics:
 
     Attributes:
         owned: How many partitions of each queue this process owns.
+        leaving: How many of each it is giving back: what began of them is being settled.
+        members: The names of the processes that serve queues, the oldest first, as last seen.
         moves: Partitions taken and given back.
         reads: Statements that read the mailbox.
         messages: Messages handed out.
     """
 
-    owned: dict[str, int]
+    owned: Mapping[str, int]
+    leaving: Mapping[str, int]
+    members: Sequence[str]
     moves: int
     reads: int
     messages: int
@@ -115,8 +119,15 @@ class Fetcher:
 
     def statistics(self) -> FetcherStatistics:
         """Return what it holds and has done."""
-        owned = {queue: len(mailbox.fences) for queue, mailbox in self._mailboxes.items()}
-        return FetcherStatistics(owned, self._ownership.moves, self.reads, self.messages)
+        mailboxes = self._mailboxes
+        return FetcherStatistics(
+            owned={queue: len(mailbox.fences) for queue, mailbox in mailboxes.items()},
+            leaving={queue: len(mailbox.leaving) for queue, mailbox in mailboxes.items() if mailbox.leaving},
+            members=tuple(member.process for member in self._ownership.members),
+            moves=self._ownership.moves,
+            reads=self.reads,
+            messages=self.messages,
+        )
 
     def mailbox(self, queue: str) -> MailboxStatistics:
         """Return how many messages of a queue its handler holds, at most held, and may hold."""

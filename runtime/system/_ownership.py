@@ -27,7 +27,7 @@ RETURN: Final = 1.0
 """Seconds that a process whose session broke has to come back for its partitions, before others take them."""
 
 HELD_UP: Final = 0.05
-"""Seconds until a partition is given back again that a commit under way held up."""
+"""Seconds until the next try at a partition that a commit under way holds."""
 
 
 @final
@@ -155,10 +155,13 @@ class Ownership:
         ]
         if not wanted:
             return False
+        fences = await session.take(wanted)
+        self.moves += len(fences)
+        if len(fences) < len(wanted):  # somebody else was first, or a commit under way holds one
+            self._next_look = min(self._next_look, now + HELD_UP)
         taken: dict[str, list[Fence]] = {}
-        for fence in await session.take(wanted):
+        for fence in fences:
             taken.setdefault(fence.queue, []).append(fence)
-            self.moves += 1
         for queue, fences in taken.items():
             mailbox = mailboxes[queue]
             mailbox.take(fences)
