@@ -20,7 +20,7 @@ import trio
 
 import rolebook as rb
 from benchmarks._bench import Column, Contender, Figures, Report, main, parser
-from benchmarks._ours import Add, Noop, counter
+from benchmarks._ours import Noop, counter
 
 BUSY = 0.002
 """Seconds of computing in each turn that computes."""
@@ -35,7 +35,7 @@ def app_of(work: str) -> rb.App:
     app = rb.App("scale")
 
     @app.handler("jobs")
-    async def job(command: Noop) -> None:
+    async def job(_: Noop) -> None:
         if work == "busy":
             end = time.perf_counter() + BUSY
             while time.perf_counter() < end:
@@ -47,10 +47,10 @@ def app_of(work: str) -> rb.App:
 async def work_off(url: str, work: str, name: str) -> None:
     """Run one process until its input ends; then say what it has read."""
     async with rb.open_runtime(app_of(work), database=url, process=name) as runtime:
-        print("ready", flush=True)  # noqa: T201 - what the parent waits for
+        print("ready", flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
         mailbox = runtime.statistics().mailbox
-        print(json.dumps({"reads": mailbox.reads, "moves": mailbox.moves}))  # noqa: T201
+        print(json.dumps({"reads": mailbox.reads, "moves": mailbox.moves}))
 
 
 def scale(url: str, *, count: int, work: str, processes: int, actors: int = 1000) -> Figures:
@@ -113,10 +113,14 @@ def _settled(connection: psycopg.Connection[Any], processes: int) -> None:
 
 def _send(connection: psycopg.Connection[Any], work: str, count: int, actors: int) -> None:
     payload = "('{\"amount\":1}')::json" if work == "cached" else "'{}'::json"
-    queue, type_, key = ("counter", "bench.add", f"'k' || n % {actors}") if work == "cached" else ("jobs", "bench.noop", "null")
+    queue, type_, key = (
+        ("counter", "bench.add", f"'k' || n % {actors}")
+        if work == "cached"
+        else ("jobs", "bench.noop", "null")
+    )
     connection.execute(
         f"insert into rolebook.messages (queue, partition, key, type, payload)"
-        f" select '{queue}', rolebook.partition_of({key}), {key}, '{type_}', {payload}"
+        f" select '{queue}', rolebook.partition_of({key}), {key}, '{type_}', '{payload}'"
         f" from generate_series(1, {count}) n".encode()
     )
     connection.execute("select rolebook.ring('*')")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from random import SystemRandom
+from random import Random, SystemRandom
 from typing import Any, Literal, final
 
 import psycopg
@@ -37,12 +38,14 @@ from ._fetching import PostgresFetchSession
 from ._listening import PostgresListenSession, channel_of
 from ._migrating import check_schema, migrate
 from ._misfit import explaining_misfits
-from ._outcome import Markers
+from ._outcome import FAILURES, Markers, brief, read_refusal
 from ._pool import Pool, open_pool
 from ._session import connect_session
 from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
+
+_log = logging.getLogger("rolebook")
 
 ONE_PLAN = """
 set plan_cache_mode = force_generic_plan;
@@ -189,9 +192,22 @@ class PostgresStore:
         return Promoted(queues or (), next_due)
 
     async def outcome(self, ask: str) -> str | None:
-        """The stored outcome of a remote ask, if there is one."""
-        rows = await self._rows("take_outcome", (ask,))
-        return rows[0][0] if rows else None
+        """The stored outcome of a remote ask, if there is one.
+
+        It was asked, and a look that got no answer does not change what becomes of that: it is repeated.
+        """
+        attempt = 0
+        while True:
+            try:
+                rows = await self._rows("take_outcome", (ask,))
+            except FAILURES as error:
+                if read_refusal(error) is not None:
+                    raise
+                attempt += 1
+                _log.warning("a look for the reply to an ask got no answer (%s); trying again", brief(error))
+                await trio.sleep(self.settings.backoff.delay(attempt, Random()))  # noqa: S311 - jitter
+            else:
+                return rows[0][0] if rows else None
 
     async def depth(self, queue: str, most: int) -> int:
         """How many messages a queue holds, counted no further than `most`."""
