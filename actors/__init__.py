@@ -29,6 +29,7 @@ from ._errors import EffectError as EffectError
 from ._errors import InvalidKey as InvalidKey
 from ._errors import OutcomeUnknown as OutcomeUnknown
 from ._errors import PayloadTooLarge as PayloadTooLarge
+from ._errors import ProcessEnded as ProcessEnded
 from ._errors import Rejected as Rejected
 from ._errors import RolebookError as RolebookError
 from ._errors import Undecodable as Undecodable

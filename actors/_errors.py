@@ -87,6 +87,20 @@ class OutcomeUnknown(RolebookError):
 
 
 @final
+class ProcessEnded(RolebookError):
+    """A message was given up because processes ended while it, and nothing else, was in work.
+
+    It stands in the dead letter, or at the parked message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its process ended, or stood still until its session was ended, while this message was handled"
+            " and nothing else was; it happened again, and so it is not tried any more"
+        )
+
+
+@final
 class Unencodable(RolebookError):
     """A value that cannot be stored so that it comes back as it was.
 

@@ -11,6 +11,7 @@ from ._errors import (
     EffectError,
     InvalidKey,
     PayloadTooLarge,
+    ProcessEnded,
     Rejected,
     Unencodable,
 )
@@ -56,7 +57,15 @@ class Refused:
 
 
 # The same message fails in the same way until the program changes: to retry only holds up its followers.
-_HOPELESS = (DecodeError, Unencodable, EffectError, PayloadTooLarge, InvalidKey, DefinitionError)
+_HOPELESS = (
+    DecodeError,
+    Unencodable,
+    EffectError,
+    PayloadTooLarge,
+    InvalidKey,
+    DefinitionError,
+    ProcessEnded,
+)
 
 
 def judge(error: BaseException, attempt: int, retry: Retry, random: Random) -> RetryAt | Dead | Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from random import Random, SystemRandom
+from random import Random
 
 import trio
 from attrs import define, evolve, field
@@ -20,6 +20,7 @@ from .system import (
     Fetcher,
     FetcherSignal,
     HandlerSignal,
+    Life,
     Listener,
     Scheduler,
     SendCount,
@@ -38,7 +39,7 @@ class Assembly:
     Attributes:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
-        life: The number of this process: another for each time it is started.
+        life: The number of this process in the database.
         replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
         replies: Wakes those who wait for a reply through the database.
         client_context: What the client side of the runtime works with.
@@ -49,7 +50,7 @@ class Assembly:
     store: Store
     settings: Settings
     process: str
-    life: int = field(factory=lambda: SystemRandom().getrandbits(62))
+    life: Life = field(factory=Life)
     clock: StoreClock = field(factory=StoreClock)
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)

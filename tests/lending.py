@@ -22,6 +22,7 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid();
 alter table rolebook.events disable trigger append_only;
 truncate rolebook.messages, rolebook.scheduled, rolebook.events, rolebook.snapshots, rolebook.partitions,
+    rolebook.members, rolebook.trials, rolebook.suspects,
     rolebook.dead_letters, rolebook.checkpoints, rolebook.outcomes, rolebook.shapes, rolebook.commits;
 select setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
 from pg_sequences where schemaname = 'rolebook';

@@ -299,7 +299,8 @@ def life_of(process: str) -> int:
 
 async def take_all(session: FetchSession, queue: str = QUEUE) -> list[Fence]:
     """Take what nobody owns of a queue, at once."""
-    return await session.take([(free.queue, free.partition) for free in await session.vacancies([queue])])
+    wanted = [(free.queue, free.partition) for free in await session.vacancies([queue])]
+    return [taken.fence for taken in await session.take(wanted)]
 
 
 async def hear(ear: ListenSession, last: str) -> list[str]:

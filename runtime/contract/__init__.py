@@ -57,6 +57,7 @@ from ._rows import Ring as Ring
 from ._rows import SendRow as SendRow
 from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream
+from ._rows import Taken as Taken
 from ._send_encoder import SendEncoder as SendEncoder
 from ._shares import Member as Member
 from ._shares import Vacancy as Vacancy
@@ -78,3 +79,11 @@ from ._store import Store as Store
 from ._store import TurnConflict as TurnConflict
 from ._store import TurnTransaction as TurnTransaction
 from ._store import WriteSession as WriteSession
+from ._trials import ALONE as ALONE
+from ._trials import DEATHS as DEATHS
+from ._trials import GROUP as GROUP
+from ._trials import QUIET as QUIET
+from ._trials import Suspect as Suspect
+from ._trials import Trial as Trial
+from ._trials import TrialRow as TrialRow
+from ._trials import first_step as first_step

@@ -13,6 +13,9 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._cursor import Snapshot
+    from ._trials import Trial
+
 
 @final
 class Fence(NamedTuple):
@@ -25,6 +28,18 @@ class Fence(NamedTuple):
 
 Ring: TypeAlias = tuple[str, int]
 """A queue and a partition of it, whose owner is woken."""
+
+
+@final
+class Taken(NamedTuple):
+    """A partition that was taken.
+
+    Attributes:
+        careful: What was visible when its owner died, if it did: it is begun with care; None otherwise.
+    """
+
+    fence: Fence
+    careful: Snapshot | None
 
 
 @final
@@ -66,6 +81,7 @@ class Message:
         wait: Seconds until it may be tried again; None when it may be tried now.
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
+        trial: Under which it is begun, after a process died that may have had it in work.
     """
 
     id: int
@@ -82,6 +98,7 @@ class Message:
     wait: float | None
     fence: Fence
     counted: bool = True
+    trial: Trial | None = None
 
     @property
     def place(self) -> Place:

@@ -17,9 +17,10 @@ from rolebook.actors import Fingerprint, RolebookError
 from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
-from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream
+from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream, Taken
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
+from ._trials import Suspect, TrialRow
 
 OWNERS = "~"
 """The hint that partitions may have become free, or that members have come or gone."""
@@ -111,11 +112,24 @@ class FetchSession(Protocol):
         """
         ...
 
-    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Taken]:
         """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken.
 
-        One whose last owner has a commit under way is not taken, and not waited for.
+        One whose last owner has a commit under way is not taken, and not waited for. What an owner that died
+        had on trial is suspected from now on.
         """
+        ...
+
+    async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
+        """Return those of some messages that are suspected of having ended their process."""
+        ...
+
+    async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
+        """Record what is about to begin, each in place of the last of its level in its partition."""
+        ...
+
+    async def end_care(self, fences: Sequence[Fence]) -> None:
+        """What was to be begun with care is through: nothing of these partitions is suspected any more."""
         ...
 
     async def release(self, fences: Sequence[Fence]) -> list[Fence]:

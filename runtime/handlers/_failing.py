@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from rolebook.actors import Dead, Refused, RetryAt, RolebookError
+from rolebook.actors import Dead, ProcessEnded, Refused, RetryAt, RolebookError
 
 from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, report_of, text_of
 
@@ -30,7 +30,7 @@ def after_failure(
         return None
     error, delay = outcome.error, None if isinstance(outcome, Dead) else outcome.delay_seconds
     place, attempts, report = message.place, message.attempts + 1, report_of(error)
-    if delay is None:
+    if delay is None and not (on_failure == "park" and isinstance(error, ProcessEnded)):
         # The traceback of user code is worth logging; our own errors say what to do.
         trace = None if isinstance(error, RolebookError) else error
         _log.error("%s is a dead letter: %s", name_of(message), text_of(error), exc_info=trace)
@@ -38,6 +38,7 @@ def after_failure(
     if on_failure == "park":
         _log.warning("%s failed, parked until it is resumed: %s", name_of(message), text_of(error))
         return RetryInPlace(place, attempts, report, None)
+    assert delay is not None
     _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, text_of(error))
     if on_failure == "skip":
         return RetryAsNew(place, attempts, report, delay)

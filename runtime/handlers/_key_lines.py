@@ -386,6 +386,8 @@ class KeyLines:
 
     def done_with(self, message: Message) -> None:
         """Forget a message: it is handled, or will come again."""
+        if message.trial is not None:
+            message.trial.done(message.id)
         if message.counted:
             self.freed += 1
         else:
@@ -404,6 +406,8 @@ class KeyLines:
         """
         for work in newly:
             if isinstance(work, Message) and work.counted:
+                if work.trial is not None:
+                    work.trial.hold(work.id)
                 work.counted = False
                 self.freed += 1
                 self.held += 1

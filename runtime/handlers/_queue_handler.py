@@ -18,6 +18,7 @@ from attrs import define, field
 
 from rolebook.actors import (
     HandlerDefinition,
+    ProcessEnded,
     RolebookError,
     Stopping,
     failure_of,
@@ -358,6 +359,8 @@ class QueueHandler:
 
     async def _handle(self, message: Message, lineage: Lineage | None) -> float | None:
         """Run one turn; return the seconds until its retry if its key waits for that."""
+        if message.trial is not None and message.trial.is_lost:
+            return self._failed(message, ProcessEnded(), lineage)
         unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
             verdict = await run_turn(

@@ -26,7 +26,7 @@ from typing import final
 import trio
 from attrs import define, field
 
-from rolebook.actors import ActorDefinition, Codec, RolebookError, judge
+from rolebook.actors import ActorDefinition, Codec, ProcessEnded, RolebookError, judge
 
 from ..contract import (
     ONCE,
@@ -130,6 +130,9 @@ class TurnLedger:
                 return
         elif work.wait is not None:
             self._hold(resident, work, work.wait)
+            return
+        elif work.trial is not None and work.trial.is_lost:
+            self._failed(resident, work, ProcessEnded(), spoilt=True)
             return
         elif work.id in self._refused:
             self._failed(resident, work, self._refused.pop(work.id), spoilt=True)

@@ -11,6 +11,7 @@ from attrs import define, field
 from rolebook.actors import RolebookError
 
 from ..contract import (
+    ALONE,
     OWNERS,
     BadData,
     CommitResult,
@@ -21,10 +22,13 @@ from ..contract import (
     Fetched,
     Member,
     Ring,
+    Suspect,
+    Taken,
+    TrialRow,
     TurnConflict,
     Vacancy,
 )
-from ._tables import Joined, Ownership, Tables
+from ._tables import Joined, OnTrial, Ownership, Tables
 from ._transaction import MemoryTransaction
 
 
@@ -71,9 +75,15 @@ class MemoryFetchSession:
         """Return the processes that serve queues and whose session lives, the oldest first."""
         await self._checkpoint()
         members, living = self.tables.members, self.tables.sessions
+        owners = {ownership.life for ownership in self.tables.owners.values()}
         for life in [life for life, joined in members.items() if joined.nonce not in living]:
-            del members[life]
-        return [Member(life, joined.process, joined.queues) for life, joined in members.items()]
+            if life not in owners:  # else who takes over wants to know whether it was about to leave
+                del members[life]
+        return [
+            Member(life, joined.process, joined.queues)
+            for life, joined in members.items()
+            if joined.nonce in living
+        ]
 
     async def vacancies(self, queues: Sequence[str]) -> list[Vacancy]:
         """Return the partitions of some queues that nobody owns."""
@@ -86,17 +96,69 @@ class MemoryFetchSession:
                 found.append(Vacancy(queue, partition, lost))
         return found
 
-    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Taken]:
         """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken."""
         await self._checkpoint()
-        taken: list[Fence] = []
+        taken: list[Taken] = []
         for place in partitions:
             ownership = self.tables.owners.get(place)
             if ownership is not None and self._is_vacant(ownership):
+                died = self._died(place[0], ownership.life)
+                self._end_trials(place, accuse=died)
+                if died:
+                    ownership.careful = self.tables.snapshot()
                 ownership.nonce, ownership.life = self.nonce, self.life
                 ownership.epoch += 1
-                taken.append(Fence(*place, ownership.epoch))
+                taken.append(Taken(Fence(*place, ownership.epoch), ownership.careful))
         return taken
+
+    def _died(self, queue: str, life: int | None) -> bool:
+        """Whether the last owner of a partition died; not if it was about to leave."""
+        if life is None or life == self.life:
+            return False
+        joined = self.tables.members.get(life)
+        return joined is None or queue in joined.queues
+
+    def _end_trials(self, place: tuple[str, int], *, accuse: bool) -> None:
+        """Suspect what others had on trial."""
+        tables, now = self.tables, self.tables.time.now()
+        for where in [where for where in tables.trials if where[:2] == place and where[2] != self.life]:
+            trial, level = tables.trials.pop(where), where[3]
+            took = now - trial.began_at
+            counts = int(level == ALONE and took <= trial.lived)
+            for id_ in trial.ids if accuse else ():
+                _, _, before = tables.suspects.get(id_, (*place, Suspect(0, 0, 0.0)))
+                patience = max(before.patience, 2 * took if level == ALONE else 0.0)
+                suspect = Suspect(max(before.level, min(level + 1, ALONE)), before.deaths + counts, patience)
+                tables.suspects[id_] = (*place, suspect)
+
+    async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
+        """Return those of some messages that are suspected of having ended their process."""
+        await self._checkpoint()
+        known = self.tables.suspects
+        return {id_: known[id_][2] for id_ in ids if id_ in known}
+
+    async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
+        """Record what is about to begin."""
+        await self._checkpoint()
+        for (queue, partition, _), level, ids, lived in trials:
+            on_trial = OnTrial(tuple(ids), lived, self.tables.time.now())
+            self.tables.trials[queue, partition, self.life, level] = on_trial
+
+    async def end_care(self, fences: Sequence[Fence]) -> None:
+        """What was to be begun with care is through."""
+        await self._checkpoint()
+        for fence in fences:
+            ownership = self.tables.owners[fence.queue, fence.partition]
+            if ownership.nonce == self.nonce and ownership.epoch == fence.epoch:
+                ownership.careful = None
+                self._acquit(fence)
+                for id_ in [id_ for id_, known in self.tables.suspects.items() if known[:2] == fence[:2]]:
+                    del self.tables.suspects[id_]
+
+    def _acquit(self, fence: Fence) -> None:
+        for level in range(ALONE + 1):
+            self.tables.trials.pop((fence.queue, fence.partition, self.life, level), None)
 
     def _is_vacant(self, ownership: Ownership) -> bool:
         if ownership.nonce is None:
@@ -111,6 +173,7 @@ class MemoryFetchSession:
             ownership = self.tables.owners[fence.queue, fence.partition]
             if ownership.nonce == self.nonce:
                 ownership.nonce = ownership.life = None
+                self._acquit(fence)
         self.tables.bell.ring([OWNERS])
         return []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import final
@@ -12,7 +12,7 @@ from attrs import define, field
 
 from rolebook.actors import Fingerprint
 
-from ..contract import DeadLetter, Ring, Snapshot
+from ..contract import DeadLetter, Ring, Snapshot, Suspect
 from ._bell import Bell
 from ._journal import Journal
 from ._mailbox import Mailbox, Stored
@@ -53,11 +53,23 @@ class Ownership:
     Attributes:
         nonce: The number of the session; None if the partition was given back.
         life: The number of its process.
+        careful: What was visible in it is begun with care: an owner died.
     """
 
     epoch: int = 0
     nonce: int | None = None
     life: int | None = None
+    careful: Snapshot | None = None
+
+
+@final
+@define(eq=False)
+class OnTrial:
+    """What is in work of a partition whose owner died."""
+
+    ids: Sequence[int]
+    lived: float
+    began_at: float
 
 
 @final
@@ -88,6 +100,8 @@ class Tables:
         shapes: Of classes, by app, kind, name and version.
         sessions: The numbers of the fetch sessions that live.
         members: By the number of the process, the oldest first.
+        trials: By queue, partition, number of the process and level.
+        suspects: By message, each with its queue and partition.
         outcomes: Each with its time of expiry, on the store's clock.
         running: The transactions that have written something and have not ended.
         scheduled: A heap of (due at, message id, message).
@@ -101,6 +115,8 @@ class Tables:
     owners: dict[tuple[str, int], Ownership] = field(factory=dict[tuple[str, int], Ownership])
     sessions: set[int] = field(factory=set[int])
     members: dict[int, Joined] = field(factory=dict[int, Joined])
+    trials: dict[tuple[str, int, int, int], OnTrial] = field(factory=dict[tuple[str, int, int, int], OnTrial])
+    suspects: dict[int, tuple[str, int, Suspect]] = field(factory=dict[int, tuple[str, int, Suspect]])
     scheduled: list[tuple[float, int, Stored]] = field(factory=list[tuple[float, int, Stored]])
     dead: dict[int, Buried] = field(factory=dict[int, Buried])
     outcomes: dict[str, tuple[str, float]] = field(factory=dict[str, tuple[str, float]])

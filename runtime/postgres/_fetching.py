@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from ..contract import OWNERS, Cursor, Fence, Fetched, FetchedRow, Member, Snapshot, Vacancy
+from ..contract import (
+    OWNERS,
+    Cursor,
+    Fence,
+    Fetched,
+    FetchedRow,
+    Member,
+    Snapshot,
+    Suspect,
+    Taken,
+    TrialRow,
+    Vacancy,
+)
 from ._arrays import nullable_texts, numbers, texts
 from ._connection import Connection
 from ._statements import Statements
@@ -65,25 +77,47 @@ class PostgresFetchSession:
             for partition in partitions
         ]
 
-    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Taken]:
         """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken."""
-        us = (self.nonce, self.life, self.nonce, self.nonce, self.life, self.owner)
+        nonce, life = self.nonce, self.life
+        us = (nonce, life, nonce, life, life, nonce, life, self.owner)
         taken = await self.connection.execute(
             self.statements["take_partitions"],
             (texts([queue for queue, _ in partitions]), numbers([place for _, place in partitions]), *us),
         )
-        return [Fence(*row) for row in await taken.fetchall()]
+        return [
+            Taken(Fence(*fence), None if careful is None else Snapshot.parse(careful))
+            for *fence, careful in await taken.fetchall()
+        ]
+
+    async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
+        """Return those of some messages that are suspected of having ended their process."""
+        answer = await self.connection.execute(self.statements["suspects"], (numbers(ids),))
+        return {id_: Suspect(*known) for id_, *known in await answer.fetchall()}
+
+    async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
+        """Record what is about to begin."""
+        await self.connection.execute(
+            self.statements["begin_trials"],
+            (
+                self.life,
+                texts([trial.fence.queue for trial in trials]),
+                numbers([trial.fence.partition for trial in trials]),
+                numbers([trial.level for trial in trials]),
+                texts([numbers(trial.ids) for trial in trials]),
+                "{" + ",".join(str(trial.lived) for trial in trials) + "}",
+            ),
+        )
+
+    async def end_care(self, fences: Sequence[Fence]) -> None:
+        """What was to be begun with care is through."""
+        await self.connection.execute(self.statements["end_care"], (*_fence_columns(fences), self.nonce))
 
     async def release(self, fences: Sequence[Fence]) -> list[Fence]:
         """Give partitions back; returns those that are held up by a commit under way."""
         answer = await self.connection.execute(
             self.statements["release_partitions"],
-            (
-                texts([fence.queue for fence in fences]),
-                numbers([fence.partition for fence in fences]),
-                numbers([fence.epoch for fence in fences]),
-                self.nonce,
-            ),
+            (*_fence_columns(fences), self.nonce, self.life),
         )
         released = set(await answer.fetchall())
         await self._announce()
@@ -106,6 +140,14 @@ class PostgresFetchSession:
             else:  # the last row says in two of its columns when this was
                 seen, server_time = row.payload, row.wait or 0.0
         return Fetched(Snapshot.parse(seen), server_time, rows)
+
+
+def _fence_columns(fences: Sequence[Fence]) -> tuple[str, str, str]:
+    return (
+        texts([fence.queue for fence in fences]),
+        numbers([fence.partition for fence in fences]),
+        numbers([fence.epoch for fence in fences]),
+    )
 
 
 def fetch_parameters(cursors: Sequence[Cursor], rooms: Sequence[int]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from ._clock import StoreClock as StoreClock
 from ._fetcher import Fetcher as Fetcher
 from ._fetcher import FetcherStatistics as FetcherStatistics
+from ._life import Life as Life
 from ._listener import Listener as Listener
 from ._listener import ListenerState as ListenerState
 from ._scheduler import Scheduler as Scheduler

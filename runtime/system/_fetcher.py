@@ -7,7 +7,7 @@ is left to read, and looks again after `poll_interval` even if nobody rang.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import final
 
@@ -17,10 +17,12 @@ from attrs import define, field, frozen
 from rolebook.actors.supervision import MailboxStatistics
 
 from .._settings import Settings
-from ..contract import Cursor, Fence, Fetched, FetchedRow, FetchSession, Lane, Message, Store
+from ..contract import Cursor, Fetched, FetchSession, Store
+from ._care import CarefulReader
 from ._clock import StoreClock
 from ._doubt import Doubt
-from ._mailbox import Mailbox
+from ._life import Life
+from ._mailbox import Mailbox, messages
 from ._ownership import Ownership
 from ._send_count import SendCount
 from ._signals import (
@@ -70,7 +72,7 @@ class Fetcher:
 
     Attributes:
         owner: The name of the process.
-        life: Its number.
+        life: Its number in the database.
         serves: The queues that have a handler here.
         owned: The partitions of each queue that this process owns.
         count: What this process may have sent.
@@ -79,7 +81,7 @@ class Fetcher:
     store: Store
     settings: Settings
     owner: str
-    life: int
+    life: Life
     serves: Collection[str]
     clock: StoreClock
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
@@ -88,19 +90,22 @@ class Fetcher:
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, Mailbox] = field(factory=dict[str, Mailbox])
+    _careful: CarefulReader = field(init=False)
     _ownership: Ownership = field(init=False)
     _look: bool = False
     _next_look: float = 0.0
     _doubt: Doubt | None = None
 
     def __attrs_post_init__(self) -> None:
-        self._ownership = Ownership(self.settings, self.life)
+        self._careful = CarefulReader()
+        self._ownership = Ownership(self.settings, self.life.number, self._careful)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own and read until cancelled; a database error ends it, and the session with it."""
+        self.life.go_on()
         self._forget()
         try:
-            async with self.store.open_fetch_session(self.owner, self.life) as session:
+            async with self.store.open_fetch_session(self.owner, self.life.number) as session:
                 with trio.fail_after(self.settings.command_deadline):
                     # Before any turn: `turn.now` is the store's time.
                     self.clock.set((await session.read((), ())).server_time)
@@ -112,7 +117,9 @@ class Fetcher:
                     with trio.fail_after(self.settings.command_deadline):
                         if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
                             self._doubt, self._look = Doubt(trio.current_time()), True
-                        if self._look or trio.current_time() >= self._next_look or self._has_backlog():
+                        if self._careful:
+                            await self._careful.go_on(session, self._mailboxes, self.life.since)
+                        if self._wants_to_read():
                             await self._read(session)
         finally:
             self._forget()
@@ -139,7 +146,8 @@ class Fetcher:
     def _forget(self) -> None:
         """Start with nothing: what is in the inbox speaks of a session that has ended."""
         self._mailboxes.clear()
-        self._ownership = Ownership(self.settings, self.life)
+        self._careful = CarefulReader()
+        self._ownership = Ownership(self.settings, self.life.number, self._careful)
         self._doubt = None
         self._next_look = 0.0
         self.owned.clear()
@@ -162,9 +170,15 @@ class Fetcher:
 
     def _rest(self) -> float:
         """How long there is nothing to do unless somebody says so."""
-        if self._look or self._has_backlog():
+        if self._careful.is_pressing or self._wants_to_read():
             return 0.0
-        return max(0.0, min(self._next_look - trio.current_time(), self._ownership.rest()))
+        next_look = min(self._next_look, self._careful.next_look)
+        return max(0.0, min(next_look - trio.current_time(), self._ownership.rest()))
+
+    def _wants_to_read(self) -> bool:
+        if self._careful.alone is not None:
+            return False  # nothing else is to be in work
+        return self._look or trio.current_time() >= self._next_look or self._has_backlog()
 
     def _has_backlog(self) -> bool:
         return any(
@@ -201,7 +215,7 @@ class Fetcher:
         match signal:
             case Withdraw():
                 mailbox.withdrawn = True
-                mailbox.give(list(mailbox.fences))
+                self._give_all(mailbox)
             case Drained(partitions=partitions):
                 self._ownership.let_go(mailbox.drained(partitions))
             case Detach():
@@ -209,8 +223,12 @@ class Fetcher:
                 self.owned.pop(mailbox.queue, None)
                 if not mailbox.withdrawn:
                     self._ownership.expect([mailbox.queue])
-                mailbox.give(list(mailbox.fences))
+                self._give_all(mailbox)
                 self._ownership.let_go(mailbox.drained(list(mailbox.leaving)))
+
+    def _give_all(self, mailbox: Mailbox) -> None:
+        self._careful.drop(mailbox.queue, mailbox.fences)
+        mailbox.give(list(mailbox.fences))
 
     # ---- read ----
 
@@ -246,32 +264,11 @@ class Fetcher:
             place = next(i for i, each in enumerate(mailbox.cursors) if each is cursor)
             mailbox.cursors[place] = cursor.advance(look.seen, last, full=len(rows) >= room)
             if rows:
-                messages = list(_messages(cursor.lane, rows, mailbox.fences))
-                mailbox.room -= len(messages)
-                mailbox.peak = max(mailbox.peak, mailbox.depth)
-                self.messages += len(messages)
+                found = list(messages(cursor.lane, rows, mailbox.fences))
+                self.messages += len(found)
                 key, number = cursor.lane.key, cursor.lane.number
-                for start in range(0, len(messages), SHEET):
-                    mailbox.hand_out(Page(messages[start : start + SHEET], key=key, number=number))
-
-
-def _messages(lane: Lane, rows: Iterable[FetchedRow], fences: dict[int, Fence]) -> Iterable[Message]:
-    for id_, tx, partition, key, type_, version, payload, headers, attempts, wait in rows:
-        yield Message(
-            id_,
-            tx,
-            lane.queue,
-            partition,
-            lane.priority,
-            key,
-            type_,
-            version,
-            payload,
-            headers,
-            attempts,
-            wait,
-            fences[partition],
-        )
+                for start in range(0, len(found), SHEET):
+                    mailbox.hand_out_messages(Page(found[start : start + SHEET], key=key, number=number))
 
 
 __all__ = ["Fetcher", "FetcherStatistics"]

@@ -11,6 +11,7 @@ from attrs import define
 
 from .._settings import Settings
 from ..contract import OWNERS, ListenSession, Store
+from ._life import Life
 from ._signals import FetcherSignal, Look, LookAtOwners
 
 _log = logging.getLogger("rolebook.listener")
@@ -32,7 +33,7 @@ class Listener:
     store: Store
     settings: Settings
     process: str
-    life: int
+    life: Life
     fetcher: trio.MemorySendChannel[FetcherSignal]
     on_reply: Callable[[], None]
     on_schedule: Callable[[], None]
@@ -42,7 +43,7 @@ class Listener:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled; a broken link or a failed health check ends it, and the session with it."""
         try:
-            async with self.store.open_listen_session(self.life) as session:
+            async with self.store.open_listen_session(self.life.number) as session:
                 await self._listen(session)
                 task_status.started()
                 await self._serve(session)
@@ -78,12 +79,16 @@ class Listener:
     async def _hear(self, session: ListenSession, rest: float) -> None:
         if rest <= 0:
             return
-        if not session.listening:
-            await trio.sleep(rest)
-            return
-        # Exhausted each time: to leave early would drop the rest of what has arrived.
-        async for hint in session.hints(rest):
-            self._route(hint)
+        due = trio.current_time() + rest
+        try:
+            if not session.listening:
+                await trio.sleep(rest)
+                return
+            # Exhausted each time: to leave early would drop the rest of what has arrived.
+            async for hint in session.hints(rest):
+                self._route(hint)
+        finally:
+            self.life.overslept(trio.current_time() - due, self.settings.idle_session_timeout * 0.9)
 
     def _route(self, hint: str) -> None:
         if hint == "@":

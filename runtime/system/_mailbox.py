@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias, final
 
 import trio
 from attrs import define, field
 
-from ..contract import Cursor, Fence, Lane, merge, runs
+from ..contract import Cursor, Fence, FetchedRow, Lane, Message, Taken, Trial, merge, runs
 from ._coverage import Coverage
 from ._signals import Delivered, Owned, Page, Reread
 
@@ -58,13 +58,13 @@ class Mailbox:
 
     # ---- owning ----
 
-    def take(self, fences: Collection[Fence]) -> None:
-        """Begin to read some partitions, from the beginning."""
-        self.fences.update((fence.partition, fence) for fence in fences)
-        taken = [fence.partition for fence in fences]
-        self.coverage.took(taken)
+    def take(self, taken: Collection[Taken]) -> None:
+        """Own some partitions; begin to read those that need no care, from the beginning."""
+        self.fences.update((fence.partition, fence) for fence, _ in taken)
+        self.coverage.took([fence.partition for fence, _ in taken])
+        careless = runs(fence.partition for fence, careful in taken if careful is None)
         self.cursors.extend(
-            Cursor(Lane(self.queue, priority, run)) for run in runs(taken) for priority in PRIORITIES
+            Cursor(Lane(self.queue, priority, run)) for run in careless for priority in PRIORITIES
         )
 
     def give(self, partitions: Collection[int]) -> None:
@@ -124,6 +124,12 @@ class Mailbox:
                 ended.append(Page(key=key, last=True, number=its[0].lane.number))
         return ended
 
+    def hand_out_messages(self, page: Page) -> None:
+        """Give messages to the handler; they take up room."""
+        self.room -= len(page.messages)
+        self.peak = max(self.peak, self.depth)
+        self.hand_out(page)
+
     def hand_out(self, signal: Owned | Page | Delivered) -> None:
         """Give something to the handler."""
         try:
@@ -136,6 +142,30 @@ class Mailbox:
         """Tell the handler what is owned."""
         self.told = True
         self.hand_out(Owned(dict(self.fences)))
+
+
+def messages(
+    lane: Lane, rows: Iterable[FetchedRow], fences: Mapping[int, Fence], trial: Trial | None = None
+) -> Iterable[Message]:
+    """Make the messages of some rows."""
+    for id_, tx, partition, key, type_, version, payload, headers, attempts, wait in rows:
+        yield Message(
+            id_,
+            tx,
+            lane.queue,
+            partition,
+            lane.priority,
+            key,
+            type_,
+            version,
+            payload,
+            headers,
+            attempts,
+            wait,
+            fences[partition],
+            True,
+            trial,
+        )
 
 
 def _oldest_look(cursor: Cursor) -> tuple[int, int]:

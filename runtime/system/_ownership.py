@@ -18,7 +18,8 @@ import trio
 from attrs import define, field
 
 from .._settings import Settings
-from ..contract import Fence, FetchSession, Member, Vacancy, share, to_give, to_take
+from ..contract import Fence, FetchSession, Member, Taken, Vacancy, share, to_give, to_take
+from ._care import CarefulReader
 from ._mailbox import Mailbox
 
 _log = logging.getLogger("rolebook.fetcher")
@@ -38,6 +39,7 @@ class Ownership:
     Attributes:
         settings: Of the runtime.
         life: The number of this process.
+        reader: Reads what an owner that died had.
         members: Who serves queues, as last seen.
         look: Whether to look at the members soon: somebody said that they have changed.
         moves: Partitions taken and given back.
@@ -45,6 +47,7 @@ class Ownership:
 
     settings: Settings
     life: int
+    reader: CarefulReader
     members: Sequence[Member] = ()
     look: bool = False
     moves: int = 0
@@ -135,7 +138,9 @@ class Ownership:
                 continue
             wanted = share(partitions, self.members, queue, self.life)
             if len(mailbox.fences) > wanted:
-                mailbox.give(to_give(mailbox.fences, wanted))
+                given = to_give(mailbox.fences, wanted)
+                self.reader.drop(queue, given)
+                mailbox.give(given)
                 mailbox.own_up()
                 _log.info("gives back %d partitions of %r", len(mailbox.leaving), queue)
             elif len(mailbox.fences) < wanted:
@@ -155,19 +160,21 @@ class Ownership:
         ]
         if not wanted:
             return False
-        fences = await session.take(wanted)
-        self.moves += len(fences)
-        if len(fences) < len(wanted):  # somebody else was first, or a commit under way holds one
+        all_taken = await session.take(wanted)
+        self.moves += len(all_taken)
+        if len(all_taken) < len(wanted):  # somebody else was first, or a commit under way holds one
             self._next_look = min(self._next_look, now + HELD_UP)
-        taken: dict[str, list[Fence]] = {}
-        for fence in fences:
-            taken.setdefault(fence.queue, []).append(fence)
-        for queue, fences in taken.items():
+        by_queue: dict[str, list[Taken]] = {}
+        for taken in all_taken:
+            by_queue.setdefault(taken.fence.queue, []).append(taken)
+            if taken.careful is not None:
+                self.reader.take(taken.fence, taken.careful)
+        for queue, its in by_queue.items():
             mailbox = mailboxes[queue]
-            mailbox.take(fences)
+            mailbox.take(its)
             mailbox.own_up()
             _log.info("owns %d partitions of %r", len(mailbox.fences), queue)
-        return bool(taken)
+        return bool(all_taken)
 
     def _free(self, vacancies: Sequence[Vacancy], now: float) -> list[Vacancy]:
         """Return what may be taken now; what was lost is left to its process for a while."""

@@ -18,6 +18,7 @@ from rolebook.actors import InvalidSetting as InvalidSetting
 from rolebook.actors import Limits as Limits
 from rolebook.actors import OutcomeUnknown as OutcomeUnknown
 from rolebook.actors import PayloadTooLarge as PayloadTooLarge
+from rolebook.actors import ProcessEnded as ProcessEnded
 from rolebook.actors import Rejected as Rejected
 from rolebook.actors import Retry as Retry
 from rolebook.actors import RolebookError as RolebookError

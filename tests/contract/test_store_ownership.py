@@ -22,7 +22,8 @@ async def test_nothing_to_take_before_the_queue_is_known(bench: Bench) -> None:
         await session.prepare([QUEUE, "other"])
         await session.prepare([QUEUE])
         assert {QUEUE, "other"} == {
-            fence.queue for fence in await session.take([(name, 0) for name in (QUEUE, "other", "none")])
+            taken.fence.queue
+            for taken in await session.take([(name, 0) for name in (QUEUE, "other", "none")])
         }
 
 

@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 from attrs import frozen
 
 from rolebook.runtime.postgres import Connection
-from tests.waiting import eventually
+from tests.waiting import WITHIN, eventually
 
 _NOTHING_LEFT: LiteralString = (
     "select not exists (select from pg_stat_activity where datname = current_database()"
@@ -38,13 +38,13 @@ class Looking:
         """Run a statement, and return how many rows it touched."""
         return (await self.connection.execute(query, parameters or None)).rowcount
 
-    async def until(self, query: LiteralString, *parameters: Any) -> None:
+    async def until(self, query: LiteralString, *parameters: Any, within: float = WITHIN) -> None:
         """Ask until the one value of a query is true."""
 
         async def asked() -> Any:
             return await self.value(query, *parameters)
 
-        await eventually(asked)
+        await eventually(asked, within=within)
 
     async def owned(self, queues: int = 1) -> None:
         """Wait until whoever is there has taken all partitions of so many queues."""

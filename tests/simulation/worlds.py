@@ -23,6 +23,9 @@ from rolebook.runtime.contract import (
     Ring,
     StoredSnapshot,
     Stream,
+    Suspect,
+    Taken,
+    TrialRow,
     Vacancy,
     WriteSession,
 )
@@ -107,9 +110,19 @@ class _SlowSession:
     session: FetchSession
     slow: float
 
-    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Fence]:
+    async def take(self, partitions: Sequence[tuple[str, int]]) -> list[Taken]:
         async with self._slowly():
             return await self.session.take(partitions)
+
+    async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
+        return await self.session.suspects(ids)
+
+    async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
+        async with self._slowly():
+            await self.session.begin_trials(trials)
+
+    async def end_care(self, fences: Sequence[Fence]) -> None:
+        await self.session.end_care(fences)
 
     async def prepare(self, queues: Sequence[str]) -> None:
         await self.session.prepare(queues)

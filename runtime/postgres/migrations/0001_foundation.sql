@@ -104,6 +104,7 @@ create table {schema}.partitions (
     life bigint,
     owner text,
     taken_at timestamptz,
+    careful pg_snapshot,  -- what was visible in it is begun with care: an owner died
     primary key (queue, partition)
 ) with (fillfactor = 50);
 
@@ -116,6 +117,28 @@ create table {schema}.members (
     queues text[] not null,
     revision bigint not null,
     joined_at timestamptz not null default clock_timestamp()
+);
+
+-- What is in work of partitions whose owner died, written before it begins: who takes over knows whom to suspect.
+create table {schema}.trials (
+    queue text not null,
+    partition smallint not null,
+    life bigint not null,
+    level smallint not null,
+    ids bigint[] not null,
+    lived double precision not null,
+    began_at timestamptz not null default clock_timestamp(),
+    primary key (queue, partition, life, level)
+);
+
+-- Messages that may have ended their process, until their partition has been read through.
+create table {schema}.suspects (
+    id bigint primary key,
+    queue text not null,
+    partition smallint not null,
+    level smallint not null,
+    deaths integer not null,
+    patience double precision not null
 );
 
 create table {schema}.dead_letters (

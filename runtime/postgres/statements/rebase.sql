@@ -17,7 +17,7 @@ with renumbered as (
 ), messages as (
     update {schema}.messages set tx = '3' returning 1
 ), owners as (
-    update {schema}.partitions set nonce = null, life = null, owner = null returning 1
+    update {schema}.partitions set nonce = null, life = null, owner = null, careful = null returning 1
 ), markers as (
     delete from {schema}.commits returning 1
 ), cluster as (

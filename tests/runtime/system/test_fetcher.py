@@ -9,7 +9,16 @@ import trio
 from rolebook.runtime import Settings
 from rolebook.runtime.contract import CommitUnit, SendRow
 from rolebook.runtime.memory import MemoryStore
-from rolebook.runtime.system import Attach, Delivered, Fetcher, FetcherSignal, Page, SendCount, StoreClock
+from rolebook.runtime.system import (
+    Attach,
+    Delivered,
+    Fetcher,
+    FetcherSignal,
+    Life,
+    Page,
+    SendCount,
+    StoreClock,
+)
 
 
 def message(queue: str, priority: int) -> SendRow:
@@ -22,7 +31,7 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
-    fetcher = Fetcher(store, Settings(), "me", 1, (), StoreClock(), inbox, {}, count)
+    fetcher = Fetcher(store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count)
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
         fetcher._take_in(Attach("idle", nobody, 2))

@@ -11,7 +11,7 @@ import trio
 import rolebook as rb
 from rolebook.runtime.postgres import connect_session
 from rolebook.runtime.postgres._listening import PostgresListenSession
-from rolebook.runtime.system import FetcherSignal, Listener, Look, LookAtOwners
+from rolebook.runtime.system import FetcherSignal, Life, Listener, Look, LookAtOwners
 from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
@@ -90,7 +90,9 @@ async def test_without_notifications_it_says_once_that_it_polls(
     store: Any = Hindered(database_url)
     to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
     settings = rb.Settings(health_interval=0.05, poll_interval=0.02)
-    listener = Listener(store, settings, "test", 1, to_fetcher, lambda: None, lambda: None, lambda _: None)
+    listener = Listener(
+        store, settings, "test", Life(1), to_fetcher, lambda: None, lambda: None, lambda _: None
+    )
     with caplog.at_level(logging.INFO, "rolebook.listener"):
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)

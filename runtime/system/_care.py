@@ -1,0 +1,191 @@
+"""Partitions whose former owner died: what was visible then is begun in steps. See `contract/_trials.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import final
+
+import trio
+from attrs import define, evolve, field
+
+from ..contract import (
+    ALONE,
+    GROUP,
+    QUIET,
+    Cursor,
+    Fence,
+    FetchedRow,
+    FetchSession,
+    Lane,
+    Snapshot,
+    Suspect,
+    Trial,
+    TrialRow,
+    first_step,
+)
+from ._mailbox import PRIORITIES, Mailbox, messages
+from ._signals import Page
+
+_log = logging.getLogger("rolebook.fetcher")
+
+
+@final
+@define(eq=False)
+class Care:
+    """How far the careful reading of one partition is.
+
+    Attributes:
+        fence: The right to it.
+        seen: What was visible when it was taken: that is begun with care.
+        lanes: What is left to read, the most urgent first.
+        trial: What is in work, or was last.
+        holding: Earlier ones of which something waits for a retry: it stays on record.
+    """
+
+    fence: Fence
+    seen: Snapshot
+    lanes: list[Cursor]
+    trial: Trial | None = None
+    holding: list[Trial] = field(factory=list[Trial])
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is in work."""
+        return self.trial is not None and bool(self.trial.open)
+
+    def begin(self, suspect: Suspect | None, rows: Sequence[FetchedRow], lived: float) -> TrialRow:
+        """Begin the trial of some messages; return what is to be recorded of it."""
+        ids = [row.id for row in rows]
+        self.trial = Trial.of(suspect, ids)
+        self.holding = [trial for trial in self.holding if trial.held]
+        held = [id_ for trial in self.holding if trial.level == self.trial.level for id_ in trial.held]
+        self.holding.append(self.trial)
+        self.lanes[0] = evolve(self.lanes[0], position=(rows[-1].tx, rows[-1].id))
+        return TrialRow(self.fence, self.trial.level, [*ids, *held], lived)
+
+    def cursors(self) -> list[Cursor]:
+        """What is read from now on, once all is through."""
+        return [Cursor(lane, after=self.seen) for lane in _lanes(self.fence)]
+
+
+def _lanes(fence: Fence) -> list[Lane]:
+    run = range(fence.partition, fence.partition + 1)
+    return [Lane(fence.queue, priority, run) for priority in PRIORITIES]
+
+
+@final
+@define(eq=False)
+class CarefulReader:
+    """Reads the partitions whose former owner died.
+
+    Attributes:
+        alone: Of which a message is, or waits to be, in work alone: nothing else is read meanwhile.
+        is_pressing: Whether there is more to read at once.
+        next_look: When there is something to do if nobody says anything, on Trio's clock.
+    """
+
+    alone: Care | None = None
+    is_pressing: bool = False
+    next_look: float = float("inf")
+    _is_alone: bool = False
+    _cares: dict[tuple[str, int], Care] = field(factory=dict[tuple[str, int], Care])
+
+    def __bool__(self) -> bool:
+        return bool(self._cares)
+
+    def take(self, fence: Fence, seen: Snapshot) -> None:
+        """Begin to read a partition."""
+        lanes = [Cursor(lane, within=seen) for lane in _lanes(fence)]
+        self._cares[fence.queue, fence.partition] = Care(fence, seen, lanes)
+
+    def drop(self, queue: str, partitions: Collection[int]) -> None:
+        """Read some partitions no longer."""
+        for partition in partitions:
+            care = self._cares.pop((queue, partition), None)
+            if care is not None and care is self.alone:
+                self.alone, self._is_alone = None, False
+
+    async def go_on(self, session: FetchSession, mailboxes: Mapping[str, Mailbox], since: float) -> None:
+        """Begin what may begin now.
+
+        Args:
+            session: What reads, and records.
+            mailboxes: Where messages are handed to.
+            since: When the life of this process began.
+        """
+        self.is_pressing, self.next_look = False, float("inf")
+        if self.alone is not None and self._is_alone:
+            if self.alone.is_busy:
+                return
+            self.alone, self._is_alone = None, False
+        ready = [
+            care
+            for care in self._cares.values()
+            if not care.is_busy and self.alone in (None, care) and mailboxes[care.fence.queue].room > 0
+        ]
+        if not ready:
+            return
+        look = await session.read([care.lanes[0] for care in ready], [GROUP] * len(ready))
+        found = [(care, rows) for care, rows in zip(ready, look.rows, strict=True) if rows]
+        await self._begin(session, found, mailboxes, since)
+        through: list[Care] = []
+        for care in ready:
+            if all(care is not other for other, _ in found):
+                care.lanes.pop(0)
+                self.is_pressing = True
+                if not care.lanes:
+                    through.append(care)
+        if through:
+            await session.end_care([care.fence for care in through])
+            for care in through:
+                del self._cares[care.fence.queue, care.fence.partition]
+                mailboxes[care.fence.queue].cursors.extend(care.cursors())
+
+    async def _begin(
+        self,
+        session: FetchSession,
+        found: Sequence[tuple[Care, Sequence[FetchedRow]]],
+        mailboxes: Mapping[str, Mailbox],
+        since: float,
+    ) -> None:
+        """Begin what may begin of some rows: of each partition the first step."""
+        ids = [row.id for _, rows in found for row in rows]
+        suspects = await session.suspects(ids) if ids else {}
+        lived = trio.current_time() - since
+        begun: list[tuple[Care, Sequence[FetchedRow]]] = []
+        records: list[TrialRow] = []
+        for care, rows in found:
+            step = rows[: len(first_step([row.id for row in rows], suspects))]
+            suspect = suspects.get(step[0].id)
+            if suspect is None or self._may_begin(care, suspect, mailboxes, since):
+                records.append(care.begin(suspect, step, lived))
+                begun.append((care, step))
+        if records:
+            # Before anything of it begins: who takes over from us is to know what was in work.
+            await session.begin_trials(records)
+        for care, step in begun:
+            mailbox = mailboxes[care.fence.queue]
+            page = Page(list(messages(care.lanes[0].lane, step, mailbox.fences, care.trial)))
+            mailbox.hand_out_messages(page)
+
+    def _may_begin(
+        self, care: Care, suspect: Suspect, mailboxes: Mapping[str, Mailbox], since: float
+    ) -> bool:
+        """Whether a suspected message may begin now."""
+        if Trial.of(suspect, ()).is_lost:
+            return True  # it is not begun: its handler gives it up
+        if suspect.level < ALONE:
+            return not any(
+                other.is_busy and other.trial is not None and other.trial.level == suspect.level
+                for other in self._cares.values()
+            )
+        earliest = since + max(QUIET, suspect.patience)
+        if trio.current_time() < earliest:
+            self.next_look = min(self.next_look, earliest)
+            return False
+        if self.alone is None:
+            _log.warning("a message of %r is begun alone: its process ended before", care.fence.queue)
+            self.alone = care
+        self._is_alone = self.alone is care and all(mailbox.depth == 0 for mailbox in mailboxes.values())
+        return self._is_alone

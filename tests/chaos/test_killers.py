@@ -1,0 +1,150 @@
+"""A message that ends its process is found and given up; one whose process is ended from outside never is."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from functools import partial
+
+import pytest
+import trio
+from attrs import define
+
+from rolebook.runtime.postgres import migrate
+from tests.chaos.scene import ROOT, ROUNDS, SECONDS, dice
+from tests.runtime.looking import Looking
+
+SEND = """
+insert into rolebook.messages (queue, partition, key, type, payload)
+select queue, rolebook.partition_of(key), key, 'killing.do',
+       json_build_object('number', number, 'ends', ends)
+from (select 'jobs' as queue, null as key, n as number,
+             case when n = any (%s::int[]) then %s else '' end as ends
+      from generate_series(1, %s) n
+      union all
+      select 'doer', 'k' || n %% 16, n, case when n = any (%s::int[]) then %s else '' end
+      from generate_series(1, %s) n) as m
+"""
+EMPTY = "select not exists (select from rolebook.messages)"
+GIVEN_UP = "select queue, (payload ->> 'number')::int from rolebook.dead_letters order by 1, 2"
+DEATHS_OF_ONE = 5
+"""Unnoticed, in a group, one at a time, and twice alone."""
+
+
+@define(eq=False)
+class Keeper:
+    """Starts a process again whenever it has ended, as a service manager does."""
+
+    url: str
+    name: str
+    ends: int = 0
+    process: trio.Process | None = None
+
+    async def keep(self) -> None:
+        """Keep it up until cancelled."""
+        command = [sys.executable, "-m", "tests.chaos.killing", self.url, self.name]
+        while True:
+            async with trio.open_nursery() as nursery:
+                self.process = await nursery.start(
+                    partial(
+                        trio.run_process,
+                        command,
+                        cwd=ROOT,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        check=False,
+                        deliver_cancel=_kill,
+                    )
+                )
+            self.ends += 1
+
+    def kill(self) -> None:
+        """End it from outside."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+
+
+async def prepare(looking: Looking, jobs: int, commands: int, how: str = "", *killers: int) -> None:
+    """Make the schema, and send what is to be handled."""
+    await migrate(looking.connection, schema="rolebook", partitions=8)
+    await looking.do(SEND, list(killers), how, jobs, list(killers), how, commands)
+
+
+async def everything_else_happened(looking: Looking, jobs: int, commands: int, *killers: int) -> None:
+    """Each innocent message was handled once."""
+    rows = await looking.rows(
+        "select (payload ->> 'number')::int, count(*) from rolebook.events"
+        " where key like 'from-%%' group by 1 order by 1"
+    )
+    assert rows == [(number, 1) for number in range(1, jobs + 1) if number not in killers]
+    rows = await looking.rows(
+        "select (payload ->> 'number')::int, count(*) from rolebook.events"
+        " where key like 'k%%' group by 1 order by 1"
+    )
+    assert rows == [(number, 1) for number in range(1, commands + 1) if number not in killers]
+
+
+@pytest.mark.parametrize("how", ["exit", "freeze"])
+async def test_a_killer_is_given_up(database_url: str, looking: Looking, how: str) -> None:
+    """One among thousands, of a queue and of an actor, with two processes that are kept up."""
+    await prepare(looking, 1000, 1000, how, 300)
+    keepers = [Keeper(database_url, f"w{number}") for number in range(2)]
+    with trio.fail_after(150):
+        async with trio.open_nursery() as nursery:
+            for keeper in keepers:
+                nursery.start_soon(keeper.keep)
+            await looking.until(EMPTY, within=120)
+            nursery.cancel_scope.cancel()
+    assert await looking.rows(GIVEN_UP) == [("doer", 300), ("jobs", 300)]
+    assert await looking.value("select bool_and(error like '%%ProcessEnded%%') from rolebook.dead_letters")
+    await everything_else_happened(looking, 1000, 1000, 300)
+    if how == "exit":
+        assert sum(keeper.ends for keeper in keepers) <= 2 * DEATHS_OF_ONE
+
+
+async def kill_at_random(url: str, looking: Looking, seconds: float, jobs: int) -> None:
+    """Handle messages while the processes are killed again and again, then in peace."""
+    await prepare(looking, jobs, jobs)
+    chance = dice()
+    keepers = [Keeper(url, f"w{number}") for number in range(2)]
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery:
+            for keeper in keepers:
+                nursery.start_soon(keeper.keep)
+            end = trio.current_time() + seconds
+            while trio.current_time() < end:
+                await trio.sleep(chance.uniform(0.3, 1.5))
+                chance.choice(keepers).kill()
+            await looking.until(EMPTY, within=120)
+            nursery.cancel_scope.cancel()
+    assert any(keeper.ends for keeper in keepers)
+
+
+async def test_kills_from_outside_bury_nobody(database_url: str, looking: Looking) -> None:
+    """However often processes are killed, what they handle is given up by nobody."""
+    await kill_at_random(database_url, looking, 3 * SECONDS, 5000)
+    assert await looking.rows(GIVEN_UP) == []
+    await everything_else_happened(looking, 5000, 5000)
+
+
+async def test_kills_from_outside_bury_nobody_control(database_url: str, looking: Looking) -> None:
+    """If every death counted against all that was in work, innocents would be given up."""
+    await migrate(looking.connection, schema="rolebook", partitions=8)
+    await looking.do(
+        "create function public.count_all() returns trigger language plpgsql as"
+        " $$ begin new.level := 2; new.lived := 1e9; return new; end $$"
+    )
+    await looking.do(
+        "create trigger count_all before insert on rolebook.trials"
+        " for each row execute function public.count_all()"
+    )
+    for _ in range(ROUNDS):
+        await kill_at_random(database_url, looking, 3 * SECONDS, 5000)
+        if await looking.rows(GIVEN_UP):
+            return
+    raise AssertionError("no innocent was given up: the test proves nothing")
