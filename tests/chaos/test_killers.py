@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -69,47 +70,54 @@ async def _kill(process: trio.Process) -> None:
     process.kill()
 
 
-async def prepare(looking: Looking, jobs: int, commands: int, how: str = "", *killers: int) -> None:
-    """Make the schema, and send what is to be handled."""
+async def prepare(
+    looking: Looking, count: int, how: str = "", jobs: Sequence[int] = (), commands: Sequence[int] = ()
+) -> None:
+    """Make the schema, and send what is to be handled: some of it ends its process."""
     await migrate(looking.connection, schema="rolebook", partitions=8)
-    await looking.do(SEND, list(killers), how, jobs, list(killers), how, commands)
+    await looking.do(SEND, list(jobs), how, count, list(commands), how, count)
 
 
-async def everything_else_happened(looking: Looking, jobs: int, commands: int, *killers: int) -> None:
+async def everything_else_happened(
+    looking: Looking, count: int, jobs: Sequence[int] = (), commands: Sequence[int] = ()
+) -> None:
     """Each innocent message was handled once."""
-    rows = await looking.rows(
-        "select (payload ->> 'number')::int, count(*) from rolebook.events"
-        " where key like 'from-%%' group by 1 order by 1"
-    )
-    assert rows == [(number, 1) for number in range(1, jobs + 1) if number not in killers]
-    rows = await looking.rows(
-        "select (payload ->> 'number')::int, count(*) from rolebook.events"
-        " where key like 'k%%' group by 1 order by 1"
-    )
-    assert rows == [(number, 1) for number in range(1, commands + 1) if number not in killers]
+    for keys, killers in (("from-%", jobs), ("k%", commands)):
+        rows = await looking.rows(
+            "select (payload ->> 'number')::int, count(*) from rolebook.events"
+            " where key like %s group by 1 order by 1",
+            keys,
+        )
+        assert rows == [(number, 1) for number in range(1, count + 1) if number not in killers]
 
 
-@pytest.mark.parametrize("how", ["exit", "freeze"])
-async def test_a_killer_is_given_up(database_url: str, looking: Looking, how: str) -> None:
-    """One among thousands, of a queue and of an actor, with two processes that are kept up."""
-    await prepare(looking, 1000, 1000, how, 300)
+@pytest.mark.parametrize(
+    ("how", "jobs", "commands"),
+    [("exit", [300], [300]), ("freeze", [300], []), ("freeze", [], [300])],
+    ids=["both end it", "a handler freezes it", "an actor freezes it"],
+)
+async def test_a_killer_is_given_up(
+    database_url: str, looking: Looking, how: str, jobs: list[int], commands: list[int]
+) -> None:
+    """One among thousands, with two processes that are kept up; the others are handled once."""
+    await prepare(looking, 1000, how, jobs, commands)
     keepers = [Keeper(database_url, f"w{number}") for number in range(2)]
-    with trio.fail_after(150):
-        async with trio.open_nursery() as nursery:
-            for keeper in keepers:
-                nursery.start_soon(keeper.keep)
-            await looking.until(EMPTY, within=120)
-            nursery.cancel_scope.cancel()
-    assert await looking.rows(GIVEN_UP) == [("doer", 300), ("jobs", 300)]
+    async with trio.open_nursery() as nursery:
+        for keeper in keepers:
+            nursery.start_soon(keeper.keep)
+        await looking.until(EMPTY, within=120)
+        nursery.cancel_scope.cancel()
+    expected = [("doer", number) for number in commands] + [("jobs", number) for number in jobs]
+    assert await looking.rows(GIVEN_UP) == expected
     assert await looking.value("select bool_and(error like '%%ProcessEnded%%') from rolebook.dead_letters")
-    await everything_else_happened(looking, 1000, 1000, 300)
+    await everything_else_happened(looking, 1000, jobs, commands)
     if how == "exit":
         assert sum(keeper.ends for keeper in keepers) <= 2 * DEATHS_OF_ONE
 
 
 async def kill_at_random(url: str, looking: Looking, seconds: float, jobs: int) -> None:
     """Handle messages while the processes are killed again and again, then in peace."""
-    await prepare(looking, jobs, jobs)
+    await prepare(looking, jobs)
     chance = dice()
     keepers = [Keeper(url, f"w{number}") for number in range(2)]
     with trio.fail_after(120):
@@ -129,7 +137,7 @@ async def test_kills_from_outside_bury_nobody(database_url: str, looking: Lookin
     """However often processes are killed, what they handle is given up by nobody."""
     await kill_at_random(database_url, looking, 3 * SECONDS, 5000)
     assert await looking.rows(GIVEN_UP) == []
-    await everything_else_happened(looking, 5000, 5000)
+    await everything_else_happened(looking, 5000)
 
 
 async def test_kills_from_outside_bury_nobody_control(database_url: str, looking: Looking) -> None:
