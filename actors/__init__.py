@@ -8,6 +8,7 @@ from ._actor import apply as apply
 from ._actor import decide as decide
 from ._app import App as App
 from ._backoff import Backoff as Backoff
+from ._bundle import Bundle as Bundle
 from ._command import Command as Command
 from ._command import command as command
 from ._decision import Decision as Decision
@@ -50,6 +51,7 @@ from ._outcome import Refused as Refused
 from ._outcome import RetryAt as RetryAt
 from ._outcome import judge as judge
 from ._rejection import rejection as rejection
+from ._resource import OpenResource as OpenResource
 from ._retry import Retry as Retry
 from ._route import RouteDefinition as RouteDefinition
 from ._route import routed as routed

@@ -6,11 +6,13 @@ from typing import Any, TypeVar, final
 
 import attrs
 
+from ._bundle import Bundle
 from ._definition import ActorDefinition, definition_of
 from ._errors import DefinitionError
 from ._handler import HandlerDefinition, OnFailure, make_handler
 from ._keys import check_name
 from ._limits import Limits
+from ._resource import OpenResource, make_resource
 from ._retry import Retry
 from ._route import RouteDefinition, check_route, make_route
 from .codec import Codec
@@ -47,6 +49,8 @@ class App:
     _actors: dict[str, ActorDefinition]
     _handlers: dict[str, HandlerDefinition]
     _routes: dict[type, list[RouteDefinition]]
+    _resources: dict[str, OpenResource]
+    _bundles: list[Bundle]
 
     def __init__(
         self,
@@ -59,15 +63,75 @@ class App:
     ) -> None:
         self.name = check_name(name, "app")
         self.limits = limits or Limits()
-        self.children = tuple(children)
+        self.children = ()
         self.codec = Codec()
         self._actors = {}
         self._handlers = {}
         self._routes = {}
+        self._resources = {}
+        self._bundles = []
+        self.add(actors, messages, children)
+
+    def add(
+        self, actors: Iterable[type], messages: Iterable[type] = (), children: Iterable[Any] = ()
+    ) -> None:
+        """Add actors, messages and children, as at the start.
+
+        Raises:
+            DefinitionError: Naming what is defined wrongly, and the remedy.
+        """
         for cls in actors:
             self._add_actor(definition_of(cls))
         for message in messages:
             self.codec.add(message)
+        self.children = (*self.children, *children)
+
+    def include(self, bundle: Bundle) -> None:
+        """Add what a bundle has: its actors first, then its handlers, routes and resources in their order.
+
+        Raises:
+            DefinitionError: It is included already, a name is taken, or something in it is defined wrongly.
+        """
+        if bundle in self._bundles:
+            raise DefinitionError(f"bundle {bundle.name!r} is included in app {self.name!r} already")
+        self._bundles.append(bundle)
+        bundle.add_to(self)
+
+    @property
+    def resources(self) -> Mapping[str, OpenResource]:
+        """What opens its resources, by name, in the order they were registered."""
+        return MappingProxyType(self._resources)
+
+    def resource(self, function: F) -> F:
+        """Register a function that opens something for the length of a runtime: an HTTP client, a model.
+
+        The function is an async generator that yields the thing once, or returns an async context manager. A
+        parameter of its name, of a queue's handler or of a child's start function, is given the thing.
+        Actors are given none: a decider is pure.
+
+        Guarantee: it is opened once in a process, before anything that needs it starts, and closed after all
+        of that has ended; not at all in a process that runs nothing that needs it.
+
+        Raises:
+            DefinitionError: The name is taken, or the function opens nothing.
+
+        Example:
+            ```python
+            @app.resource
+            async def http() -> AsyncGenerator[httpx.AsyncClient]:
+                async with httpx.AsyncClient() as client:
+                    yield client
+
+
+            @app.handler("mail")
+            async def mail(command: SendMail, turn: rb.Turn, http: httpx.AsyncClient) -> None: ...
+            ```
+        """
+        name, opens = make_resource(function)
+        if name in self._resources:
+            raise DefinitionError(f"app {self.name!r} has a resource {name!r} already; rename one")
+        self._resources[name] = opens
+        return function
 
     @property
     def actors(self) -> Mapping[str, ActorDefinition]:
@@ -155,15 +219,24 @@ class App:
         return function
 
     def check(self) -> None:
-        """Make sure that everything is in order; building the app has done so already.
+        """Make sure that there is something to run, and that everything that handlers need is there.
 
         Raises:
             DefinitionError: Naming what is defined wrongly, and the remedy.
         """
         if not self.queues and not self.children:
             raise DefinitionError(
-                f"app {self.name!r} has no actor, no handler and no child: it has nothing to run"
+                f"app {self.name!r} has no actor, no handler and no child: it has nothing to run; what only"
+                " sends, asks and reads is opened with open_client(app)"
             )
+        for handler in self._handlers.values():
+            for name in handler.needs:
+                if name not in self._resources:
+                    known = ", ".join(self._resources) or "none"
+                    raise DefinitionError(
+                        f"queue {handler.queue!r}: {handler.name} needs {name!r}, which is no resource of app"
+                        f" {self.name!r} (it has: {known}); register it with @app.resource"
+                    )
 
     def _add_actor(self, definition: ActorDefinition) -> None:
         self._check_free(definition.name, definition.cls.__qualname__)

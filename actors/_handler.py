@@ -14,8 +14,8 @@ from ._retry import Retry
 
 OnFailure: TypeAlias = Literal["block", "skip", "park"]
 
-_COMMAND: Final = 1
-_COMMAND_AND_TURN: Final = 2
+_BY_NAME: Final = (inspect.Parameter.KEYWORD_ONLY,)
+_OTHERS: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @final
@@ -26,8 +26,9 @@ class HandlerDefinition:
     Attributes:
         queue: The name of the queue.
         name: The qualified name of the function, for errors.
-        function: `async function(command)` or `async function(command, turn)`.
+        function: `async function(command)` or `async function(command, turn)`; resources come by name.
         takes_turn: Whether it has the second parameter.
+        needs: The names of the resources it is given.
         commands: The classes of commands it takes.
         concurrency: How many messages are handled at once, by one process.
         retry: The policy for messages that fail.
@@ -38,6 +39,7 @@ class HandlerDefinition:
     name: str
     function: Callable[..., Awaitable[object]]
     takes_turn: bool
+    needs: tuple[str, ...]
     commands: tuple[type, ...]
     concurrency: int
     retry: Retry
@@ -55,7 +57,7 @@ def make_handler(
     """Check a function that is to handle a queue.
 
     Raises:
-        DefinitionError: It is not async, its parameters are not `(command)` or `(command, turn)`, or what it
+        DefinitionError: It is not async, it has no parameter, or what it
             takes is no command.
     """
     queue = check_name(queue, "queue")
@@ -70,18 +72,37 @@ def make_handler(
     if not inspect.iscoroutinefunction(function):
         raise DefinitionError(f"{what} is not async; write `async def`")
     given = parameters(function)
-    if len(given) not in (_COMMAND, _COMMAND_AND_TURN):
+    if not given:
         raise DefinitionError(f"{what}: a handler takes (command) or (command, turn)")
+    takes_turn, needs = _further(function, given[0].name)
     return HandlerDefinition(
         queue=queue,
         name=name,
         function=function,
-        takes_turn=len(given) == _COMMAND_AND_TURN,
+        takes_turn=takes_turn,
+        needs=needs,
         commands=_commands(function, given[0], what),
         concurrency=concurrency,
         retry=retry,
         on_failure=on_failure,
     )
+
+
+def _further(function: Callable[..., Any], command: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a handler takes the turn, and the names of the resources it takes besides."""
+    every = [each for each in inspect.signature(function).parameters.values() if each.name != command]
+    takes_turn = bool(every) and every[0].kind not in _BY_NAME and _is_turn(every[0])
+    rest = every[1:] if takes_turn else every
+    return takes_turn, tuple(
+        each.name for each in rest if each.default is inspect.Parameter.empty and each.kind not in _OTHERS
+    )
+
+
+def _is_turn(parameter: inspect.Parameter) -> bool:
+    """The second parameter is the turn if it is called so, says so, or says nothing."""
+    hint = parameter.annotation
+    text = hint if isinstance(hint, str) else getattr(hint, "__name__", "")
+    return parameter.name == "turn" or hint is inspect.Parameter.empty or text.rpartition(".")[2] == "Turn"
 
 
 def _commands(function: Callable[..., Any], parameter: inspect.Parameter, what: str) -> tuple[type, ...]:

@@ -61,6 +61,15 @@ class Turn(DecideTurn):
         """
         raise EffectError("this turn cannot send; a decider yields its effects instead")
 
+    @property
+    def client(self) -> Any:
+        """The client of the runtime that runs this handler: it asks, reads, and lists.
+
+        What is sent with it is committed at once, and stays if the turn fails: what belongs to the turn goes
+        through `send`.
+        """
+        raise EffectError("this turn has no client; a decider yields its effects instead")
+
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """Open a transaction that ends with this turn: SQL, sends and acknowledgement commit together.
 

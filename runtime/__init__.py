@@ -5,6 +5,8 @@ The rooms below (`client`, `contract`, `handlers`, `system`) are for each other:
 
 from ._drift import ClassDrift as ClassDrift
 from ._open import open_runtime as open_runtime
+from ._open_client import open_client as open_client
+from ._resources import ResourceFailed as ResourceFailed
 from ._runtime import Runtime as Runtime
 from ._runtime import RuntimeStatistics as RuntimeStatistics
 from ._settings import Settings as Settings
@@ -36,3 +38,4 @@ from .postgres import InvalidDatabaseUrl as InvalidDatabaseUrl
 from .postgres import PoolClosed as PoolClosed
 from .postgres import PoolExhausted as PoolExhausted
 from .postgres import SchemaError as SchemaError
+from .system import FetcherStatistics as FetcherStatistics

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from functools import partial
 from random import Random
+from typing import Any
 
 import trio
 from attrs import define, evolve, field
 
 from rolebook.actors import App, InvalidSetting, Stopping
 
+from ._roles import Role
 from ._settings import Settings
 from .client import ClientContext, Replies
 from .contract import CommitUnit, Replay, Store, Totals
@@ -39,6 +42,8 @@ class Assembly:
     Attributes:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
+        role: What of the app this process runs.
+        things: What handlers and start functions are given by name.
         life: The number of this process in the database.
         replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
         replies: Wakes those who wait for a reply through the database.
@@ -50,6 +55,8 @@ class Assembly:
     store: Store
     settings: Settings
     process: str
+    role: Role
+    things: Mapping[str, Any] = field(factory=dict[str, Any])
     life: Life = field(factory=Life)
     clock: StoreClock = field(factory=StoreClock)
     random: Random = field(factory=Random)
@@ -77,7 +84,10 @@ class Assembly:
                 raise InvalidSetting(f"concurrency.{name}", "no queue of that name", f"the app has: {known}")
         # Unbounded channels: what flows in them is bounded by the room that handlers
         # give to the fetcher, or by callers who wait for an answer.
-        to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](float("inf"))
+        # A client has no fetcher, and hints that there is something to fetch go nowhere.
+        to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](
+            float("inf") if self.role.is_something else 1
+        )
         to_writer, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
         to_scheduler, scheduler_inbox = trio.open_memory_channel[None](1)
 
@@ -91,7 +101,7 @@ class Assembly:
             settings=settings,
             owner=self.process,
             life=self.life,
-            serves=tuple(app.queues),
+            serves=self.role.queues,
             clock=self.clock,
             inbox=fetcher_inbox,
             owned=self.owned,
@@ -129,6 +139,7 @@ class Assembly:
             totals=self.totals,
             count=self.count,
             workers=self.workers,
+            client=self.things.get("runtime"),
         )
         self.client_context = ClientContext(
             app=app,
@@ -170,6 +181,10 @@ class Assembly:
         """Run one life of the handler of a queue."""
         definition = self.app.handlers[name]
         wanted = self.settings.concurrency.get(name, definition.concurrency)
-        handler = QueueHandler(evolve(definition, concurrency=wanted), self.handler_context)
+        function = definition.function
+        if definition.needs:
+            function = partial(function, **{need: self.things[need] for need in definition.needs})
+        definition = evolve(definition, concurrency=wanted, function=function)
+        handler = QueueHandler(definition, self.handler_context)
         self.handlers[name] = handler
         await handler.run(stopping=stopping, task_status=task_status)

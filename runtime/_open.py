@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ async def open_runtime(
     process: str | None = None,
     migrate: bool = True,
     tree: Arrangement | None = None,
+    serve: Collection[str] | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Run an app for the length of a block.
 
@@ -43,8 +44,12 @@ async def open_runtime(
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
         tree: A TOML file, or a function from the default supervision tree to the wanted one.
+        serve: The names of the actors, queues and children of the app that this process runs; None for all.
+            What it does not serve it can send to, ask and read all the same.
 
     Raises:
+        InvalidSetting: `serve` names what the app does not have.
+        ResourceFailed: A resource that something needs could not be opened.
         DatabaseError: The database cannot be reached, or refuses.
         SchemaError: Its schema does not fit, or may not be created.
         BudgetExceeded: It has too few connections left.
@@ -65,6 +70,7 @@ async def open_runtime(
         process=process,
         migrate=migrate,
         tree=tree,
+        serve=serve,
     )
     async with runtime.opened():
         yield runtime

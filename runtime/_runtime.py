@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import final
@@ -10,11 +10,14 @@ from typing import final
 import trio
 from attrs import define, frozen
 
-from rolebook.actors import App, RolebookError, Tree, open_supervisor
+from rolebook.actors import App, RolebookError, Tree
 
 from ._assembly import Assembly
 from ._drift import check_drift
+from ._open_tree import open_tree
 from ._process import check_process_name, process_name
+from ._resources import open_resources
+from ._roles import Role
 from ._settings import Settings
 from ._store_choice import StoreChoice, open_chosen_store
 from ._tree import Arrangement, arranged_tree, settings_of
@@ -68,6 +71,8 @@ class Runtime(Client):
         process: This process's name in the database; must differ between processes.
         migrate: Whether to bring the schema up to date at the start.
         tree: A TOML file, or a function from the default supervision tree to the wanted one.
+        serve: The names of the actors, queues and children of the app that this process runs; None for all.
+            What it does not serve it can send to, ask and read all the same.
     """
 
     def __init__(
@@ -81,10 +86,12 @@ class Runtime(Client):
         process: str | None = None,
         migrate: bool = True,
         tree: Arrangement | None = None,
+        serve: Collection[str] | None = None,
     ) -> None:
         app.check()
+        self._role = Role.of(app, serve)
         name = process_name(app.name) if process is None else check_process_name(process)
-        super().__init__(app, settings_of(app, settings or Settings(), tree), name)
+        super().__init__(app, settings_of(app, settings or Settings(), tree, self._role), name)
         self._choice = StoreChoice(database, direct_url, folder, migrate)
         self._arrangement = tree
         self._running: _Running | None = None
@@ -127,27 +134,26 @@ class Runtime(Client):
     async def _working(self) -> AsyncGenerator[None]:
         async with open_chosen_store(self._choice, self.settings, self.app.name, self.process) as store:
             await check_drift(self.app, store, self.settings.drift)
-            assembly = Assembly(self.app, store, self.settings, self.process)
-            raised: BaseException | None = None
-            try:
-                async with open_supervisor(arranged_tree(assembly, self._arrangement)) as tree:
-                    # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
-                    self._running = _Running(assembly, tree)
-                    self._begin(assembly.client_context)
-                    try:
-                        yield
-                    except BaseException as error:
-                        raised = error
-                        raise
-            except BaseExceptionGroup as group:
-                # That there is a nursery is our affair: an error of the block is raised as it is.
-                if raised is None or group.exceptions != (raised,):
-                    raise
-                raise raised from raised.__cause__
-            finally:
-                assembly.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
-                self._end()
-                self._running = None
+            async with open_resources(self.app, self._role) as resources:
+                things = {**resources, "runtime": self}
+                role = self._role.given(things)
+                async with self._serving_on(
+                    Assembly(self.app, store, self.settings, self.process, role, things)
+                ):
+                    yield
+
+    @asynccontextmanager
+    async def _serving_on(self, assembly: Assembly) -> AsyncGenerator[None]:
+        try:
+            async with open_tree(arranged_tree(assembly, self._arrangement)) as tree:
+                # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
+                self._running = _Running(assembly, tree)
+                self._begin(assembly.client_context)
+                yield
+        finally:
+            assembly.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
+            self._end()
+            self._running = None
 
     async def broken(self) -> list[StoppedKey]:
         """Return the actors of this app whose journal cannot be replayed.

@@ -28,6 +28,7 @@ from rolebook.actors import App, Child, InvalidSetting, Supervisor
 from rolebook.actors.supervision import load_configuration
 
 from ._assembly import Assembly
+from ._roles import Role
 from ._settings import Settings
 
 Arrangement: TypeAlias = Path | Callable[[Supervisor], Supervisor]
@@ -47,7 +48,7 @@ def default_tree(assembly: Assembly, known: Mapping[str, Child]) -> Supervisor:
             known["fetcher"],
             Supervisor(
                 "queues",
-                tuple(known[f"queue.{name}"] for name in assembly.app.queues),
+                tuple(known[f"queue.{name}"] for name in assembly.role.queues),
                 strategy="one_for_one",
                 max_restarts=10,
                 within=60.0,
@@ -61,7 +62,7 @@ def default_tree(assembly: Assembly, known: Mapping[str, Child]) -> Supervisor:
     return Supervisor(
         assembly.app.name,
         # A writer that fails does so for a reason that a restart does not mend.
-        (known["writer"], session, schedules, *assembly.app.children),
+        (known["writer"], session, schedules, *assembly.role.children),
         strategy="one_for_one",
         max_restarts=3,
         within=5.0,
@@ -75,8 +76,10 @@ def startable(assembly: Assembly) -> dict[str, Child]:
     A child of the app goes by its own name.
     """
     shutdown = assembly.settings.shutdown
-    runs = {name: partial(assembly.run_actors, name) for name in assembly.app.actors}
-    runs |= {name: partial(assembly.run_queue, name) for name in assembly.app.handlers}
+    runs = {
+        name: partial(assembly.run_actors if name in assembly.app.actors else assembly.run_queue, name)
+        for name in assembly.role.queues
+    }
     queues = [
         Child(name, run, shutdown=shutdown, mailbox=partial(assembly.fetcher.mailbox, name))
         for name, run in runs.items()
@@ -90,7 +93,7 @@ def startable(assembly: Assembly) -> dict[str, Child]:
         "scheduler": Child("scheduler", assembly.scheduler.run),
         **{f"queue.{child.name}": child for child in queues},
     }
-    for child in assembly.app.children:
+    for child in assembly.role.children:
         if isinstance(child, Child):
             if child.name in found:
                 problem = (
@@ -114,11 +117,21 @@ def arranged_tree(assembly: Assembly, arrangement: Arrangement | None) -> Superv
         tree = load_configuration(arrangement, known, Settings).tree or tree
     elif arrangement is not None:
         tree = arrangement(tree)
-    check_tree(tree, known, assembly.app)
+    check_tree(tree, known, assembly.role)
     return tree
 
 
-def settings_of(app: App, settings: Settings, arrangement: Arrangement | None) -> Settings:
+def client_tree(assembly: Assembly) -> Supervisor:
+    """Return the tree of a client: what commits, and what hears of replies."""
+    known = startable(assembly)
+    backoff = assembly.settings.backoff
+    session = Supervisor("session", (known["listener"],), max_restarts=None, backoff=backoff)
+    return Supervisor(assembly.app.name, (known["writer"], session))
+
+
+def settings_of(
+    app: App, settings: Settings, arrangement: Arrangement | None, role: Role | None = None
+) -> Settings:
     """Return the settings with those of the `[runtime]` table of a TOML file put over them.
 
     Raises:
@@ -126,7 +139,7 @@ def settings_of(app: App, settings: Settings, arrangement: Arrangement | None) -
     """
     if not isinstance(arrangement, Path):
         return settings
-    known = startable(_unstarted(app, settings))
+    known = startable(_unstarted(app, settings, role))
     found = load_configuration(arrangement, known, Settings)
     return attrs.evolve(settings, **{name: getattr(found.runtime, name) for name in found.given})
 
@@ -139,12 +152,12 @@ def configured_tree(
     return arranged_tree(_unstarted(app, chosen), arrangement)
 
 
-def _unstarted(app: App, settings: Settings) -> Assembly:
+def _unstarted(app: App, settings: Settings, role: Role | None = None) -> Assembly:
     nothing: Any = None  # nothing is started, so nothing asks the store
-    return Assembly(app, nothing, settings, app.name)
+    return Assembly(app, nothing, settings, app.name, role or Role.of(app, None))
 
 
-def check_tree(tree: Supervisor, known: dict[str, Child], app: App) -> None:
+def check_tree(tree: Supervisor, known: dict[str, Child], role: Role) -> None:
     """Refuse a tree in which a runtime cannot work.
 
     Raises:
@@ -153,7 +166,7 @@ def check_tree(tree: Supervisor, known: dict[str, Child], app: App) -> None:
     parts = {child.start: name for name, child in known.items()}
     places = [(name, path) for child, path in _leaves(tree, ()) if (name := parts.get(child.start))]
     order = [name for name, _ in places]
-    required = ["writer", *SESSION, "scheduler", *(f"queue.{name}" for name in app.queues)]
+    required = ["writer", *SESSION, "scheduler", *(f"queue.{name}" for name in role.queues)]
     for name in required:
         if order.count(name) != 1:
             problem = f"{name!r} is there {order.count(name)} times"
@@ -167,7 +180,7 @@ def check_tree(tree: Supervisor, known: dict[str, Child], app: App) -> None:
     if not any(above.strategy == "one_for_all" for above in _shared(session)):
         problem = "listener, fetcher and queues are not under one supervisor with strategy 'one_for_all'"
         raise InvalidSetting("children", problem, "a broken connection must end them together")
-    if any(order.index("fetcher") > order.index(f"queue.{name}") for name in app.queues):
+    if any(order.index("fetcher") > order.index(f"queue.{name}") for name in role.queues):
         raise InvalidSetting("children", "a queue starts before 'fetcher'", "put the queues after it")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from rolebook.actors import App
 from rolebook.actors.supervision import draw
 
 from .._open import open_runtime
+from .._roles import names
 from .._runtime import Runtime
 from .._settings import Settings
 from ._apps import AppParameter
@@ -36,6 +37,8 @@ Examples:
   rolebook run shop.actors:app
   rolebook run shop.actors:app --database-url postgresql://me:secret@db.example/shop
   rolebook run shop.actors:app --tree tree.toml
+  rolebook run shop.actors:app --only mail --only invoices
+  rolebook run shop.actors:app --except web
   kill -USR1 PID            prints the live supervision tree of that process
 """
 )
@@ -43,6 +46,8 @@ Examples:
 @database_options
 @tree_option
 @click.option("--direct-url", metavar="URL", help="Past a pooler, for the sessions that it would break.")
+@click.option("--only", multiple=True, metavar="NAME", help="Serve this actor, queue or child, and no other.")
+@click.option("--except", "without", multiple=True, metavar="NAME", help="Serve all but this.")
 @click.option("--no-migrate", is_flag=True, help="Refuse an older schema instead of migrating it.")
 @click.option(
     "--shutdown",
@@ -63,6 +68,8 @@ def run(
     data_folder: Path | None,
     tree_file: Path | None,
     direct_url: str | None,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
     no_migrate: bool,
     shutdown: float,
     log_level: str,
@@ -72,8 +79,11 @@ def run(
     The first signal stops it in order: nothing new begins, what has begun is finished and committed.
     A second one cancels what still runs; its messages are handled again by whoever owns them next.
 
-    Start it as often as you like, on as many machines: the processes share the work.
+    Start it as often as you like, on as many machines: the processes share the work, each with partitions of
+    its own of every queue that it serves. With --only or --except a process serves some; each may be given
+    several times.
     """
+    served = _served(app, only, without)
     set_up_logging(log_level)
     opened = open_runtime(
         app,
@@ -83,8 +93,24 @@ def run(
         folder=data_folder,
         migrate=not no_migrate,
         tree=tree_file,
+        serve=served,
     )
-    context.exit(trio.run(_Running(opened).until_signal))
+    context.exit(trio.run(_Running(opened, served or app.queues).until_signal))
+
+
+def _served(app: App, only: Sequence[str], without: Sequence[str]) -> Sequence[str] | None:
+    """Return the names of what is to be served; None for all."""
+    if only and without:
+        raise click.UsageError("give --only or --except, not both")
+    known = names(app)
+    for name in (*only, *without):
+        if name not in known:
+            raise click.UsageError(
+                f"app {app.name!r} has nothing of the name {name!r}; it has: {', '.join(known)}"
+            )
+    if without and not (left := [name for name in known if name not in without]):
+        raise click.UsageError("--except leaves nothing to serve")
+    return left if without else (only or None)
 
 
 @define(eq=False)
@@ -92,6 +118,7 @@ class _Running:
     """A runtime that signals stop: the first in order, the second at once."""
 
     opened: AbstractAsyncContextManager[Runtime]
+    runs: Sequence[str]
     _code: int = 0
     _runtime: Runtime | None = None
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -111,7 +138,7 @@ class _Running:
     async def _work(self) -> None:
         async with self.opened as self._runtime:
             app = self._runtime.app
-            _log.info("%s runs: %s; Ctrl-C stops it", app.name, ", ".join(app.queues) or "no queues")
+            _log.info("%s runs: %s; Ctrl-C stops it", app.name, ", ".join(self.runs) or "no queues")
             await self._stop.wait()
 
     async def _obey(self, signals: AsyncIterator[int]) -> None:

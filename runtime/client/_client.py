@@ -66,7 +66,9 @@ class Client:
     @property
     def _now(self) -> _Open:
         if self._client is None:
-            raise NotRunning("the runtime is not open: use it inside `async with open_runtime(...)`")
+            raise NotRunning(
+                "it is not open: use it inside `async with open_runtime(...)` or `open_client(...)`"
+            )
         return self._client
 
     # ---- sending ----

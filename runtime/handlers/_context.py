@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import final
+from typing import Any, final
 
 import trio
 from attrs import frozen
@@ -31,6 +31,7 @@ class HandlerContext:
         totals: What was committed, counted.
         count: What this process may have sent.
         workers: The tasks that run handlers of queues.
+        client: What handlers get as `turn.client`.
     """
 
     app: App
@@ -43,3 +44,4 @@ class HandlerContext:
     totals: Totals
     count: SendCount
     workers: set[trio.lowlevel.Task]
+    client: Any = None

@@ -37,9 +37,10 @@ class TurnTooLong(RolebookError):
 class QueueTurn(Turn):
     """The turn of a queue's handler: it can send, and have a transaction of its own."""
 
-    __slots__ = ("_count", "_lease", "_stack", "_store_transaction", "effects")
+    __slots__ = ("_client", "_count", "_lease", "_stack", "_store_transaction", "effects")
 
     effects: list[Tell | Enqueue]
+    _client: Any
     _count: SendCount
     _lease: TurnTransaction | None
     _stack: AsyncExitStack | None
@@ -49,8 +50,15 @@ class QueueTurn(Turn):
         self.effects = []
         self._lease = None
         self._stack = stack
+        self._client = context.client
         self._count = context.count
         self._store_transaction = context.store.open_turn_transaction
+
+    @property
+    def client(self) -> Any:
+        """The client of the runtime that runs this handler."""
+        self._check_open("turn.client")
+        return self._client
 
     @property
     def lease(self) -> TurnTransaction | None:

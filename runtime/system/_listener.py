@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TypeAlias, final
 
 import trio
@@ -99,12 +100,16 @@ class Listener:
         elif hint.startswith("+"):
             self.on_resume(hint[1:])
         elif hint == OWNERS:
-            self.fetcher.send_nowait(LookAtOwners())
+            self._tell(LookAtOwners())
         else:
-            self.fetcher.send_nowait(Look())
+            self._tell(Look())
 
     def _look_everywhere(self) -> None:
-        self.fetcher.send_nowait(Look())
-        self.fetcher.send_nowait(LookAtOwners())
+        self._tell(Look())
+        self._tell(LookAtOwners())
         self.on_schedule()
         self.on_reply()
+
+    def _tell(self, signal: FetcherSignal) -> None:
+        with suppress(trio.WouldBlock):  # a client has no fetcher
+            self.fetcher.send_nowait(signal)

@@ -3,6 +3,7 @@
 from rolebook.actors import App as App
 from rolebook.actors import Backoff as Backoff
 from rolebook.actors import BaseExceptionRaised as BaseExceptionRaised
+from rolebook.actors import Bundle as Bundle
 from rolebook.actors import Child as Child
 from rolebook.actors import Command as Command
 from rolebook.actors import DecideTurn as DecideTurn
@@ -70,6 +71,7 @@ from rolebook.runtime import PoolClosed as PoolClosed
 from rolebook.runtime import PoolExhausted as PoolExhausted
 from rolebook.runtime import QueueFull as QueueFull
 from rolebook.runtime import Recorded as Recorded
+from rolebook.runtime import ResourceFailed as ResourceFailed
 from rolebook.runtime import Runtime as Runtime
 from rolebook.runtime import RuntimeStatistics as RuntimeStatistics
 from rolebook.runtime import SchemaError as SchemaError
@@ -80,4 +82,5 @@ from rolebook.runtime import TransactionOver as TransactionOver
 from rolebook.runtime import TurnTooLong as TurnTooLong
 from rolebook.runtime import UnknownQueue as UnknownQueue
 from rolebook.runtime import Unstorable as Unstorable
+from rolebook.runtime import open_client as open_client
 from rolebook.runtime import open_runtime as open_runtime
