@@ -137,6 +137,12 @@ class Ownership:
             if mailbox.withdrawn:
                 continue
             wanted = share(partitions, self.members, queue, self.life)
+            if wanted == 0 and not mailbox.told:
+                _log.warning(
+                    "there are more processes than partitions of %r: this one has nothing to do"
+                    " (rolebook repartition gives all queues more)",
+                    queue,
+                )
             if len(mailbox.fences) > wanted:
                 given = to_give(mailbox.fences, wanted)
                 self.reader.drop(queue, given)
