@@ -38,7 +38,7 @@ from ..system import (
     Withdraw,
 )
 from ._context import SLICE, HandlerContext
-from ._key_lines import HELD
+from ._line_states import HELD
 from ._resident import BROKEN, Resident
 from ._residents import Residents
 from ._turn_ledger import TurnLedger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from random import Random
 from typing import Any, final
 
@@ -12,7 +13,7 @@ from attrs import frozen
 from rolebook.actors import App
 
 from .._settings import Settings
-from ..contract import CommitUnit, Store, Totals
+from ..contract import CommitUnit, SendEncoder, Store, Totals
 from ..system import FetcherSignal, SendCount, StoreClock
 
 SLICE = 0.005
@@ -45,3 +46,8 @@ class HandlerContext:
     count: SendCount
     workers: set[trio.lowlevel.Task]
     client: Any = None
+
+    @cached_property
+    def encoder(self) -> SendEncoder:
+        """Writes what the handlers send: one for all of them, since it knows every queue of the app."""
+        return SendEncoder(self.app, self.store.partitions, self.app.limits.payload)

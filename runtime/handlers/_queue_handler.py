@@ -16,21 +16,13 @@ from typing import final
 import trio
 from attrs import define, field
 
-from rolebook.actors import (
-    HandlerDefinition,
-    ProcessEnded,
-    RolebookError,
-    Stopping,
-    failure_of,
-    judge,
-)
+from rolebook.actors import HandlerDefinition, ProcessEnded, RolebookError, Stopping, failure_of, judge
 
 from ..contract import (
     CommitUnit,
     Lineage,
     Message,
     RetryInPlace,
-    SendEncoder,
     Settled,
     Verdict,
     partition_of_key,
@@ -51,6 +43,7 @@ from ..system import (
 )
 from ._context import SLICE, HandlerContext
 from ._failing import after_failure, wait_of
+from ._in_work import InWork
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
 
@@ -67,8 +60,7 @@ class QueueHandler:
     _ready: deque[Message] = field(factory=deque[Message])
     _by_key: dict[str, Line] = field(factory=dict[str, Line])
     _owned: AbstractSet[int] = frozenset()
-    _in_work: dict[int, int] = field(factory=dict[int, int])
-    _leaving: set[int] = field(factory=set[int])
+    _in_work: InWork = field(factory=InWork)
     _closing: bool = False
     _parked: set[str] = field(factory=set[str])
     _marking: set[int] = field(factory=set[int])
@@ -76,14 +68,12 @@ class QueueHandler:
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _verdicts: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     _lines: KeyLines = field(init=False)
-    _encoder: SendEncoder = field(init=False)
     _tasks: trio.Nursery = field(init=False)
     _send: trio.MemorySendChannel[HandlerSignal] = field(init=False)
     _inbox: trio.MemoryReceiveChannel[HandlerSignal] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        context, settings = self.context, self.context.settings
-        self._encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
+        settings = self.context.settings
         self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
@@ -135,16 +125,12 @@ class QueueHandler:
             self._release(line)
 
     async def _drain(self) -> None:
-        """Give everything back, each partition as soon as what has begun of it is settled.
-
-        Nothing begins any more, but what has begun is settled first: another process would handle it a second
-        time.
-        """
+        """Give everything back, each partition once what has begun of it is settled; nothing begins any more."""
         self._closing = True
         self.context.fetcher.send_nowait(Withdraw(self.definition.queue, self._send))
         self._own(frozenset())
         self._lot.unpark_all()
-        while self._leaving:
+        while self._in_work.leaving:
             self._take_in(await self._inbox.receive())
 
     # ---- owning ----
@@ -169,22 +155,16 @@ class QueueHandler:
             self._parked.discard(line.key)
             self._forget_if_empty(line)
         self._give_room()
-        self._leaving |= gone
+        self._in_work.leave(gone)
         self._say_what_is_drained()
 
     def _say_what_is_drained(self) -> None:
-        drained = [partition for partition in self._leaving if not self._in_work.get(partition)]
-        if drained:
-            self._leaving.difference_update(drained)
+        if drained := self._in_work.take_drained():
             self.context.fetcher.send_nowait(Drained(self.definition.queue, self._send, drained))
 
-    def _begun(self, partition: int) -> None:
-        """Something of a partition is in work, or with the writer, from now on."""
-        self._in_work[partition] = self._in_work.get(partition, 0) + 1
-
     def _done(self, partition: int) -> None:
-        self._in_work[partition] -= 1
-        if partition in self._leaving:
+        self._in_work.done(partition)
+        if self._in_work.leaving:
             self._say_what_is_drained()
 
     # ---- taking in ----
@@ -332,7 +312,7 @@ class QueueHandler:
                 continue
             message = self._ready.popleft()
             partition = message.partition
-            self._begun(partition)
+            self._in_work.begun(partition)
             try:
                 # As of its begin: if something before it falls from now on, it falls too, and begins again.
                 line = None if message.key is None else self._by_key[message.key]
@@ -364,7 +344,7 @@ class QueueHandler:
         unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
         try:
             verdict = await run_turn(
-                self.definition, self.context, self._encoder, message, unit, self._come_next
+                self.definition, self.context, self.context.encoder, message, unit, self._come_next
             )
         except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
             return self._failed(message, failure_of(error), lineage)
@@ -402,7 +382,7 @@ class QueueHandler:
     def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
         """Give a unit to the writer; or take note of the verdict, if it is committed already."""
         assert unit.fence is not None
-        self._begun(unit.fence.partition)
+        self._in_work.begun(unit.fence.partition)
         message: Message | None = unit.subject
         if message is not None and message.key is not None:
             self._lines.noted(self._by_key[message.key])

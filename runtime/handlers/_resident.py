@@ -20,8 +20,9 @@ from typing import Any, Final, final
 from attrs import define
 
 from ..contract import Lineage
-from ._key_lines import HELD, Line
+from ._key_lines import Line
 from ._life_cycle import after
+from ._line_states import HELD
 
 
 class Phase(IntEnum):

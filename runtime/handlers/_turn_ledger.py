@@ -37,7 +37,6 @@ from ..contract import (
     NotOwner,
     Repeated,
     RetryInPlace,
-    SendEncoder,
     Settled,
     Verdict,
     asked,
@@ -48,7 +47,8 @@ from ..contract import (
 from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
 from ._failing import after_failure, bury, mark_broken, wait_of
-from ._key_lines import ASIDE, FREE, KeyLines, Work
+from ._key_lines import KeyLines, Work
+from ._line_states import ASIDE, FREE
 from ._outbox import Outbox, once_ids
 from ._replying import copy_part, error_part, first_error_part
 from ._resident import COLD, LOADED, Resident
@@ -84,10 +84,9 @@ class TurnLedger:
     def __attrs_post_init__(self) -> None:
         context, settings = self.context, self.context.settings
         self._codec = context.app.codec
-        encoder = SendEncoder(context.app, context.store.partitions, context.app.limits.payload)
         self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
         self.out = Outbox(self.definition.name, context, self.lines, self.origin)
-        self._computer = TurnComputer(self.definition, context.app, encoder, context.clock, settings)
+        self._computer = TurnComputer(self.definition, context.app, context.encoder, context.clock, settings)
 
     # ---- computing ----
 
