@@ -125,7 +125,7 @@ class QueueHandler:
             self._release(line)
 
     async def _drain(self) -> None:
-        """Give everything back, each partition once what has begun of it is settled; nothing begins any more."""
+        """Give everything back, each partition once what has begun of it is settled; nothing begins."""
         self._closing = True
         self.context.fetcher.send_nowait(Withdraw(self.definition.queue, self._send))
         self._own(frozenset())
