@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 import rolebook as rb
 from rolebook.runtime import Runtime, Settings
-from rolebook.runtime.contract import Member, Store, partition_of_key
+from rolebook.runtime.contract import Member, Store, partition_of_key, share
 from tests.waiting import eventually
 
 QUICK = Settings(take_interval=0.2, poll_interval=1.0)
