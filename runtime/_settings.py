@@ -12,6 +12,8 @@ from attrs import frozen
 from rolebook.actors import Backoff, InvalidSetting
 
 MOST_PARTITIONS = 1024
+PARTITIONS = 32
+"""Of each queue of a new database, unless told otherwise."""
 
 
 def _positive_seconds(_: object, field: attrs.Attribute[float], value: Any) -> None:
@@ -24,8 +26,8 @@ def _positive_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", "give a whole number of 1 or more")
 
 
-def _partition_count(_: object, field: attrs.Attribute[int], value: Any) -> None:
-    if type(value) is not int or not 1 <= value <= MOST_PARTITIONS:
+def _partition_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (type(value) is not int or not 1 <= value <= MOST_PARTITIONS):
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give 1 to {MOST_PARTITIONS}")
 
 
@@ -69,7 +71,7 @@ class Settings:
 
     Attributes:
         schema: The schema that holds its tables; a plain identifier.
-        partitions: How many partitions each queue gets when the database is new.
+        partitions: How many partitions each queue has; None for what the database has, and 32 if it is new.
         poll_interval: Seconds after which the mailbox is looked at even if nobody rang.
         take_interval: Seconds between two tries for partitions that others own.
         health_interval: Seconds between two health checks of the listening session.
@@ -100,7 +102,7 @@ class Settings:
     """
 
     schema: str = attrs.field(default="rolebook", validator=_schema_name)
-    partitions: int = attrs.field(default=32, validator=_partition_count)
+    partitions: int | None = attrs.field(default=None, validator=_partition_count)
     poll_interval: float = attrs.field(default=5.0, validator=_positive_seconds)
     take_interval: float = attrs.field(default=1.0, validator=_positive_seconds)
     health_interval: float = attrs.field(default=10.0, validator=_positive_seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ._settings import Settings
+from ._settings import PARTITIONS, Settings
 from .contract import Store
 from .memory import MemoryStore
 from .postgres import choose_database, open_database
@@ -51,7 +51,7 @@ async def open_chosen_store(
         process: The process's name.
     """
     if choice.database == MEMORY:
-        yield MemoryStore(partitions=settings.partitions)
+        yield MemoryStore(partitions=settings.partitions or PARTITIONS)
         return
     if choice.database is not None and not isinstance(choice.database, str):
         yield choice.database

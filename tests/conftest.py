@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 import hypothesis.core
 import pytest
 
-from rolebook.runtime import Settings
 from rolebook.runtime.postgres.embedded import PostgresServer
 from tests import databases, seeds, stores
 from tests.databases import Choice, ChoiceError, TestServer
@@ -86,7 +85,7 @@ def lend_small(postgres: TestServer) -> Iterator[Lender]:
 @pytest.fixture(scope="session")
 def lend_usual(postgres: TestServer) -> Iterator[Lender]:
     """Lends databases with as many partitions as an app gets by default."""
-    lender = Lender(postgres.url, Settings().partitions)
+    lender = Lender(postgres.url, 32)
     yield lender
     lender.close()
 

@@ -15,6 +15,7 @@ from ._dead import dead
 from ._failures import sentences
 from ._migrate import migrate, rebase
 from ._rename import rename_actor
+from ._repartition import repartition
 from ._run import run as run_app
 from ._status import status
 from ._stopped import broken, parked
@@ -38,7 +39,19 @@ def cli() -> None:
     """Run and operate apps of event-sourced actors on PostgreSQL."""
 
 
-for _command in (run_app, status, check, tree, dead, parked, broken, rename_actor, migrate, rebase):
+for _command in (
+    run_app,
+    status,
+    check,
+    tree,
+    dead,
+    parked,
+    broken,
+    rename_actor,
+    repartition,
+    migrate,
+    rebase,
+):
     cli.add_command(_command)
 
 

@@ -9,7 +9,7 @@ import trio
 
 from rolebook.actors import App
 
-from .._settings import Settings
+from .._settings import PARTITIONS
 from ..postgres import migrate as migrate_schema
 from ..postgres import rebase as rebase_schema
 from ._where import Where, app_option, connected, database_options
@@ -27,7 +27,7 @@ Examples:
 @click.option(
     "--partitions",
     type=click.IntRange(1, 1024),
-    default=Settings().partitions,
+    default=PARTITIONS,
     show_default=True,
     help="Of each queue; fixed for the life of a database, so only a new one looks at this.",
 )

@@ -15,9 +15,9 @@ from attrs import define, field
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from rolebook.actors import Fingerprint
+from rolebook.actors import Fingerprint, InvalidSetting
 
-from .._settings import Settings
+from .._settings import PARTITIONS, Settings
 from ..contract import (
     MOST_BYTES,
     CommitPart,
@@ -303,13 +303,21 @@ async def open_store(
     setup = await connect_session(direct, role="setup", process=process)
     async with setup:
         if migrating:
-            await migrate(setup, schema=settings.schema, partitions=settings.partitions)
+            await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)
         else:
             await check_schema(setup, schema=settings.schema)
         statements = Statements(settings.schema)
         await setup.execute(statements["forget_commits"])
         await check_budget(setup, settings.pool_size)
         partitions = await _partitions(setup, settings.schema)
+        if settings.partitions not in {None, partitions}:
+            problem = (
+                f"{settings.partitions} are asked for, and the queues of this database have {partitions}"
+            )
+            remedy = (
+                f"leave it out, or stop every process and run: rolebook repartition {settings.partitions}"
+            )
+            raise InvalidSetting("partitions", problem, remedy)
     # What is lent keeps the isolation that the database's owner chose for it.
     connect = partial(connect_session, url, role="pool", process=process, isolation=None)
     read = partial(connect_session, url, role="reader", process=process)

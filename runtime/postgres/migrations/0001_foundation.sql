@@ -368,6 +368,42 @@ begin
     return renamed;
 end $$;
 
+-- Change the number of partitions of every queue, while no process works on the database.
+-- Returns how many messages have another partition now. What was to be begun with care still is.
+create function {schema}.repartition(wanted integer) returns bigint language plpgsql as $$
+declare
+    moved bigint;
+    company text;
+begin
+    perform from {schema}.meta for update;
+    perform from {schema}.partitions for update;
+    -- Who only sends counts too: it computes the partition of each key.
+    select string_agg(distinct substring(application_name from '^rolebook (.*) '), ', ') into company
+    from pg_catalog.pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and application_name like 'rolebook %';
+    if company is not null then
+        raise exception 'processes work on this database: %', company
+            using errcode = 'object_in_use', hint = 'Stop them first.';
+    end if;
+    update {schema}.meta set partitions = wanted;
+    insert into {schema}.partitions (queue, partition)
+    select queue, partition from (select distinct queue from {schema}.partitions) as q,
+                                 generate_series(0, wanted - 1) as partition
+    on conflict do nothing;
+    update {schema}.partitions p
+    set careful = case when q.careful then pg_current_snapshot() end, nonce = null, life = null, owner = null
+    from (select queue, bool_or(careful is not null or nonce is not null) as careful
+          from {schema}.partitions group by queue) as q
+    where p.queue = q.queue;
+    delete from {schema}.trials;
+    delete from {schema}.suspects;
+    update {schema}.messages set partition = {schema}.partition_of(key);
+    get diagnostics moved = row_count;
+    update {schema}.scheduled set partition = {schema}.partition_of(key);
+    update {schema}.dead_letters set partition = {schema}.partition_of(key);
+    return moved;
+end $$;
+
 -- The mailbox is empty one moment and holds a million rows the next, so
 -- statistics about it are wrong most of the time, and a plan made for an empty
 -- table reads all of a full one. The functions below therefore name their one

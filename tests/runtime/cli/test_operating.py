@@ -18,6 +18,7 @@ COMMANDS = (
     ("dead",),
     ("parked",),
     ("rename-actor",),
+    ("repartition",),
 )
 
 
@@ -267,3 +268,26 @@ def test_an_actor_gets_another_name(database: Database) -> None:
     renamed = database.rolebook("rename-actor", "shop", "store")
     assert renamed.out == "shop is now store: 1 events\n"
     assert database.ask("select actor from rolebook.events") == "store"
+
+
+def test_a_database_gets_more_partitions(database: Database) -> None:
+    """Each waiting message is where its key belongs; nothing is lost, and no process may be at work."""
+    for number in range(50):
+        database.sell(f"k{number}", 1)
+    done = database.rolebook("repartition", "64")
+    assert done.out == "every queue has 64 partitions now; 50 waiting messages were placed anew\n", done.text
+    assert database.ask("select partitions from rolebook.meta") == 64
+    misplaced = "select count(*) from rolebook.messages where partition <> rolebook.partition_of(key)"
+    assert database.ask(misplaced) == 0
+    assert database.ask("select count(distinct partition) from rolebook.messages") > 20
+
+
+def test_partitions_are_not_changed_under_a_process(database: Database) -> None:
+    """Not under one that only sends either: it computes where each message goes."""
+    database.sell("corner", 1)
+    with psycopg.connect(database.url, application_name="rolebook front@web:1 writer"):
+        refused = database.rolebook("repartition", "64")
+    assert refused.code == 1
+    assert "processes work on this database: front@web:1" in refused.err
+    wrong = database.rolebook("repartition", "0")
+    assert wrong.code == 2
