@@ -1,15 +1,18 @@
 """A turn, as user code sees it: which message this is, and the only clock and dice it may use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
+import trio
 
 from ._effects import Enqueue, Tell
 from ._errors import EffectError
+
+R = TypeVar("R")
 
 
 @attrs.define(eq=False)
@@ -69,6 +72,26 @@ class Turn(DecideTurn):
         through `send`.
         """
         raise EffectError("this turn has no client; a decider yields its effects instead")
+
+    async def run_sync(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Run a function that blocks in a thread, so that the loop goes on, and return its result.
+
+        Nothing of the turn commits before the function has ended, and a cancelled turn waits for it: it
+        cannot be interrupted. It is given nothing of the turn, and calls nothing of Trio.
+
+        Args:
+            function: What to run.
+            arguments: For the function.
+
+        Raises:
+            BaseException: Whatever the function raised.
+
+        Example:
+            ```python
+            page = await turn.run_sync(render, command.order)
+            ```
+        """
+        return await trio.to_thread.run_sync(function, *arguments)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """Open a transaction that ends with this turn: SQL, sends and acknowledgement commit together.

@@ -22,6 +22,7 @@ from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
     FetcherSignal,
+    Hand,
     HandlerSignal,
     Life,
     Listener,
@@ -43,6 +44,7 @@ class Assembly:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
         role: What of the app this process runs.
+        hand: What is being handled: for the watch over the loop.
         things: What handlers and start functions are given by name.
         life: The number of this process in the database.
         replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
@@ -62,6 +64,7 @@ class Assembly:
     random: Random = field(factory=Random)
     count: SendCount = field(factory=SendCount)
     totals: Totals = field(factory=Totals)
+    hand: Hand = field(factory=Hand)
     workers: set[trio.lowlevel.Task] = field(factory=set[trio.lowlevel.Task])
     owned: dict[str, AbstractSet[int]] = field(factory=dict[str, AbstractSet[int]])
     asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
@@ -139,6 +142,7 @@ class Assembly:
             totals=self.totals,
             count=self.count,
             workers=self.workers,
+            hand=self.hand,
             client=self.things.get("runtime"),
         )
         self.client_context = ClientContext(

@@ -24,7 +24,7 @@ from ._tree import Arrangement, arranged_tree, settings_of
 from .client import Client, NotRunning
 from .contract import StoppedKey, Store
 from .handlers import ActorHandler, ActorStatistics
-from .system import FetcherStatistics, ListenerState
+from .system import FetcherStatistics, ListenerState, LoopWatch
 
 
 @final
@@ -36,6 +36,7 @@ class RuntimeStatistics:
         commits: Transactions.
         turns: TurnLedger, and messages sent from outside.
         events: Events appended to the journal.
+        longest_step: Seconds of the longest step of any task: for so long nothing else of the process ran.
         mailbox: What this process owns of each queue, which processes are members, and what it has read.
         actors: By kind, what is in memory now and has been done since the session was opened.
     """
@@ -43,6 +44,7 @@ class RuntimeStatistics:
     commits: int
     turns: int
     events: int
+    longest_step: float
     mailbox: FetcherStatistics
     actors: Mapping[str, ActorStatistics]
 
@@ -53,6 +55,7 @@ class _Running:
 
     assembly: Assembly
     tree: Tree
+    watch: LoopWatch
 
 
 @final
@@ -144,12 +147,17 @@ class Runtime(Client):
 
     @asynccontextmanager
     async def _serving_on(self, assembly: Assembly) -> AsyncGenerator[None]:
+        watch = LoopWatch(self.settings.loop_hold, assembly.hand)
         try:
-            async with open_tree(arranged_tree(assembly, self._arrangement)) as tree:
-                # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
-                self._running = _Running(assembly, tree)
-                self._begin(assembly.client_context)
-                yield
+            with watch.watching():
+                async with open_tree(arranged_tree(assembly, self._arrangement)) as tree:
+                    # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
+                    self._running = _Running(assembly, tree, watch)
+                    self._begin(assembly.client_context)
+                    try:
+                        yield
+                    finally:
+                        assembly.fetcher.is_ending = True
         finally:
             assembly.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
             self._end()
@@ -190,7 +198,8 @@ class Runtime(Client):
             if isinstance(handler, ActorHandler)
         }
         mailbox = self._serving.assembly.fetcher.statistics()
-        return RuntimeStatistics(totals.commits, totals.turns, totals.events, mailbox, actors)
+        longest_step = self._serving.watch.longest_step
+        return RuntimeStatistics(totals.commits, totals.turns, totals.events, longest_step, mailbox, actors)
 
     @property
     def store(self) -> Store:

@@ -78,6 +78,7 @@ class Settings:
         health_deadline: Seconds a health check may take.
         command_deadline: Seconds any other statement may take before its session is given up.
         idle_session_timeout: Seconds after which the server ends the session of a frozen process.
+        loop_hold: Seconds after which a step that holds the loop is told of, with its stack and message.
         mailbox_capacity: Messages of one queue held in memory at most; what blocked keys hold comes on top:
             the first of each, and as many again.
         blocked_capacity: Messages of one blocked or parked key held in memory at most.
@@ -109,6 +110,7 @@ class Settings:
     health_deadline: float = attrs.field(default=5.0, validator=_positive_seconds)
     command_deadline: float = attrs.field(default=30.0, validator=_positive_seconds)
     idle_session_timeout: float = attrs.field(default=30.0, validator=_positive_seconds)
+    loop_hold: float = attrs.field(default=1.0, validator=_positive_seconds)
     mailbox_capacity: int = attrs.field(default=2000, validator=_positive_count)
     blocked_capacity: int = attrs.field(default=50, validator=_positive_count)
     batch: int = attrs.field(default=1000, validator=_positive_count)

@@ -86,7 +86,7 @@ def startable(assembly: Assembly) -> dict[str, Child]:
     ]
     found = {
         "listener": Child("listener", assembly.listener.run, start_timeout=None),
-        "fetcher": Child("fetcher", assembly.fetcher.run, start_timeout=None),
+        "fetcher": Child("fetcher", assembly.fetcher.run, shutdown=shutdown, start_timeout=None),
         "writer": Child(
             "writer", assembly.writer.run, shutdown=shutdown, mailbox=assembly.writer.inbox.statistics
         ),

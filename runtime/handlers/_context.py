@@ -14,7 +14,7 @@ from rolebook.actors import App
 
 from .._settings import Settings
 from ..contract import CommitUnit, SendEncoder, Store, Totals
-from ..system import FetcherSignal, SendCount, StoreClock
+from ..system import FetcherSignal, Hand, SendCount, StoreClock
 
 SLICE = 0.005
 """Seconds of work without a wait after which a handler lets other tasks have their turn."""
@@ -32,6 +32,7 @@ class HandlerContext:
         totals: What was committed, counted.
         count: What this process may have sent.
         workers: The tasks that run handlers of queues.
+        hand: What is being handled: for the watch over the loop.
         client: What handlers get as `turn.client`.
     """
 
@@ -45,6 +46,7 @@ class HandlerContext:
     totals: Totals
     count: SendCount
     workers: set[trio.lowlevel.Task]
+    hand: Hand
     client: Any = None
 
     @cached_property

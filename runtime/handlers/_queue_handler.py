@@ -299,11 +299,12 @@ class QueueHandler:
         me = trio.lowlevel.current_task()
         self.context.workers.add(me)
         try:
-            await self._work()
+            await self._work(me)
         finally:
             self.context.workers.discard(me)
+            self.context.hand.messages.pop(me, None)
 
-    async def _work(self) -> None:
+    async def _work(self, me: trio.lowlevel.Task) -> None:
         slice_end = trio.current_time() + SLICE
         while not self._closing:
             if not self._ready:
@@ -313,6 +314,7 @@ class QueueHandler:
             message = self._ready.popleft()
             partition = message.partition
             self._in_work.begun(partition)
+            self.context.hand.messages[me] = message
             try:
                 # As of its begin: if something before it falls from now on, it falls too, and begins again.
                 line = None if message.key is None else self._by_key[message.key]

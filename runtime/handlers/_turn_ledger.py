@@ -144,7 +144,10 @@ class TurnLedger:
             resident.discard()
             self._want_loading(resident)
             return
+        hand = self.context.hand
+        hand.turn = work
         computed = self._computer.compute(resident, work)
+        hand.turn = None
         self.count += 1
         if computed.error is None:
             self._succeeded(resident, work, computed)

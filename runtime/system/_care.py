@@ -141,6 +141,7 @@ class CarefulReader:
             for care in through:
                 del self._cares[care.fence.queue, care.fence.partition]
                 mailboxes[care.fence.queue].cursors.extend(care.cursors())
+            self.is_pressing = bool(self._cares)
 
     async def _begin(
         self,

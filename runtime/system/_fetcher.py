@@ -14,6 +14,7 @@ from typing import final
 import trio
 from attrs import define, field, frozen
 
+from rolebook.actors import Stopping
 from rolebook.actors.supervision import MailboxStatistics
 
 from .._settings import Settings
@@ -76,6 +77,8 @@ class Fetcher:
         serves: The queues that have a handler here.
         owned: The partitions of each queue that this process owns.
         count: What this process may have sent.
+        is_ending: Whether the runtime is ending: what a handler leaves is for others. Otherwise its next life
+            is expected, and others leave it that for a moment.
     """
 
     store: Store
@@ -87,6 +90,7 @@ class Fetcher:
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
     owned: dict[str, AbstractSet[int]]
     count: SendCount
+    is_ending: bool = False
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, Mailbox] = field(factory=dict[str, Mailbox])
@@ -100,8 +104,14 @@ class Fetcher:
         self._careful = CarefulReader()
         self._ownership = Ownership(self.settings, self.life.number, self._careful)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own and read until cancelled; a database error ends it, and the session with it."""
+    async def run(
+        self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Own and read until asked to stop; a database error ends it, and the session with it.
+
+        If its runtime is ending it gives back what its handlers have left. Otherwise it leaves everything as
+        it is: the next session of this process takes it up again.
+        """
         self.life.go_on()
         self._forget()
         try:
@@ -112,8 +122,9 @@ class Fetcher:
                     self._ownership.expect(self.serves)
                     await self._ownership.settle(session, self._mailboxes, self.store.partitions)
                 task_status.started()
-                while True:
-                    await self._hear()
+                while not stopping.is_set():
+                    with stopping.interrupts():
+                        await self._hear()
                     with trio.fail_after(self.settings.command_deadline):
                         if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
                             self._doubt, self._look = Doubt(trio.current_time()), True
@@ -121,8 +132,18 @@ class Fetcher:
                             await self._careful.go_on(session, self._mailboxes, self.life.since)
                         if self._wants_to_read():
                             await self._read(session)
+                if self.is_ending:
+                    with trio.fail_after(self.settings.command_deadline):
+                        await self._leave(session)
         finally:
             self._forget()
+
+    async def _leave(self, session: FetchSession) -> None:
+        """Give back what the handlers, which have ended, have left."""
+        self._hear_the_rest()
+        for mailbox in list(self._mailboxes.values()):
+            self._let_go(mailbox, Detach(mailbox.queue, mailbox.inbox))
+        await self._ownership.leave(session)
 
     def statistics(self) -> FetcherStatistics:
         """Return what it holds and has done."""
@@ -162,6 +183,9 @@ class Fetcher:
     async def _hear(self) -> None:
         with trio.move_on_after(self._rest()):
             self._take_in(await self.inbox.receive())
+        self._hear_the_rest()
+
+    def _hear_the_rest(self) -> None:
         try:
             while True:
                 self._take_in(self.inbox.receive_nowait())
@@ -215,13 +239,15 @@ class Fetcher:
         match signal:
             case Withdraw():
                 mailbox.withdrawn = True
+                if not self.is_ending:
+                    self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
             case Drained(partitions=partitions):
                 self._ownership.let_go(mailbox.drained(partitions))
             case Detach():
                 del self._mailboxes[mailbox.queue]
                 self.owned.pop(mailbox.queue, None)
-                if not mailbox.withdrawn:
+                if not self.is_ending:
                     self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
                 self._ownership.let_go(mailbox.drained(list(mailbox.leaving)))

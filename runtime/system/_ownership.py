@@ -115,13 +115,20 @@ class Ownership:
                 mailbox.own_up()
         return took
 
+    async def leave(self, session: FetchSession) -> None:
+        """Be no member any more, and give back what has been let go."""
+        await session.join(())
+        if self._going:
+            going, self._going = self._going, []
+            await session.release(going)
+
     async def _say_what_is_served(
         self, session: FetchSession, mailboxes: Mapping[str, Mailbox], now: float
     ) -> None:
         """Before anything is given back: who leaves withdraws first, so that others know what is theirs."""
-        for queue in [queue for queue, until in self._expected.items() if until <= now or queue in mailboxes]:
-            del self._expected[queue]
         staying = [queue for queue, mailbox in mailboxes.items() if not mailbox.withdrawn]
+        for queue in [queue for queue, until in self._expected.items() if until <= now or queue in staying]:
+            del self._expected[queue]
         served = frozenset(staying).union(self._expected)
         if new := served - self._prepared:
             await session.prepare(sorted(new))
