@@ -94,7 +94,7 @@ def scale(url: str, *, count: int, work: str, processes: int, actors: int = 1000
 
 
 def _value(connection: psycopg.Connection[Any], query: str) -> float:
-    row = connection.execute(query).fetchone()
+    row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return float(row[0])
 
@@ -157,7 +157,8 @@ def measure(report: Report, count: int, processes: list[int]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        trio.run(work_off, *sys.argv[2:5])
+        _, _, database_url, wanted, own_name = sys.argv
+        trio.run(work_off, database_url, wanted, own_name)
     else:
         arguments = parser(__doc__)
         arguments.add_argument("--count", type=int, default=4000)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -21,6 +23,7 @@ from .._roles import names
 from .._runtime import Runtime
 from .._settings import Settings
 from ._apps import AppParameter
+from ._fleet import MEMBER, Fleet, end_with_parent
 from ._logging import LEVELS, set_up_logging
 from ._where import database_options, tree_option
 
@@ -39,6 +42,7 @@ Examples:
   rolebook run shop.actors:app --tree tree.toml
   rolebook run shop.actors:app --only mail --only invoices
   rolebook run shop.actors:app --except web
+  rolebook run shop.actors:app --processes 4
   kill -USR1 PID            prints the live supervision tree of that process
 """
 )
@@ -48,6 +52,9 @@ Examples:
 @click.option("--direct-url", metavar="URL", help="Past a pooler, for the sessions that it would break.")
 @click.option("--only", multiple=True, metavar="NAME", help="Serve this actor, queue or child, and no other.")
 @click.option("--except", "without", multiple=True, metavar="NAME", help="Serve all but this.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="How many to start and keep up."
+)
 @click.option("--no-migrate", is_flag=True, help="Refuse an older schema instead of migrating it.")
 @click.option(
     "--shutdown",
@@ -70,6 +77,7 @@ def run(
     direct_url: str | None,
     only: tuple[str, ...],
     without: tuple[str, ...],
+    processes: int,
     no_migrate: bool,
     shutdown: float,
     log_level: str,
@@ -82,9 +90,16 @@ def run(
     Start it as often as you like, on as many machines: the processes share the work, each with partitions of
     its own of every queue that it serves. With --only or --except a process serves some; each may be given
     several times.
+
+    With --processes N there are N of them: one that ends is started again, signals are passed on to all, and
+    the exit code is 0 if all ended in order, else the first other one. If one fails before any has worked for
+    10 seconds, all end.
     """
     served = _served(app, only, without)
     set_up_logging(log_level)
+    if processes > 1 and MEMBER not in os.environ:
+        context.exit(trio.run(Fleet([sys.executable, *_again()], processes).run))
+    end_with_parent()
     opened = open_runtime(
         app,
         database=database_url,
@@ -108,9 +123,17 @@ def _served(app: App, only: Sequence[str], without: Sequence[str]) -> Sequence[s
             raise click.UsageError(
                 f"app {app.name!r} has nothing of the name {name!r}; it has: {', '.join(known)}"
             )
-    if without and not (left := [name for name in known if name not in without]):
+    if not without:
+        return only or None
+    left = [name for name in known if name not in without]
+    if not left:
         raise click.UsageError("--except leaves nothing to serve")
-    return left if without else (only or None)
+    return left
+
+
+def _again() -> Sequence[str]:
+    """Return the arguments of Python that run this command once more."""
+    return ["-m", "rolebook.runtime.cli", *sys.argv[1:]]
 
 
 @define(eq=False)

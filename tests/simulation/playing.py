@@ -20,7 +20,6 @@ MOST_PROCESSES = 4
 
 LONGEST = 3600.0
 """Virtual seconds that a program may take."""
-MOST_PROCESSES = 4
 
 LONGEST_IN_REALITY = 60.0
 

@@ -291,3 +291,22 @@ def test_partitions_are_not_changed_under_a_process(database: Database) -> None:
     assert "processes work on this database: front@web:1" in refused.err
     wrong = database.rolebook("repartition", "0")
     assert wrong.code == 2
+
+
+def test_all_parked_keys_of_a_reason_go_on(database: Database) -> None:
+    """A preview says how many; the others stay parked."""
+    for number in range(5):
+        database.sell(f"k{number}", 1)
+    database.ask(
+        "update rolebook.messages set not_before = 'infinity', attempts = 1,"
+        " last_error = case when key = 'k0' then 'ValueError: no' else 'ConnectionError: gone' end"
+    )
+    parked = "select count(*) from rolebook.messages where not_before = 'infinity'"
+    preview = database.rolebook("parked", "resume", "--all", "--reason", "ConnectionError", "--dry-run")
+    assert preview.out == "4 of 5 parked keys would go on\n", preview.text
+    assert database.ask(parked) == 5
+    done = database.rolebook("parked", "resume", "shop", "--all", "--reason", "ConnectionError")
+    assert done.out == "4 of 5 parked keys go on\n", done.text
+    assert database.ask(parked) == 1
+    assert database.rolebook("parked", "resume", "--all").out == "1 of 1 parked keys go on\n"
+    assert database.rolebook("parked", "resume", "shop").code == 2
