@@ -99,9 +99,11 @@ class Fleet:
             began = trio.current_time()
             code = await self._run_one(place)
             lived = trio.current_time() - began
+            were_told = self.upkeep.is_ending
             pause = self.upkeep.ended(place, code, lived)
             if pause is None:
-                self._end(signal.SIGTERM)
+                if not were_told:  # a second signal would cancel what they still do
+                    self._end(signal.SIGTERM)
                 return
             _log.warning("process %d ended with %d: started again in %.1f s", place + 1, code, pause)
             with self._scope:
