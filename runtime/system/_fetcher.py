@@ -24,7 +24,7 @@ from ._clock import StoreClock
 from ._doubt import Doubt
 from ._life import Life
 from ._mailbox import Mailbox, messages
-from ._ownership import Ownership
+from ._ownership import RESTART, Ownership
 from ._send_count import SendCount
 from ._signals import (
     Attach,
@@ -243,14 +243,18 @@ class Fetcher:
                     self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
             case Drained(partitions=partitions):
-                self._ownership.let_go(mailbox.drained(partitions))
+                self._ownership.let_go(mailbox.drained(partitions), after=self._patience(mailbox))
             case Detach():
                 del self._mailboxes[mailbox.queue]
                 self.owned.pop(mailbox.queue, None)
                 if not self.is_ending:
                     self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
-                self._ownership.let_go(mailbox.drained(list(mailbox.leaving)))
+                mailbox.withdrawn = True
+                self._ownership.let_go(mailbox.drained(list(mailbox.leaving)), after=self._patience(mailbox))
+
+    def _patience(self, mailbox: Mailbox) -> float:
+        return RESTART if mailbox.withdrawn and not self.is_ending else 0.0
 
     def _give_all(self, mailbox: Mailbox) -> None:
         self._careful.drop(mailbox.queue, mailbox.fences)

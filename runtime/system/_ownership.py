@@ -27,6 +27,10 @@ _log = logging.getLogger("rolebook.fetcher")
 RETURN: Final = 1.0
 """Seconds that a process whose session broke has to come back for its partitions, before others take them."""
 
+RESTART: Final = 0.2
+"""Seconds until what a handler has left is given back, while its runtime goes on: if the whole session is
+restarted, its next one takes everything up as it is, and others leave it that."""
+
 HELD_UP: Final = 0.05
 """Seconds until the next try at a partition that a commit under way holds."""
 
@@ -65,9 +69,10 @@ class Ownership:
         self._expected.update(dict.fromkeys(queues, until))
         self.look = True
 
-    def let_go(self, fences: Iterable[Fence]) -> None:
-        """Nothing is left to settle of these: give them back."""
+    def let_go(self, fences: Iterable[Fence], *, after: float = 0.0) -> None:
+        """Nothing is left to settle of these: give them back, after so many seconds."""
         self._going.extend(fences)
+        self._going_from = max(self._going_from, trio.current_time() + after)
 
     def rest(self) -> float:
         """Seconds until there is something to do, if nobody says anything."""

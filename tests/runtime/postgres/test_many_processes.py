@@ -115,6 +115,27 @@ async def test_waking_does_not_multiply(database_url: str, looking: Looking) -> 
     assert sorted(handled) == list(range(count))
 
 
+@pytest.mark.parametrize("role", ["listener", "fetcher"])
+async def test_a_broken_session_moves_nothing(database_url: str, looking: Looking, role: str) -> None:
+    """A process whose session broke takes back what it had; the others leave it that."""
+    async with AsyncExitStack() as stack:
+        one, two = await start_all(stack, database_url, [], 2)
+        await two.enqueue("jobs", Noop(1))  # its writer is connected: it is known to live
+        await one.enqueue("jobs", Noop(2))
+        before = two.statistics().mailbox.moves
+        epochs = "select sum(epoch)::int from rolebook.partitions"
+        epoch = await looking.value(epochs)
+        await looking.do(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = %s",
+            f"rolebook p0 {role}",
+        )
+        await looking.until("select (" + epochs + ") > %s", epoch)
+        await eventually(lambda: one.statistics().mailbox.owned == {"jobs": 16})
+        assert two.statistics().mailbox.moves == before
+        assert await looking.value(epochs) == epoch + 16
+
+
 async def test_many_queues_are_owned_soon(database_url: str, looking: Looking) -> None:
     """Five hundred queues of 32 partitions, with one lock for the process."""
     app = rb.App("wide")
