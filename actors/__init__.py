@@ -28,6 +28,7 @@ from ._errors import DecodeError as DecodeError
 from ._errors import DefinitionError as DefinitionError
 from ._errors import EffectError as EffectError
 from ._errors import InvalidKey as InvalidKey
+from ._errors import NewerVersion as NewerVersion
 from ._errors import OutcomeUnknown as OutcomeUnknown
 from ._errors import PayloadTooLarge as PayloadTooLarge
 from ._errors import ProcessEnded as ProcessEnded

@@ -160,12 +160,16 @@ class DecodeError(RolebookError):
         return f"{self.kind} {self.name!r} version {self.version}{row}: {self.problem}"
 
 
-@final
 class UnknownName(DecodeError):
     """No class of this app goes by that stored name and version.
 
     The app is older than the message, or a class was renamed without an alias.
     """
+
+
+@final
+class NewerVersion(UnknownName):
+    """The name is known, and the version is newer than any that this app reads: a newer app wrote it."""
 
 
 @final

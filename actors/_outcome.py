@@ -1,15 +1,17 @@
 """What becomes of a message whose turn failed, and the pure rule that says so."""
 
 from random import Random
-from typing import final
+from typing import Final, final
 
 import attrs
 
+from ._backoff import Backoff
 from ._errors import (
     DecodeError,
     DefinitionError,
     EffectError,
     InvalidKey,
+    NewerVersion,
     PayloadTooLarge,
     ProcessEnded,
     Rejected,
@@ -68,6 +70,10 @@ _HOPELESS = (
 )
 
 
+NEWER: Final = Retry(attempts=8, backoff=Backoff(first=5.0, factor=2.0, cap=300.0, jitter=0.2))
+"""For a message that a newer version of the app wrote: about ten minutes, for a deployment to end."""
+
+
 def judge(error: BaseException, attempt: int, retry: Retry, random: Random) -> RetryAt | Dead | Refused:
     """Say what becomes of a message whose turn raised `error`. Pure but for the dice.
 
@@ -79,6 +85,10 @@ def judge(error: BaseException, attempt: int, retry: Retry, random: Random) -> R
     """
     if isinstance(error, Rejected):
         return Refused(error)
+    if isinstance(error, NewerVersion):
+        if attempt < NEWER.attempts:
+            return RetryAt(NEWER.backoff.delay(attempt, random), error)
+        return Dead(error)
     if isinstance(error, _HOPELESS) or attempt >= retry.attempts:
         return Dead(error)
     return RetryAt(retry.backoff.delay(attempt, random), error)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from .._errors import DefinitionError, UnknownName
+from .._errors import DefinitionError, NewerVersion, UnknownName
 from .._message import MessageKind, MessageSpec, spec_of
 from ._changes import fits_as_it_is
 from ._classes import Mode
@@ -77,7 +77,9 @@ class Table:
         if found is None:
             cls = self._classes.get(name)
             if cls is None or version not in self._spec(cls).readable_versions:
-                raise UnknownName(self._kind, name, version, payload, self._unknown(name))
+                newer = cls is not None and version > self._spec(cls).version
+                error = NewerVersion if newer else UnknownName
+                raise error(self._kind, name, version, payload, self._unknown(name))
             found = self.readers[name, version] = self._reader(cls, name, version)
         return found
 

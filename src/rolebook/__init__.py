@@ -17,6 +17,7 @@ from rolebook.actors import InvalidFile as InvalidFile
 from rolebook.actors import InvalidKey as InvalidKey
 from rolebook.actors import InvalidSetting as InvalidSetting
 from rolebook.actors import Limits as Limits
+from rolebook.actors import NewerVersion as NewerVersion
 from rolebook.actors import OutcomeUnknown as OutcomeUnknown
 from rolebook.actors import PayloadTooLarge as PayloadTooLarge
 from rolebook.actors import ProcessEnded as ProcessEnded

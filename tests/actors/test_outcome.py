@@ -62,3 +62,16 @@ def test_decode_error_names_its_row() -> None:
     assert error.at("events 1042 (account/alice #7)") is error
     assert str(error) == "event 'a.b' version 2 in events 1042 (account/alice #7): bad"
     assert pickle.loads(pickle.dumps(error)).row == error.row
+
+
+def test_what_a_newer_app_wrote_is_put_back_for_a_while() -> None:
+    """Whatever the policy: about ten minutes, then it is dead."""
+    error = rb.NewerVersion("command", "a.b", 2, "{}", "this app reads version 1 of it")
+    assert isinstance(error, rb.UnknownName)
+    waits = 0.0
+    for attempt in range(1, 8):
+        outcome = judge(error, attempt, rb.Retry(attempts=1), Random(attempt))
+        assert isinstance(outcome, RetryAt)
+        waits += outcome.delay_seconds
+    assert 400 < waits < 700
+    assert judge(error, 8, RETRY, Random(1)) == Dead(error)
