@@ -19,7 +19,7 @@ import psycopg
 import trio
 
 import rolebook as rb
-from benchmarks._bench import Column, Contender, Figures, Report, main, parser
+from benchmarks._bench import Column, Contender, Figures, Report, main, on_trio, parser, percentiles
 from benchmarks._ours import Noop, counter
 
 BUSY = 0.002
@@ -131,6 +131,43 @@ def _until_empty(connection: psycopg.Connection[Any]) -> None:
         time.sleep(0.01)
 
 
+@on_trio
+async def hand_over(url: str, *, moves: int, keys: int = 64) -> Figures:
+    """Let a second process join and leave under load; the longest pause of each key, each time."""
+    app = rb.App("scale")
+    seen: dict[str, float] = {}
+    longest: dict[str, float] = {}
+
+    @app.handler("jobs")
+    async def job(_: Noop, turn: rb.Turn) -> None:
+        now = trio.current_time()
+        longest[turn.key] = max(longest.get(turn.key, 0.0), now - seen.get(turn.key, now))
+        seen[turn.key] = now
+
+    async def send(runtime: rb.Runtime, key: str) -> None:
+        while True:
+            await runtime.enqueue("jobs", Noop(), key=key)
+
+    async def owns(runtime: rb.Runtime, count: int) -> None:
+        while runtime.statistics().mailbox.owned.get("jobs") != count:  # noqa: ASYNC110 - nobody says when
+            await trio.sleep(0.002)
+
+    pauses: list[float] = []
+    async with rb.open_runtime(app, database=url, process="one") as one, trio.open_nursery() as nursery:
+        for number in range(keys):
+            nursery.start_soon(send, one, f"k{number}")
+        for _ in range(moves):
+            longest.clear()
+            async with rb.open_runtime(app, database=url, process="two") as two:
+                await owns(two, 16)
+                await trio.sleep(0.2)
+            await owns(one, 32)
+            await trio.sleep(0.2)
+            pauses += longest.values()
+        nursery.cancel_scope.cancel()
+    return percentiles(pauses)
+
+
 def measure(report: Report, count: int, processes: list[int]) -> None:
     """Measure each kind of work with each number of processes."""
     columns = [
@@ -153,6 +190,11 @@ def measure(report: Report, count: int, processes: list[int]) -> None:
             for number in processes
         ]
         report.compare(title, contenders, columns)
+    report.compare(
+        "longest pause of a key while a second process joins and leaves",
+        [Contender("64 keys, 16 of 32 partitions move", "benchmarks.scale", "hand_over", {"moves": 10})],
+        [Column("p50 ms", "p50", "{:.1f}"), Column("p99 ms", "p99", "{:.1f}")],
+    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class Ownership:
         if not self.look and now < self._next_look:
             return False
         self.look = False
-        self.members = await session.members()
+        self._note_members(await session.members())
         if all(member.life != self.life for member in self.members):
             self._served, self.look = None, True  # our row is gone: nothing is known of our share
             return False
@@ -119,6 +119,16 @@ class Ownership:
             if not mailbox.told:
                 mailbox.own_up()
         return took
+
+    def _note_members(self, members: Sequence[Member]) -> None:
+        names = [member.process for member in members]
+        if len(members) != len(self.members) and len(set(names)) < len(names):
+            twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))
+            _log.warning(
+                "several processes have the name %s: give each its own, or log and status mix them up",
+                twice,
+            )
+        self.members = members
 
     async def leave(self, session: FetchSession) -> None:
         """Be no member any more, and give back what has been let go."""

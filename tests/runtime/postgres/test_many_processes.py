@@ -56,6 +56,10 @@ async def start_all(stack: AsyncExitStack, url: str, handled: list[int], count: 
     return runtimes
 
 
+def _owns_half(runtime: Runtime) -> bool:
+    return runtime.statistics().mailbox.owned == {"jobs": 16}
+
+
 def reads(runtimes: list[Runtime]) -> int:
     return sum(runtime.statistics().mailbox.reads for runtime in runtimes)
 
@@ -168,3 +172,28 @@ async def test_more_processes_than_partitions_are_told(
     ):
         await eventually(lambda: "more processes than partitions" in caplog.text)
     assert "rolebook repartition" in caplog.text
+
+
+async def test_processes_of_one_name_are_told(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """They work, and share as others do."""
+    app, settings = make_app([]), evolve(SETTINGS, take_interval=0.1)
+    async with (
+        rb.open_runtime(app, database=database_url, settings=settings, process="twin") as one,
+        rb.open_runtime(app, database=database_url, settings=settings, process="twin") as two,
+    ):
+        await eventually(
+            lambda: one.statistics().mailbox.owned == two.statistics().mailbox.owned == {"jobs": 16}
+        )
+    assert "several processes have the name twin" in caplog.text
+
+
+async def test_another_number_of_partitions_is_refused(database_url: str) -> None:
+    """With the number that the database has, and the command that changes it."""
+    app = make_app([])
+    async with rb.open_runtime(app, database=database_url, settings=evolve(SETTINGS, partitions=8)):
+        pass
+    async with rb.open_runtime(app, database=database_url, settings=SETTINGS) as runtime:
+        assert runtime.store.partitions == 8
+    with pytest.raises(rb.InvalidSetting, match=r"16 are asked for.*have 8.*rolebook repartition 16"):
+        async with rb.open_runtime(app, database=database_url, settings=evolve(SETTINGS, partitions=16)):
+            pass
