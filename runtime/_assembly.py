@@ -16,6 +16,7 @@ from rolebook.actors import App, InvalidSetting, Stopping
 
 from ._roles import Role
 from ._settings import Settings
+from ._too_new import too_new
 from .client import ClientContext, Replies
 from .contract import CommitUnit, Replay, Store, Totals
 from .handlers import ActorHandler, HandlerContext, QueueHandler
@@ -109,6 +110,7 @@ class Assembly:
             inbox=fetcher_inbox,
             owned=self.owned,
             count=self.count,
+            declines=partial(too_new, app, store),
         )
         self.writer = Writer(
             store=store,

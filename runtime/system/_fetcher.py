@@ -24,7 +24,7 @@ from ._clock import StoreClock
 from ._doubt import Doubt
 from ._life import Life
 from ._mailbox import Mailbox, messages
-from ._ownership import RESTART, Ownership
+from ._ownership import RESTART, Declines, Ownership
 from ._send_count import SendCount
 from ._signals import (
     Attach,
@@ -77,6 +77,7 @@ class Fetcher:
         serves: The queues that have a handler here.
         owned: The partitions of each queue that this process owns.
         count: What this process may have sent.
+        declines: Says which queues this process is too old for.
         is_ending: Whether the runtime is ending: what a handler leaves is for others. Otherwise its next life
             is expected, and others leave it that for a moment.
     """
@@ -90,6 +91,7 @@ class Fetcher:
     inbox: trio.MemoryReceiveChannel[FetcherSignal]
     owned: dict[str, AbstractSet[int]]
     count: SendCount
+    declines: Declines
     is_ending: bool = False
     reads: int = 0
     messages: int = 0
@@ -102,7 +104,7 @@ class Fetcher:
 
     def __attrs_post_init__(self) -> None:
         self._careful = CarefulReader()
-        self._ownership = Ownership(self.settings, self.life.number, self._careful)
+        self._ownership = Ownership(self.settings, self.life.number, self._careful, self.declines)
 
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -168,7 +170,7 @@ class Fetcher:
         """Start with nothing: what is in the inbox speaks of a session that has ended."""
         self._mailboxes.clear()
         self._careful = CarefulReader()
-        self._ownership = Ownership(self.settings, self.life.number, self._careful)
+        self._ownership = Ownership(self.settings, self.life.number, self._careful, self.declines)
         self._doubt = None
         self._next_look = 0.0
         self.owned.clear()

@@ -11,8 +11,8 @@ members every `take_interval`; who owns all there is to own, and saw no other me
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, final
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, final
 
 import trio
 from attrs import define, field
@@ -23,6 +23,8 @@ from ._care import CarefulReader
 from ._mailbox import Mailbox
 
 _log = logging.getLogger("rolebook.fetcher")
+
+Declines: TypeAlias = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
 
 RETURN: Final = 1.0
 """Seconds that a process whose session broke has to come back for its partitions, before others take them."""
@@ -44,6 +46,7 @@ class Ownership:
         settings: Of the runtime.
         life: The number of this process.
         reader: Reads what an owner that died had.
+        declines: Says of some queues which this process is too old for, and why; asked before they are taken.
         members: Who serves queues, as last seen.
         look: Whether to look at the members soon: somebody said that they have changed.
         moves: Partitions taken and given back.
@@ -52,6 +55,7 @@ class Ownership:
     settings: Settings
     life: int
     reader: CarefulReader
+    declines: Declines
     members: Sequence[Member] = ()
     look: bool = False
     moves: int = 0
@@ -188,6 +192,12 @@ class Ownership:
         ]
         if not wanted:
             return False
+        declined = await self.declines(free)
+        for queue, why in declined.items():
+            self._decline(mailboxes[queue], why)
+        wanted = [place for place in wanted if place[0] not in declined]
+        if not wanted:
+            return False
         all_taken = await session.take(wanted)
         self.moves += len(all_taken)
         if len(all_taken) < len(wanted):  # somebody else was first, or a commit under way holds one
@@ -203,6 +213,14 @@ class Ownership:
             mailbox.own_up()
             _log.info("owns %d partitions of %r", len(mailbox.fences), queue)
         return bool(all_taken)
+
+    def _decline(self, mailbox: Mailbox, why: str) -> None:
+        """Serve a queue no longer: a newer process has written what this one cannot read."""
+        _log.error("%r is left to newer processes: %s; deploy a newer app here", mailbox.queue, why)
+        mailbox.withdrawn, self.look = True, True
+        self.reader.drop(mailbox.queue, mailbox.fences)
+        mailbox.give(list(mailbox.fences))
+        mailbox.own_up()
 
     def _free(self, vacancies: Sequence[Vacancy], now: float) -> list[Vacancy]:
         """Return what may be taken now; what was lost is left to its process for a while."""

@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+from collections.abc import Collection
 from typing import Any
 
 import trio
@@ -21,6 +22,10 @@ from rolebook.runtime.system import (
 )
 
 
+async def nobody_declines(_: Collection[str]) -> dict[str, str]:
+    return {}
+
+
 def message(queue: str, priority: int) -> SendRow:
     return SendRow(queue, 0, priority, "k", "note", 1, "{}", None)
 
@@ -31,7 +36,7 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
-    fetcher = Fetcher(store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count)
+    fetcher = Fetcher(store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count, nobody_declines)
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
         fetcher._take_in(Attach("idle", nobody, 2))
