@@ -23,6 +23,7 @@ from tests.chaos.ledger import settings
 class Do(rb.Command[None]):
     number: int
     ends: str = ""
+    seconds: float = 0.0
 
 
 @rb.event("killing.done")
@@ -60,7 +61,7 @@ def app() -> rb.App:
 
     @made.handler("jobs", retry=rb.Retry(attempts=2))
     async def job(command: Do, turn: rb.Turn) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(command.seconds)
         end(command.ends)
         turn.send(rb.Tell(Doer, f"from-{command.number % 16}", Do(command.number)))
 

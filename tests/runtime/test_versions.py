@@ -1,7 +1,5 @@
 """Processes of two versions of an app side by side: the older one takes nothing that it cannot read."""
 
-from typing import Any
-
 import pytest
 import trio
 from attrs import define, frozen
@@ -20,45 +18,52 @@ class Add(rb.Command[int]):
     amount: int
 
 
+@rb.event("versions.added")
+@frozen
+class FirstAdded:
+    amount: int
+
+
+@rb.event("versions.added", version=2, upcast={1: lambda old: {**old, "by": "nobody"}})
+@frozen
+class SecondAdded:
+    amount: int
+    by: str = "somebody"
+
+
+@rb.actor("total")
+@define
+class FirstTotal:
+    sum: int = 0
+
+    @rb.decide
+    def add(self, command: Add) -> rb.Effects[int]:
+        yield FirstAdded(command.amount)
+        return self.sum
+
+    @rb.apply
+    def added(self, event: FirstAdded) -> None:
+        self.sum += event.amount
+
+
+@rb.actor("total")
+@define
+class SecondTotal:
+    sum: int = 0
+
+    @rb.decide
+    def add(self, command: Add) -> rb.Effects[int]:
+        yield SecondAdded(command.amount)
+        return self.sum
+
+    @rb.apply
+    def added(self, event: SecondAdded) -> None:
+        self.sum += event.amount
+
+
 def make_app(version: int) -> rb.App:
     """The app in one of its versions; from the second on the event says who added."""
-
-    class Added:
-        amount: int
-
-    if version == 1:
-
-        @rb.event("versions.added")
-        @frozen
-        class First(Added):
-            amount: int
-
-        event: Any = First
-    else:
-
-        @rb.event("versions.added", version=2, upcast={1: lambda old: {**old, "by": "nobody"}})
-        @frozen
-        class Second(Added):
-            amount: int
-            by: str = "somebody"
-
-        event = Second
-
-    @rb.actor("total")
-    @define
-    class Total:
-        sum: int = 0
-
-        @rb.decide
-        def add(self, command: Add) -> rb.Effects[int]:
-            yield event(command.amount)
-            return self.sum
-
-        @rb.apply
-        def added(self, event: event) -> None:
-            self.sum += event.amount
-
-    return rb.App("versions", actors=[Total])
+    return rb.App("versions", actors=[FirstTotal if version == 1 else SecondTotal])
 
 
 async def test_an_older_process_leaves_newer_events_to_others(

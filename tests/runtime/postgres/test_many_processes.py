@@ -56,10 +56,6 @@ async def start_all(stack: AsyncExitStack, url: str, handled: list[int], count: 
     return runtimes
 
 
-def _owns_half(runtime: Runtime) -> bool:
-    return runtime.statistics().mailbox.owned == {"jobs": 16}
-
-
 def reads(runtimes: list[Runtime]) -> int:
     return sum(runtime.statistics().mailbox.reads for runtime in runtimes)
 
