@@ -57,8 +57,7 @@ def make_handler(
     """Check a function that is to handle a queue.
 
     Raises:
-        DefinitionError: It is not async, it has no parameter, or what it
-            takes is no command.
+        DefinitionError: It is not async, it has no parameter, or what it takes is no command.
     """
     queue = check_name(queue, "queue")
     name = getattr(function, "__qualname__", repr(function))

@@ -11,7 +11,7 @@ from rolebook.actors import App
 
 from ._assembly import Assembly
 from ._open_tree import open_tree
-from ._process import check_process_name, process_name
+from ._process import own_name
 from ._roles import Role
 from ._settings import Settings
 from ._store_choice import StoreChoice, open_chosen_store
@@ -61,7 +61,7 @@ async def open_client(
             balance = await client.ask(Account, "alice", Deposit(5))
         ```
     """
-    name = process_name(app.name) if process is None else check_process_name(process)
+    name = own_name(app.name, process)
     chosen = settings or Settings()
     client = _Guest(app, chosen, name)
     async with client.opened(StoreChoice(database, direct_url, folder, migrate)):

@@ -18,6 +18,15 @@ def process_name(app: str) -> str:
     return f"{app}@{host}:{os.getpid()}:{uuid.uuid4().hex[:4]}"
 
 
+def own_name(app: str, given: str | None) -> str:
+    """Return the name of this process: the given one, checked, or one of its own.
+
+    Raises:
+        InvalidSetting: The given one cannot stand in every message.
+    """
+    return process_name(app) if given is None else check_process_name(given)
+
+
 def check_process_name(name: str) -> str:
     """Return a process's name if it can stand in every message that the process sends, as it is.
 

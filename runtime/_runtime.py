@@ -15,7 +15,7 @@ from rolebook.actors import App, RolebookError, Tree
 from ._assembly import Assembly
 from ._drift import check_drift
 from ._open_tree import open_tree
-from ._process import check_process_name, process_name
+from ._process import own_name
 from ._resources import open_resources
 from ._roles import Role
 from ._settings import Settings
@@ -93,7 +93,7 @@ class Runtime(Client):
     ) -> None:
         app.check()
         self._role = Role.of(app, serve)
-        name = process_name(app.name) if process is None else check_process_name(process)
+        name = own_name(app.name, process)
         super().__init__(app, settings_of(app, settings or Settings(), tree, self._role), name)
         self._choice = StoreChoice(database, direct_url, folder, migrate)
         self._arrangement = tree

@@ -24,7 +24,7 @@ from ..contract import (
     TrialRow,
     first_step,
 )
-from ._mailbox import PRIORITIES, Mailbox, messages
+from ._mailbox import Mailbox, lanes_of, messages
 from ._signals import Page
 
 _log = logging.getLogger("rolebook.fetcher")
@@ -70,8 +70,7 @@ class Care:
 
 
 def _lanes(fence: Fence) -> list[Lane]:
-    run = range(fence.partition, fence.partition + 1)
-    return [Lane(fence.queue, priority, run) for priority in PRIORITIES]
+    return lanes_of(fence.queue, range(fence.partition, fence.partition + 1))
 
 
 @final
@@ -130,8 +129,8 @@ class CarefulReader:
         found = [(care, rows) for care, rows in zip(ready, look.rows, strict=True) if rows]
         await self._begin(session, found, mailboxes, since)
         through: list[Care] = []
-        for care in ready:
-            if all(care is not other for other, _ in found):
+        for care, rows in zip(ready, look.rows, strict=True):
+            if not rows:
                 care.lanes.pop(0)
                 self.is_pressing = True
                 if not care.lanes:

@@ -207,9 +207,7 @@ class Fetcher:
         return self._look or trio.current_time() >= self._next_look or self._has_backlog()
 
     def _has_backlog(self) -> bool:
-        return any(
-            not cursor.caught_up for mailbox in self._mailboxes.values() for cursor, _ in mailbox.readable()
-        )
+        return any(mailbox.has_backlog() for mailbox in self._mailboxes.values())
 
     def _take_in(self, signal: FetcherSignal) -> None:
         match signal:

@@ -63,9 +63,7 @@ class Mailbox:
         self.fences.update((fence.partition, fence) for fence, _ in taken)
         self.coverage.took([fence.partition for fence, _ in taken])
         careless = runs(fence.partition for fence, careful in taken if careful is None)
-        self.cursors.extend(
-            Cursor(Lane(self.queue, priority, run)) for run in careless for priority in PRIORITIES
-        )
+        self.cursors.extend(Cursor(lane) for run in careless for lane in lanes_of(self.queue, run))
 
     def give(self, partitions: Collection[int]) -> None:
         """Read some partitions no longer; they go once the handler has settled what it has of them."""
@@ -101,6 +99,13 @@ class Mailbox:
                 break
         return wanted
 
+    def has_backlog(self) -> bool:
+        """Whether there is more to read at once."""
+        # At rest every lane has caught up, and which of them are readable need not be worked out.
+        return any(not cursor.caught_up for cursor in self.cursors) and any(
+            not cursor.caught_up for cursor, _ in self.readable()
+        )
+
     def reread(self, signal: Reread) -> bool:
         """Read a key again from its first message; says whether its partition is owned."""
         if signal.partition not in self.fences:
@@ -108,9 +113,8 @@ class Mailbox:
         run = range(signal.partition, signal.partition + 1)
         # An earlier reading of the key that is still under way would hand out its later messages first.
         self.cursors = [cursor for cursor in self.cursors if cursor.lane.key != signal.key]
-        self.cursors.extend(
-            Cursor(Lane(self.queue, priority, run, signal.key, signal.number)) for priority in PRIORITIES
-        )
+        lanes = lanes_of(self.queue, run, signal.key, signal.number)
+        self.cursors.extend(Cursor(lane) for lane in lanes)
         return True
 
     def looked(self) -> list[Page]:
@@ -142,6 +146,11 @@ class Mailbox:
         """Tell the handler what is owned."""
         self.told = True
         self.hand_out(Owned(dict(self.fences)))
+
+
+def lanes_of(queue: str, run: range, key: str | None = None, number: int = 0) -> list[Lane]:
+    """Return the lanes of a run of partitions, the most urgent first."""
+    return [Lane(queue, priority, run, key, number) for priority in PRIORITIES]
 
 
 def messages(
