@@ -139,7 +139,7 @@ class CarefulReader:
             await session.end_care([care.fence for care in through])
             for care in through:
                 del self._cares[care.fence.queue, care.fence.partition]
-                mailboxes[care.fence.queue].cursors.extend(care.cursors())
+                mailboxes[care.fence.queue].begin(care.cursors())
             self.is_pressing = bool(self._cares)
 
     async def _begin(

@@ -28,15 +28,15 @@ class _Mark:
 class Coverage:
     """Says of each partition up to which number all that was sent has been delivered.
 
-    A partition of which nothing is said has not been read through since it was taken.
+    A partition of which nothing is said has not been read through since its reading began.
     """
 
     _marks: list[_Mark] = field(factory=list[_Mark])
     _told: dict[int, int] = field(factory=dict[int, int])
     _newest: int = -1
 
-    def took(self, partitions: Iterable[int]) -> None:
-        """Partitions were taken: what is visible at the next look counts for them, whatever was sent."""
+    def began(self, partitions: Iterable[int]) -> None:
+        """Partitions begin to be read: what is visible at the next look counts for them, whatever was sent."""
         self._newest = -1
         for partition in partitions:
             self._told.pop(partition, None)

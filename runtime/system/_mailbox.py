@@ -61,9 +61,13 @@ class Mailbox:
     def take(self, taken: Collection[Taken]) -> None:
         """Own some partitions; begin to read those that need no care, from the beginning."""
         self.fences.update((fence.partition, fence) for fence, _ in taken)
-        self.coverage.took([fence.partition for fence, _ in taken])
         careless = runs(fence.partition for fence, careful in taken if careful is None)
-        self.cursors.extend(Cursor(lane) for run in careless for lane in lanes_of(self.queue, run))
+        self.begin([Cursor(lane) for run in careless for lane in lanes_of(self.queue, run)])
+
+    def begin(self, cursors: Collection[Cursor]) -> None:
+        """Read with some cursors from now on."""
+        self.cursors.extend(cursors)
+        self.coverage.began({partition for cursor in cursors for partition in cursor.lane.partitions})
 
     def give(self, partitions: Collection[int]) -> None:
         """Read some partitions no longer; they go once the handler has settled what it has of them."""

@@ -79,9 +79,10 @@ class Process:
     stop: trio.Event = field(factory=trio.Event)
     ended: trio.Event = field(factory=trio.Event)
 
-    async def end(self, *, cut_off: bool) -> None:
-        """End it in order, after its asks; or cut it off."""
+    async def end(self, world: World, *, cut_off: bool) -> None:
+        """End it in order, after its asks; or cut it off, so that it can give nothing back."""
         if cut_off:
+            await world.cause(Trouble(0, "fetcher"), self.runtime.process)
             self.cut.cancel()
         self.stop.set()
         await self.ended.wait()
@@ -108,11 +109,11 @@ class Play:
         for step in steps:
             await self._take(step)
         for process in self.processes:
-            await process.end(cut_off=False)
+            await process.end(self.world, cut_off=False)
         last = await self._open("last")
         await self._come_to_rest()
         await self._look(last.runtime)
-        await last.end(cut_off=False)
+        await last.end(self.world, cut_off=False)
         self.nursery.cancel_scope.cancel()
         return self.history
 
@@ -174,7 +175,7 @@ class Play:
         place = 0 if isinstance(step, Join) else step.process % len(self.processes)
         match step:
             case Restart():
-                await self.processes[place].end(cut_off=step.cut_off)
+                await self.processes[place].end(self.world, cut_off=step.cut_off)
                 self.processes[place] = await self._open(self.processes[place].runtime.process)
             case Join():
                 if len(self.processes) < MOST_PROCESSES:
@@ -182,7 +183,7 @@ class Play:
                     self.processes.append(await self._open(f"p{self.opened}"))
             case Leave():
                 if len(self.processes) > 1:
-                    await self.processes.pop(place).end(cut_off=step.cut_off)
+                    await self.processes.pop(place).end(self.world, cut_off=step.cut_off)
             case Trouble():
                 await self.world.cause(step, self.processes[place].runtime.process)
 

@@ -16,9 +16,9 @@ def read_to(xmax: int, *partitions: int, priority: int = 0) -> Cursor:
 
 
 def test_nothing_is_said_of_what_was_not_read_through() -> None:
-    """A partition is first said when what was visible at the look after its take has been read."""
+    """A partition is first said when what was visible at the look after its beginning has been read."""
     coverage = Coverage()
-    coverage.took([0, 1])
+    coverage.began([0, 1])
     coverage.looked(0, Snapshot(9, 9))
     assert {} == coverage.reached([read_to(8, 0, 1)])
     assert {0: 0, 1: 0} == coverage.reached([read_to(9, 0, 1)])
@@ -50,7 +50,7 @@ def test_a_partition_taken_later_does_not_hold_up_the_others() -> None:
     coverage = Coverage()
     coverage.looked(1, Snapshot(5, 5))
     assert {0: 1} == coverage.reached([read_to(5, 0)])
-    coverage.took([0, 1])
+    coverage.began([0, 1])
     coverage.looked(1, Snapshot(7, 7))
     coverage.looked(2, Snapshot(9, 9))
     assert {0: 2} == coverage.reached([read_to(9, 0), Cursor(lane(1))])
