@@ -46,7 +46,7 @@ class Ownership:
         settings: Of the runtime.
         life: The number of this process.
         reader: Reads what an owner that died had.
-        declines: Says of some queues which this process is too old for, and why; asked before they are taken.
+        declines: Says of some queues which this process is too old for, and why; asked when some are taken.
         members: Who serves queues, as last seen.
         look: Whether to look at the members soon: somebody said that they have changed.
         moves: Partitions taken and given back.
@@ -192,12 +192,6 @@ class Ownership:
         ]
         if not wanted:
             return False
-        declined = await self.declines(free)
-        for queue, why in declined.items():
-            self._decline(mailboxes[queue], why)
-        wanted = [place for place in wanted if place[0] not in declined]
-        if not wanted:
-            return False
         all_taken = await session.take(wanted)
         self.moves += len(all_taken)
         if len(all_taken) < len(wanted):  # somebody else was first, or a commit under way holds one
@@ -205,14 +199,23 @@ class Ownership:
         by_queue: dict[str, list[Taken]] = {}
         for taken in all_taken:
             by_queue.setdefault(taken.fence.queue, []).append(taken)
-            if taken.careful is not None:
-                self.reader.take(taken.fence, taken.careful)
+        # Nothing that is too new comes to them from now on; asked before, it could have come in between.
+        declined = await self.declines(by_queue) if by_queue else {}
         for queue, its in by_queue.items():
-            mailbox = mailboxes[queue]
-            mailbox.take(its)
-            mailbox.own_up()
-            _log.info("owns %d partitions of %r", len(mailbox.fences), queue)
-        return bool(all_taken)
+            if queue in declined:
+                self.let_go(taken.fence for taken in its)  # its handler has not seen them
+                self._decline(mailboxes[queue], declined[queue])
+            else:
+                self._own(mailboxes[queue], its)
+        return len(declined) < len(by_queue)
+
+    def _own(self, mailbox: Mailbox, its: Collection[Taken]) -> None:
+        for fence, careful in its:
+            if careful is not None:
+                self.reader.take(fence, careful)
+        mailbox.take(its)
+        mailbox.own_up()
+        _log.info("owns %d partitions of %r", len(mailbox.fences), mailbox.queue)
 
     def _decline(self, mailbox: Mailbox, why: str) -> None:
         """Serve a queue no longer: a newer process has written what this one cannot read."""

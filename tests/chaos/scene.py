@@ -148,17 +148,32 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def end(self) -> None:
-        """Let it end in order."""
+    def end(self) -> str:
+        """Let it end in order; return what else it printed."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         assert self.process.wait(timeout=60) == 0
+        return self.process.stdout.read()
 
 
 @contextmanager
 def worker(url: str, name: str, *options: str, **changes: float) -> Generator[Worker]:
     """Run a worker; whatever has become of it, it is gone at the end."""
-    command = [sys.executable, "-m", "tests.chaos.worker", url, name, json.dumps(changes), *options]
+    with _running("worker", url, name, json.dumps(changes), *options) as process:
+        yield process
+
+
+@contextmanager
+def version(url: str, name: str, number: int, *options: str) -> Generator[Worker]:
+    """Run a process of a version of the lists; see `versions`."""
+    with _running("versions", url, name, str(number), *options) as process:
+        yield process
+
+
+@contextmanager
+def _running(module: str, *arguments: str) -> Generator[Worker]:
+    command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -53,6 +53,25 @@ async def mute(looking: Looking) -> None:
         )
 
 
+async def note_trespasses(looking: Looking) -> None:
+    """Note every event that a process commits for an actor whose partition another one owns at that moment."""
+    await looking.do("create table public.trespasses (process text, actor text, key text, seq bigint)")
+    await looking.do("""
+        create function public.note_trespass() returns trigger language plpgsql as $$
+        declare process text := split_part(current_setting('application_name'), ' ', 2);
+        begin
+            insert into public.trespasses
+            select process, new.actor, new.key, new.seq from rolebook.partitions p
+            where p.queue = new.actor and p.partition = rolebook.partition_of(new.key) and p.owner <> process;
+            return null;
+        end $$
+    """)
+    await looking.do(
+        "create trigger note_trespass after insert on rolebook.events"
+        " for each row execute function public.note_trespass()"
+    )
+
+
 async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
     text = await looking.value(
         "select pg_get_functiondef(oid) from pg_proc where proname = 'commit_batch'"
