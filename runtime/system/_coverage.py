@@ -36,7 +36,7 @@ class Coverage:
     _newest: int = -1
 
     def began(self, partitions: Iterable[int]) -> None:
-        """Partitions begin to be read: what is visible at the next look counts for them, whatever was sent."""
+        """Partitions begin to be read: what the next look sees counts for them, whatever was sent."""
         self._newest = -1
         for partition in partitions:
             self._told.pop(partition, None)

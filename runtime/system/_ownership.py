@@ -200,7 +200,7 @@ class Ownership:
         for taken in all_taken:
             by_queue.setdefault(taken.fence.queue, []).append(taken)
         # Nothing that is too new comes to them from now on; asked before, it could have come in between.
-        declined = await self.declines(by_queue) if by_queue else {}
+        declined: Mapping[str, str] = await self.declines(by_queue) if by_queue else {}
         for queue, its in by_queue.items():
             if queue in declined:
                 self.let_go(taken.fence for taken in its)  # its handler has not seen them

@@ -9,7 +9,7 @@ from attrs import define, field
 import rolebook as rb
 from tests.chaos.ledger import settings
 from tests.chaos.scene import Worker, prepare, version
-from tests.chaos.versions import LISTS, make_app
+from tests.chaos.versions import LISTS, SecondList, make_app
 from tests.runtime.looking import Looking
 
 PROCESSES = 3
@@ -28,8 +28,9 @@ class Fleet:
 
     async def start(self, name: str, number: int) -> None:
         """Start a process of a version."""
-        started = self.running[name] = self.stack.enter_context(version(self.url, name, number, *self.options))
-        await trio.to_thread.run_sync(started.wait_ready)
+        process = self.stack.enter_context(version(self.url, name, number, *self.options))
+        await trio.to_thread.run_sync(process.wait_ready)
+        self.running[name] = process
 
     async def end(self, name: str) -> None:
         """End one in order."""
@@ -76,7 +77,7 @@ async def test_a_rolling_deployment(database_url: str, looking: Looking) -> None
         assert await runtime.dead_letters(most=10) == []
         found: dict[str, list[int]] = defaultdict(list)
         for number in range(LISTS):
-            for sender, numbers in (await runtime.read("list", f"l{number}")).numbers.items():
+            for sender, numbers in (await runtime.read(SecondList, f"l{number}")).numbers.items():
                 assert numbers == sorted(numbers)
                 found[sender] += numbers
     assert {name: sorted(numbers) for name, numbers in found.items()} == {

@@ -54,7 +54,7 @@ async def mute(looking: Looking) -> None:
 
 
 async def note_trespasses(looking: Looking) -> None:
-    """Note every event that a process commits for an actor whose partition another one owns at that moment."""
+    """Note every event of an actor whose partition another process owns when it is committed."""
     await looking.do("create table public.trespasses (process text, actor text, key text, seq bigint)")
     await looking.do("""
         create function public.note_trespass() returns trigger language plpgsql as $$

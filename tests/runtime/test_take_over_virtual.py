@@ -23,7 +23,7 @@ async def die(store: MemoryStore) -> None:
 
 
 async def test_a_process_comes_to_rest_after_it_took_over(autojump_clock: MockClock) -> None:
-    """Also if the other one died, and what it had was begun with care; then nothing is known to be on its way."""
+    """Also if the other one died, and what it had was begun with care; then asks wait for nothing."""
     store = MemoryStore()
     async with rb.open_runtime(APP, database=store, process="one") as one:
         assert await one.ask(Account, "a", Deposit(1)) == 1
