@@ -75,18 +75,24 @@ def startable(assembly: Assembly) -> dict[str, Child]:
     The parts of the runtime have one name each, `queue.` before it for a handler.
     A child of the app goes by its own name.
     """
-    shutdown = assembly.settings.shutdown
+    shutdown, fetcher = assembly.settings.shutdown, assembly.fetcher
     runs = {
         name: partial(assembly.run_actors if name in assembly.app.actors else assembly.run_queue, name)
         for name in assembly.role.queues
     }
     queues = [
-        Child(name, run, shutdown=shutdown, mailbox=partial(assembly.fetcher.mailbox, name))
+        Child(
+            name,
+            run,
+            shutdown=shutdown,
+            mailbox=partial(fetcher.mailbox, name),
+            note=partial(fetcher.note_of, name),
+        )
         for name, run in runs.items()
     ]
     found = {
         "listener": Child("listener", assembly.listener.run, start_timeout=None),
-        "fetcher": Child("fetcher", assembly.fetcher.run, shutdown=shutdown, start_timeout=None),
+        "fetcher": Child("fetcher", fetcher.run, shutdown=shutdown, start_timeout=None, note=fetcher.note),
         "writer": Child(
             "writer", assembly.writer.run, shutdown=shutdown, mailbox=assembly.writer.inbox.statistics
         ),

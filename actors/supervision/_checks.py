@@ -23,8 +23,9 @@ def check_child(child: "Child") -> None:
     _check_name(child.name)
     _check_start(child.start)
     _check_as_child(child)
-    if child.mailbox is not None and not callable(child.mailbox):
-        raise InvalidSetting("mailbox", f"{child.mailbox!r} cannot be called", "give a function, or None")
+    for name, given in (("mailbox", child.mailbox), ("note", child.note)):
+        if given is not None and not callable(given):
+            raise InvalidSetting(name, f"{given!r} cannot be called", "give a function, or None")
 
 
 def check_supervisor(spec: "Supervisor") -> None:

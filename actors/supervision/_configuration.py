@@ -32,6 +32,7 @@ from ._toml import Tables, write_toml
 R = TypeVar("R")
 
 _UNLIMITED = "unlimited"
+_GAUGES = ("mailbox", "note")  # functions that a file cannot hold
 
 _OF_SUPERVISORS = {field.name for field in attrs.fields(Supervisor)} - {
     field.name for field in attrs.fields(Child)
@@ -67,7 +68,8 @@ def load_tree(
 
     Args:
         source: The text, or the path of a file.
-        callables: What `start` may name: start functions, or a `Child` whose `start` and `mailbox` are taken.
+        callables: What `start` may name: start functions, or a `Child` whose `start`, `mailbox` and
+            `note` are taken.
         allow_imports: Whether `start = "module:function"` may import. Only for files you trust like code.
 
     Raises:
@@ -184,7 +186,7 @@ def _kind_of(table: Any) -> type[Child | Supervisor]:
 def _child_hook(converter: cattrs.Converter, find: "_Finder") -> Callable[[Any, Any], Child]:
     hooks = {"start": find.start, "start_timeout": _none_if_unlimited}
     structure = _raw_hook(converter, Child, hooks)
-    return lambda table, kind: find.with_mailbox(structure(table, kind), table)
+    return lambda table, kind: find.with_gauges(structure(table, kind), table)
 
 
 def _supervisor_hook(converter: cattrs.Converter) -> Callable[[Any, Any], Supervisor]:
@@ -215,7 +217,7 @@ def _raw_hook(
     """Structure a class whose own checks see the raw values, save for what the hooks convert."""
     overrides = {
         field.name: override(omit=True)
-        if field.name == "mailbox" or not field.init
+        if field.name in _GAUGES or not field.init
         else override(struct_hook=hooks.get(field.name, _as_it_is))
         for field in attrs.fields(kind)  # type: ignore[arg-type]
     }
@@ -264,9 +266,11 @@ class _Finder:
             raise InvalidSetting("", f"{name!r} cannot be imported: {error}", "correct the name") from None
         return found
 
-    def with_mailbox(self, child: Child, table: Mapping[str, Any]) -> Child:
+    def with_gauges(self, child: Child, table: Mapping[str, Any]) -> Child:
         found = self.callables.get(table["start"])
-        return attrs.evolve(child, mailbox=found.mailbox) if isinstance(found, Child) else child
+        if not isinstance(found, Child):
+            return child
+        return attrs.evolve(child, mailbox=found.mailbox, note=found.note)
 
 
 # Writing
@@ -288,6 +292,7 @@ def _dumper(callables: Mapping[str, Start | Child]) -> cattrs.Converter:
         converter,
         _cattrs_omit_if_default=True,
         mailbox=override(omit=True),
+        note=override(omit=True),
         start=override(unstruct_hook=name_of),
         start_timeout=words,
     )

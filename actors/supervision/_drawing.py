@@ -83,6 +83,8 @@ def describe_snapshot(node: Snapshot) -> str:
         said.append(f"{node.restarts} restart{'s' if node.restarts > 1 else ''}")
     if node.mailbox is not None:
         said.append(f"mailbox {node.mailbox.depth} (peak {node.mailbox.peak})")
+    if node.note is not None:
+        said.append(node.note)
     if node.last_error is not None:
         said.append(f"last error {node.last_error}")
     return f"{node.name}{kind}: {', '.join(said)}"

@@ -31,6 +31,7 @@ class Snapshot:
         uptime: Seconds since it became ready; None while it is not.
         last_error: The last failure, as text.
         mailbox: How full its mailbox is, if it shows one.
+        note: What it has in hand, in a few words, if it says so.
         children: What is below it, in the order of start.
     """
 
@@ -43,6 +44,7 @@ class Snapshot:
     uptime: float | None = None
     last_error: str | None = None
     mailbox: MailboxStatistics | None = None
+    note: str | None = None
     children: "tuple[Snapshot, ...]" = ()
 
     def __getitem__(self, path: str) -> "Snapshot":
@@ -78,6 +80,7 @@ def _of_cell(cell: Cell) -> Snapshot:
         None if cell.ready_at is None else trio.current_time() - cell.ready_at,
         None if cell.failure is None else error_line(cell.failure.exceptions[0]),
         _mailbox(cell),
+        _note(cell),
         _below(cell),
     )
 
@@ -113,6 +116,16 @@ def _mailbox(cell: Cell) -> MailboxStatistics | None:
         return None
     cell.mailbox_peak = read.peak
     return read
+
+
+def _note(cell: Cell) -> str | None:
+    if not isinstance(cell.spec, Child) or cell.spec.note is None:
+        return None
+    try:
+        return cell.spec.note() or None
+    except Exception:  # as above
+        log.exception("the note of child %s cannot be read", cell.path)
+        return None
 
 
 def error_line(error: BaseException) -> str:

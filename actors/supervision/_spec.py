@@ -42,6 +42,7 @@ class Child:
         start_timeout: Seconds until it must have reported that it is ready; None waits for ever.
         significant: Its end by itself may shut down the supervisor (`auto_shutdown`).
         mailbox: Called for a snapshot: tells how full the child's mailbox is.
+        note: Called for a snapshot: says in a few words what the child has in hand.
 
     Raises:
         InvalidSetting: A value cannot work.
@@ -54,6 +55,7 @@ class Child:
     start_timeout: float | None = 30.0
     significant: bool = False
     mailbox: MailboxGauge | None = attrs.field(default=None, eq=False, repr=False)
+    note: Callable[[], str] | None = attrs.field(default=None, eq=False, repr=False)
     reports_ready: bool = attrs.field(
         default=attrs.Factory(lambda self: _has_parameter(self.start, "task_status"), takes_self=True),
         init=False,

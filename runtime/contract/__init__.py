@@ -82,6 +82,7 @@ from ._store import WriteSession as WriteSession
 from ._trials import ALONE as ALONE
 from ._trials import DEATHS as DEATHS
 from ._trials import GROUP as GROUP
+from ._trials import LONGEST_ALONE as LONGEST_ALONE
 from ._trials import QUIET as QUIET
 from ._trials import Suspect as Suspect
 from ._trials import Trial as Trial

@@ -30,6 +30,10 @@ GROUP: Final = 100
 ALONE: Final = 2
 """The level at which nothing else is in work."""
 
+LONGEST_ALONE: Final = 10.0
+"""Seconds for which everything else in a process waits for one message at most: until all that was in work
+before it has ended, and then for itself. What it does after that counts no more: others are in work."""
+
 QUIET: Final = 1.0
 """Seconds that a process has lived at least before it begins a trial of level 2."""
 

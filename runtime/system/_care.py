@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 from ..contract import (
     ALONE,
     GROUP,
+    LONGEST_ALONE,
     QUIET,
     Cursor,
     Fence,
@@ -28,6 +29,9 @@ from ._mailbox import Mailbox, lanes_of, messages
 from ._signals import Page
 
 _log = logging.getLogger("rolebook.fetcher")
+
+PAUSE: Final = 60.0
+"""Seconds until the next message may wait to be alone, after one has waited in vain."""
 
 
 @final
@@ -64,6 +68,13 @@ class Care:
         self.lanes[0] = evolve(self.lanes[0], position=(rows[-1].tx, rows[-1].id))
         return TrialRow(self.fence, self.trial.level, [*ids, *held], lived)
 
+    def share(self, lived: float) -> list[TrialRow]:
+        """Others are in work beside what is in work alone: return what is to be recorded instead."""
+        assert self.trial is not None
+        empty = TrialRow(self.fence, self.trial.level, (), lived)
+        self.trial.level = ALONE - 1
+        return [empty, TrialRow(self.fence, self.trial.level, [*self.trial.open], lived)]
+
     def cursors(self) -> list[Cursor]:
         """What is read from now on, once all is through."""
         return [Cursor(lane, after=self.seen) for lane in _lanes(self.fence)]
@@ -79,7 +90,8 @@ class CarefulReader:
     """Reads the partitions whose former owner died.
 
     Attributes:
-        alone: Of which a message is, or waits to be, in work alone: nothing else is read meanwhile.
+        alone: Of which a message is, or waits to be, in work alone: nothing else is read meanwhile. That has
+            a bound, for it may wait for the others itself.
         is_pressing: Whether there is more to read at once.
         next_look: When there is something to do if nobody says anything, on Trio's clock.
     """
@@ -88,6 +100,8 @@ class CarefulReader:
     is_pressing: bool = False
     next_look: float = float("inf")
     _is_alone: bool = False
+    _alone_until: float = 0.0
+    _next_alone: float = 0.0
     _cares: dict[tuple[str, int], Care] = field(factory=dict[tuple[str, int], Care])
 
     def __bool__(self) -> bool:
@@ -103,7 +117,7 @@ class CarefulReader:
         for partition in partitions:
             care = self._cares.pop((queue, partition), None)
             if care is not None and care is self.alone:
-                self.alone, self._is_alone = None, False
+                self._let_others_go_on()
 
     async def go_on(self, session: FetchSession, mailboxes: Mapping[str, Mailbox], since: float) -> None:
         """Begin what may begin now.
@@ -114,10 +128,10 @@ class CarefulReader:
             since: When the life of this process began.
         """
         self.is_pressing, self.next_look = False, float("inf")
-        if self.alone is not None and self._is_alone:
-            if self.alone.is_busy:
+        if self.alone is not None:
+            await self._look_at_the_one_alone(session, self.alone, since)
+            if self._is_alone:
                 return
-            self.alone, self._is_alone = None, False
         ready = [
             care
             for care in self._cares.values()
@@ -180,12 +194,35 @@ class CarefulReader:
                 other.is_busy and other.trial is not None and other.trial.level == suspect.level
                 for other in self._cares.values()
             )
-        earliest = since + max(QUIET, suspect.patience)
+        earliest = max(since + max(QUIET, suspect.patience), self._next_alone)
         if trio.current_time() < earliest:
             self.next_look = min(self.next_look, earliest)
             return False
         if self.alone is None:
             _log.warning("a message of %r is begun alone: its process ended before", care.fence.queue)
-            self.alone = care
+            self.alone, self._alone_until = care, trio.current_time() + LONGEST_ALONE
         self._is_alone = self.alone is care and all(mailbox.depth == 0 for mailbox in mailboxes.values())
+        if self._is_alone:
+            self._alone_until = trio.current_time() + LONGEST_ALONE
+        self.next_look = min(self.next_look, self._alone_until)
         return self._is_alone
+
+    async def _look_at_the_one_alone(self, session: FetchSession, care: Care, since: float) -> None:
+        """Let the others go on when it is done with, or if that takes too long."""
+        now = trio.current_time()
+        if self._is_alone and not care.is_busy:
+            self._let_others_go_on()
+        elif now < self._alone_until:
+            self.next_look = self._alone_until
+        elif self._is_alone:
+            # What happens from now on may be the doing of others, so it is recorded with less.
+            await session.begin_trials(care.share(now - since))
+            _log.warning("a message of %r takes long: others go on beside it", care.fence.queue)
+            self._let_others_go_on()
+        else:
+            _log.warning("others take too long for a message of %r to be begun alone", care.fence.queue)
+            self._next_alone = now + PAUSE
+            self._let_others_go_on()
+
+    def _let_others_go_on(self) -> None:
+        self.alone, self._is_alone = None, False

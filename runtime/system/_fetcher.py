@@ -166,6 +166,22 @@ class Fetcher:
             return MailboxStatistics(0, 0, self.settings.mailbox_capacity)
         return MailboxStatistics(mailbox.depth, mailbox.peak, mailbox.capacity)
 
+    def note(self) -> str:
+        """Say who shares the work, for the drawn tree."""
+        members = [member.process for member in self._ownership.members]
+        if not members:
+            return ""
+        moves = self._ownership.moves
+        return f"members {', '.join(members)}; {moves} partitions moved"
+
+    def note_of(self, queue: str) -> str:
+        """Say what this process owns of a queue, for the drawn tree."""
+        mailbox = self._mailboxes.get(queue)
+        if mailbox is None:
+            return ""
+        going = f", gives back {len(mailbox.leaving)}" if mailbox.leaving else ""
+        return f"owns {len(mailbox.fences)} of {self.store.partitions} partitions{going}"
+
     def _forget(self) -> None:
         """Start with nothing: what is in the inbox speaks of a session that has ended."""
         self._mailboxes.clear()
@@ -198,7 +214,8 @@ class Fetcher:
         """How long there is nothing to do unless somebody says so."""
         if self._careful.is_pressing or self._wants_to_read():
             return 0.0
-        next_look = min(self._next_look, self._careful.next_look)
+        reads_next = float("inf") if self._careful.alone is not None else self._next_look
+        next_look = min(reads_next, self._careful.next_look)
         return max(0.0, min(next_look - trio.current_time(), self._ownership.rest()))
 
     def _wants_to_read(self) -> bool:

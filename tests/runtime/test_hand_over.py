@@ -7,6 +7,7 @@ import trio
 from attrs import define, field, frozen
 
 import rolebook as rb
+from rolebook.actors import draw
 from rolebook.runtime import Runtime, Settings
 from rolebook.runtime.contract import Member, Store, partition_of_key, share
 from tests.waiting import eventually
@@ -120,6 +121,9 @@ async def test_a_long_turn_holds_only_its_partition(store: Store) -> None:
             await eventually(lambda: owned(two, "notes") == half - 1)
             assert leaving(one, "notes") == 1
             assert desk.begun == [0]
+            drawn = draw(one.tree.snapshot())
+            assert f"owns {half} of {store.partitions} partitions, gives back 1" in drawn
+            assert "members one, two; " in drawn
             desk.go_on.set()
             await eventually(lambda: owned(two, "notes") == half)
             await two.wait_idle()

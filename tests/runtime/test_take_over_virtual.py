@@ -1,13 +1,22 @@
 """Taking over in virtual time: what is at rest is at rest, for time goes on only then."""
 
+import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore
+from rolebook.runtime.contract import TrialRow, partition_of_key
 from tests.runtime.apps import Account, Deposit
 
 APP = rb.App("bank", actors=[Account])
+
+
+@rb.command("bank.remind")
+@frozen
+class Remind(rb.Command[None]):
+    account: str
 
 
 async def die(store: MemoryStore) -> None:
@@ -49,3 +58,76 @@ async def test_what_was_lost_and_came_back_was_not_moved(autojump_clock: MockClo
         await trio.sleep(10)
         assert one.statistics().mailbox.owned == {"account": store.partitions // 2}
         assert two.statistics().mailbox.moves == before
+
+
+async def accuse(store: MemoryStore, queue: str, *ids: int) -> None:
+    """Be processes that own everything of some queues, and die of these messages one after the other."""
+    for life, level in ((2, 0), (3, 1)):
+        async with store.open_fetch_session(f"life {life}", life) as session:
+            for each in ("account", queue):
+                await session.prepare([each])
+            await session.join(["account", queue])
+            taken = await session.take(
+                [
+                    (vacancy.queue, vacancy.partition)
+                    for vacancy in await session.vacancies(["account", queue])
+                ]
+            )
+            (fence,) = [each.fence for each in taken if each.fence[:2] == (queue, 0)]
+            await session.begin_trials([TrialRow(fence, level, ids, 1e6)])
+
+
+async def test_a_suspect_that_waits_for_the_others_does_not_wait_for_ever(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is alone, and asks who can answer only when others go on: they do after a while."""
+    store = MemoryStore()
+    app = rb.App("bank", actors=[Account])
+    done = trio.Event()
+
+    @app.handler("reminders")
+    async def remind(command: Remind, turn: rb.Turn) -> None:
+        await turn.client.tell(Account, command.account, Deposit(1))
+        assert await turn.client.ask(Account, command.account, Deposit(1)) == 2
+        done.set()
+
+    key = next(key for key in map(str, range(1000)) if partition_of_key(key, store.partitions) == 0)
+    async with rb.open_client(app, database=store) as client:
+        await client.enqueue("reminders", Remind("a"), key=key)
+    await accuse(store, "reminders", 1)
+    async with rb.open_runtime(app, database=store) as runtime:
+        with trio.fail_after(60):
+            await done.wait()
+            await runtime.wait_idle()
+    assert "others go on" in caplog.text
+
+
+async def test_a_suspect_does_not_wait_for_ever_until_it_is_alone(autojump_clock: MockClock) -> None:
+    """What has begun before takes hours: meanwhile the others go on."""
+    store = MemoryStore()
+    app = rb.App("bank", actors=[Account])
+    hours, done = trio.Event(), trio.Event()
+
+    @app.handler("reminders")
+    async def remind(command: Remind) -> None:
+        done.set()
+
+    @app.handler("reports")
+    async def report(command: Remind) -> None:
+        await hours.wait()
+
+    key = next(key for key in map(str, range(1000)) if partition_of_key(key, store.partitions) == 0)
+    async with rb.open_client(app, database=store) as client:
+        await client.enqueue("reminders", Remind("a"), key=key)
+    await accuse(store, "reminders", 1)
+    async with rb.open_runtime(app, database=store) as runtime:
+        await runtime.enqueue("reports", Remind("a"))
+        with trio.fail_after(60):
+            await trio.sleep(30)
+            assert await runtime.ask(Account, "a", Deposit(1)) == 1
+            await runtime.tell(Account, "a", Deposit(1))
+            assert await runtime.ask(Account, "a", Deposit(1)) == 3
+        assert not done.is_set()
+        hours.set()
+        with trio.fail_after(200):
+            await done.wait()

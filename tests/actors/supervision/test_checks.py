@@ -55,6 +55,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("significant", lambda: child(significant=True)),
     ("significant", lambda: child(significant=1)),
     ("mailbox", lambda: child(mailbox=3)),
+    ("note", lambda: child(note="busy")),
     ("strategy", lambda: supervisor(strategy="one_for_two")),
     ("max_restarts", lambda: supervisor(max_restarts=-1)),
     ("max_restarts", lambda: supervisor(max_restarts=1.5)),

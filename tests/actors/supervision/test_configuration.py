@@ -232,14 +232,15 @@ def test_imports_happen_only_if_allowed() -> None:
             load_tree(toml.replace("trio:sleep_forever", wrong), {}, allow_imports=True)
 
 
-def test_a_registered_child_lends_its_mailbox() -> None:
-    """The gauge cannot be written in a file; the rest comes from the file."""
+def test_a_registered_child_lends_its_mailbox_and_its_note() -> None:
+    """The functions cannot be written in a file; the rest comes from the file."""
     send, _receive = trio.open_memory_channel[int](1)
-    known = Child("known", sense, shutdown=9, mailbox=send.statistics)
+    known = Child("known", sense, shutdown=9, mailbox=send.statistics, note=str)
     tree = load_tree('name = "a"\n[[children]]\nname = "b"\nstart = "sense"', {"sense": known})
     child = tree.children[0]
     assert isinstance(child, Child)
     assert send.statistics == child.mailbox
+    assert str is child.note
     assert 5.0 == child.shutdown
     assert 'start = "sense"' in dump_tree(tree, {"sense": known})
 

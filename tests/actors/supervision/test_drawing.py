@@ -26,13 +26,15 @@ async def test_the_live_tree_is_drawn(autojump_clock: MockClock) -> None:
     diary = Diary()
     inner = Supervisor("inner", (diary.child("a", 60),), backoff=AT_ONCE, strategy="one_for_all")
     gauge = lambda: MailboxStatistics(2, 7)  # noqa: E731
-    async with open_supervisor(Supervisor("s", (inner, Child("b", forever, mailbox=gauge)))) as tree:
+    async with open_supervisor(
+        Supervisor("s", (inner, Child("b", forever, mailbox=gauge, note=lambda: "owns 2")))
+    ) as tree:
         await trio.sleep(5000)
         assert """\
 s (one_for_one): running 1 h
 ├── inner (one_for_all): running 1 h
 │   └── a: running 1 h, 1 restart, last error Boom: a
-└── b: running 1 h, mailbox 2 (peak 7)""" == draw(tree.snapshot())
+└── b: running 1 h, mailbox 2 (peak 7), owns 2""" == draw(tree.snapshot())
 
 
 def test_uptimes_are_drawn_coarsely() -> None:

@@ -94,6 +94,22 @@ async def test_a_mailbox_is_shown_with_its_peak(autojump_clock: MockClock) -> No
         assert snapshot["d"].mailbox is None
 
 
+async def test_a_note_is_shown(autojump_clock: MockClock) -> None:
+    """One that is empty, or cannot be read, is none."""
+
+    def broken() -> str:
+        raise Boom
+
+    children = (
+        Child("a", forever, note=lambda: "counts to 3"),
+        Child("b", forever, note=str),
+        Child("c", forever, note=broken),
+    )
+    async with open_supervisor(Supervisor("s", children)) as tree:
+        snapshot = tree.snapshot()
+        assert ["counts to 3", None, None] == [snapshot[name].note for name in "abc"]
+
+
 def kinds(events: list[SupervisionEvent]) -> list[tuple[type, str]]:
     """The events without their details."""
     return [(type(event), event.path) for event in events]
