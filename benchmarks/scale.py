@@ -3,16 +3,19 @@
     python -m benchmarks.scale [--count 4000] [--rounds 3] [--processes 1 2 4] [--database-url URL]
 
 Each contender is a number of processes. They start, settle who owns what, and work off the same messages,
-which one transaction sent; the time is from its commit until the mailbox is empty. Counted on the server are
-the rows of the mailbox that index scans read for each message handled, without the one that its deletion
-takes; in the processes, how often they read.
+which one transaction sent; the time is from its commit until the mailbox is empty. How many cores of the
+machine were busy meanwhile says what more processes could bring. Counted on the server are the rows of
+the mailbox that index scans read for each message handled, without the one that its deletion takes; in the
+processes, how often they read.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -72,14 +75,15 @@ def scale(url: str, *, count: int, work: str, processes: int, actors: int = 1000
             assert worker.stdout.readline() == "ready\n"
         with psycopg.connect(url, autocommit=True) as connection:
             _settled(connection, processes)
+            visited, handled = _value(connection, VISITED), count
             if work == "cached":  # each actor is in memory before the clock starts
                 _send(connection, work, actors, actors)
                 _until_empty(connection)
-            visited = _value(connection, VISITED)
+                handled += actors
             _send(connection, work, count, actors)
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), _cpu_seconds()
             _until_empty(connection)
-            seconds = time.perf_counter() - started
+            seconds, busy = time.perf_counter() - started, _cpu_seconds() - busy
             said: list[dict[str, int]] = []
             for worker in workers:
                 out, _ = worker.communicate(timeout=60)
@@ -88,9 +92,16 @@ def scale(url: str, *, count: int, work: str, processes: int, actors: int = 1000
             visits = _value(connection, VISITED) - visited
     return {
         "rate": count / seconds,
-        "visited": visits / count - 1,  # the deletion of a message reads it once more
-        "reads": sum(each["reads"] for each in said) / count,
+        "cores": busy / seconds,
+        "visited": visits / handled - 1,  # the deletion of a message reads it once more
+        "reads": sum(each["reads"] for each in said) / handled,
     }
+
+
+def _cpu_seconds() -> float:
+    """What all processes of this machine have computed, the server among them; Linux knows."""
+    user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _value(connection: psycopg.Connection[Any], query: str) -> float:
@@ -112,11 +123,10 @@ def _settled(connection: psycopg.Connection[Any], processes: int) -> None:
 
 
 def _send(connection: psycopg.Connection[Any], work: str, count: int, actors: int) -> None:
-    payload = "('{\"amount\":1}')::json" if work == "cached" else "'{}'::json"
-    queue, type_, key = (
-        ("counter", "bench.add", f"'k' || n % {actors}")
+    queue, type_, key, payload = (
+        ("counter", "bench.add", f"'k' || n % {actors}", '{"amount":1}')
         if work == "cached"
-        else ("jobs", "bench.noop", "null")
+        else ("jobs", "bench.noop", "null", "{}")
     )
     connection.execute(
         f"insert into rolebook.messages (queue, partition, key, type, payload)"
@@ -132,8 +142,11 @@ def _until_empty(connection: psycopg.Connection[Any]) -> None:
 
 
 @on_trio
-async def hand_over(url: str, *, moves: int, keys: int = 64) -> Figures:
-    """Let a second process join and leave under load; the longest pause of each key, each time."""
+async def hand_over(url: str, *, moves: int, joins: bool, keys: int = 64) -> Figures:
+    """Let a second process join and leave under load; the longest pause of each key, each time.
+
+    Or let it only send nothing, and own nothing: what a key pauses anyway.
+    """
     app = rb.App("scale")
     seen: dict[str, float] = {}
     longest: dict[str, float] = {}
@@ -158,10 +171,14 @@ async def hand_over(url: str, *, moves: int, keys: int = 64) -> Figures:
             nursery.start_soon(send, one, f"k{number}")
         for _ in range(moves):
             longest.clear()
-            async with rb.open_runtime(app, database=url, process="two") as two:
-                await owns(two, 16)
-                await trio.sleep(0.2)
-            await owns(one, 32)
+            if joins:
+                async with rb.open_runtime(app, database=url, process="two") as two:
+                    await owns(two, 16)
+                    await trio.sleep(0.2)
+                await owns(one, 32)
+            else:
+                async with rb.open_client(app, database=url, process="two"):
+                    await trio.sleep(0.2)
             await trio.sleep(0.2)
             pauses += longest.values()
         nursery.cancel_scope.cancel()
@@ -172,13 +189,14 @@ def measure(report: Report, count: int, processes: list[int]) -> None:
     """Measure each kind of work with each number of processes."""
     columns = [
         Column("messages/s", "rate"),
+        Column("cores busy", "cores", "{:.2f}"),
         Column("rows visited a message", "visited", "{:.2f}"),
         Column("reads a message", "reads", "{:.3f}"),
     ]
     for work, title, times in (
         ("busy", f"turns that compute for {BUSY * 1000:g} ms", 1),
-        ("noop", "handlers that do nothing", 10),
-        ("cached", "turns of actors in memory", 5),
+        ("noop", "handlers that do nothing", 20),
+        ("cached", "turns of actors in memory", 10),
     ):
         contenders = [
             Contender(
@@ -191,8 +209,11 @@ def measure(report: Report, count: int, processes: list[int]) -> None:
         ]
         report.compare(title, contenders, columns)
     report.compare(
-        "longest pause of a key while a second process joins and leaves",
-        [Contender("64 keys, 16 of 32 partitions move", "benchmarks.scale", "hand_over", {"moves": 10})],
+        "longest pause of each of 64 keys",
+        [
+            Contender(name, "benchmarks.scale", "hand_over", {"moves": 10, "joins": joins})
+            for name, joins in (("a process joins and leaves", True), ("a client comes and goes", False))
+        ],
         [Column("p50 ms", "p50", "{:.1f}"), Column("p99 ms", "p99", "{:.1f}")],
     )
 
