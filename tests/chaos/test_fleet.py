@@ -9,6 +9,9 @@ from tests.chaos.scene import ROUNDS, SECONDS, Worker, dice, prepare, sending_by
 from tests.chaos.weakening import slow_down, weaken
 from tests.runtime.looking import Looking
 
+FROZEN = 3
+"""Processes that are frozen at once."""
+
 SHARED = """
 select count(distinct owner) = least(%s, 8) and max(owned) - min(owned) <= 1 and sum(owned) = 8
 from (select owner, count(owner) as owned from rolebook.partitions
@@ -46,6 +49,9 @@ async def sail(
                     if fate == "frozen":
                         lost.freeze()
                         frozen.append(lost)
+                        if len(frozen) > FROZEN:  # for each has connections
+                            frozen[0].wake()
+                            await trio.to_thread.run_sync(frozen.pop(0).end)
                     else:
                         await trio.to_thread.run_sync(lost.kill if fate == "killed" else lost.end)
             for each in frozen:
