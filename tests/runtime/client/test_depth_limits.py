@@ -1,6 +1,6 @@
 """The bound of a queue's depth, and the store's clock."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 import trio
@@ -10,6 +10,7 @@ from trio.testing import MockClock
 import rolebook as rb
 from rolebook.runtime import MemoryStore, QueueFull
 from rolebook.runtime.contract import Store
+from rolebook.runtime.system import _clock
 from tests.runtime.apps import Account, Deposit, Note
 
 SETTINGS = rb.Settings(partitions=4, poll_interval=0.2, pool_size=2)
@@ -63,6 +64,28 @@ class Watch:
     @rb.decide
     def look(self, command: Look, turn: rb.DecideTurn) -> datetime:
         return turn.now
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_machine_whose_clock_is_wrong_goes_by_the_stores(
+    store: Store, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """An hour ahead or behind, `turn.now` and what is due are as they are for the others."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr(_clock, "datetime", Wrong)
+    app = rb.App("app", actors=[Watch, Account])
+    async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
+        right = await runtime.ask(Watch, "a", Look())
+        assert abs(right - datetime.now(UTC)) < timedelta(minutes=1)
+        await runtime.tell(Account, "a", Deposit(1), at=right)
+        await runtime.tell(Account, "a", Deposit(10), at=right + timedelta(minutes=30))
+        await runtime.wait_idle()
+        assert (await runtime.read(Account, "a")).balance == 1
 
 
 async def test_turns_go_by_the_stores_clock(autojump_clock: MockClock) -> None:
