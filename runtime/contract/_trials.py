@@ -31,8 +31,9 @@ ALONE: Final = 2
 """The level at which nothing else is in work."""
 
 LONGEST_ALONE: Final = 10.0
-"""Seconds for which everything else in a process waits for one message at most: until all that was in work
-before it has ended, and then for itself. What it does after that counts no more: others are in work."""
+"""Seconds for which others in a process wait for one suspect at most, for it may wait for them itself. At
+level 2 everything else waits: until all that was in work before has ended, and then as long again for the
+suspect. At level 1 the other suspects wait."""
 
 QUIET: Final = 1.0
 """Seconds that a process has lived at least before it begins a trial of level 2."""

@@ -45,6 +45,7 @@ class Care:
         lanes: What is left to read, the most urgent first.
         trial: What is in work, or was last.
         holding: Earlier ones of which something waits for a retry: it stays on record.
+        until: When others need not wait for what is in work any longer, on Trio's clock.
     """
 
     fence: Fence
@@ -52,16 +53,21 @@ class Care:
     lanes: list[Cursor]
     trial: Trial | None = None
     holding: list[Trial] = field(factory=list[Trial])
+    until: float = 0.0
 
     @property
     def is_busy(self) -> bool:
         """Whether something is in work."""
         return self.trial is not None and bool(self.trial.open)
 
+    def is_on(self, level: int) -> bool:
+        """Whether something is in work under a trial of this level."""
+        return self.is_busy and self.trial is not None and self.trial.level == level
+
     def begin(self, suspect: Suspect | None, rows: Sequence[FetchedRow], lived: float) -> TrialRow:
         """Begin the trial of some messages; return what is to be recorded of it."""
         ids = [row.id for row in rows]
-        self.trial = Trial.of(suspect, ids)
+        self.trial, self.until = Trial.of(suspect, ids), trio.current_time() + LONGEST_ALONE
         self.holding = [trial for trial in self.holding if trial.held]
         held = [id_ for trial in self.holding if trial.level == self.trial.level for id_ in trial.held]
         self.holding.append(self.trial)
@@ -100,7 +106,7 @@ class CarefulReader:
     is_pressing: bool = False
     next_look: float = float("inf")
     _is_alone: bool = False
-    _alone_until: float = 0.0
+    _alone_until: float = 0.0  # for the wait before it begins
     _next_alone: float = 0.0
     _cares: dict[tuple[str, int], Care] = field(factory=dict[tuple[str, int], Care])
 
@@ -190,30 +196,31 @@ class CarefulReader:
         if Trial.of(suspect, ()).is_lost:
             return True  # it is not begun: its handler gives it up
         if suspect.level < ALONE:
-            return not any(
-                other.is_busy and other.trial is not None and other.trial.level == suspect.level
-                for other in self._cares.values()
+            earliest = max(
+                (other.until for other in self._cares.values() if other.is_on(suspect.level)), default=0.0
             )
-        earliest = max(since + max(QUIET, suspect.patience), self._next_alone)
+        else:
+            earliest = max(since + max(QUIET, suspect.patience), self._next_alone)
         if trio.current_time() < earliest:
             self.next_look = min(self.next_look, earliest)
             return False
+        if suspect.level < ALONE:
+            return True
         if self.alone is None:
             _log.warning("a message of %r is begun alone: its process ended before", care.fence.queue)
             self.alone, self._alone_until = care, trio.current_time() + LONGEST_ALONE
         self._is_alone = self.alone is care and all(mailbox.depth == 0 for mailbox in mailboxes.values())
-        if self._is_alone:
-            self._alone_until = trio.current_time() + LONGEST_ALONE
         self.next_look = min(self.next_look, self._alone_until)
         return self._is_alone
 
     async def _look_at_the_one_alone(self, session: FetchSession, care: Care, since: float) -> None:
         """Let the others go on when it is done with, or if that takes too long."""
         now = trio.current_time()
+        until = care.until if self._is_alone else self._alone_until
         if self._is_alone and not care.is_busy:
             self._let_others_go_on()
-        elif now < self._alone_until:
-            self.next_look = self._alone_until
+        elif now < until:
+            self.next_look = until
         elif self._is_alone:
             # What happens from now on may be the doing of others, so it is recorded with less.
             await session.begin_trials(care.share(now - since))

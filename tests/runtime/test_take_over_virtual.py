@@ -60,21 +60,22 @@ async def test_what_was_lost_and_came_back_was_not_moved(autojump_clock: MockClo
         assert two.statistics().mailbox.moves == before
 
 
-async def accuse(store: MemoryStore, queue: str, *ids: int) -> None:
-    """Be processes that own everything of some queues, and die of these messages one after the other."""
-    for life, level in ((2, 0), (3, 1)):
-        async with store.open_fetch_session(f"life {life}", life) as session:
-            for each in ("account", queue):
-                await session.prepare([each])
-            await session.join(["account", queue])
-            taken = await session.take(
-                [
-                    (vacancy.queue, vacancy.partition)
-                    for vacancy in await session.vacancies(["account", queue])
-                ]
+QUEUES = ["reminders", "account"]
+KEY = next(key for key in map(str, range(1000)) if partition_of_key(key, MemoryStore().partitions) == 0)
+"""Of partition 0."""
+
+
+async def accuse(store: MemoryStore, accused: dict[str, list[int]], deaths: int) -> None:
+    """Be processes that own everything, and die one after the other of these messages in partition 0."""
+    for level in range(deaths):
+        async with store.open_fetch_session(f"life {level}", level + 10) as session:
+            await session.prepare(QUEUES)
+            await session.join(QUEUES)
+            places = [(vacancy.queue, vacancy.partition) for vacancy in await session.vacancies(QUEUES)]
+            fences = {taken.fence[:2]: taken.fence for taken in await session.take(places)}
+            await session.begin_trials(
+                [TrialRow(fences[queue, 0], level, ids, 1e6) for queue, ids in accused.items()]
             )
-            (fence,) = [each.fence for each in taken if each.fence[:2] == (queue, 0)]
-            await session.begin_trials([TrialRow(fence, level, ids, 1e6)])
 
 
 async def test_a_suspect_that_waits_for_the_others_does_not_wait_for_ever(
@@ -91,10 +92,9 @@ async def test_a_suspect_that_waits_for_the_others_does_not_wait_for_ever(
         assert await turn.client.ask(Account, command.account, Deposit(1)) == 2
         done.set()
 
-    key = next(key for key in map(str, range(1000)) if partition_of_key(key, store.partitions) == 0)
     async with rb.open_client(app, database=store) as client:
-        await client.enqueue("reminders", Remind("a"), key=key)
-    await accuse(store, "reminders", 1)
+        await client.enqueue("reminders", Remind("a"), key=KEY)
+    await accuse(store, {"reminders": [1]}, deaths=2)
     async with rb.open_runtime(app, database=store) as runtime:
         with trio.fail_after(60):
             await done.wait()
@@ -116,10 +116,9 @@ async def test_a_suspect_does_not_wait_for_ever_until_it_is_alone(autojump_clock
     async def report(command: Remind) -> None:
         await hours.wait()
 
-    key = next(key for key in map(str, range(1000)) if partition_of_key(key, store.partitions) == 0)
     async with rb.open_client(app, database=store) as client:
-        await client.enqueue("reminders", Remind("a"), key=key)
-    await accuse(store, "reminders", 1)
+        await client.enqueue("reminders", Remind("a"), key=KEY)
+    await accuse(store, {"reminders": [1]}, deaths=2)
     async with rb.open_runtime(app, database=store) as runtime:
         await runtime.enqueue("reports", Remind("a"))
         with trio.fail_after(60):
@@ -131,3 +130,24 @@ async def test_a_suspect_does_not_wait_for_ever_until_it_is_alone(autojump_clock
         hours.set()
         with trio.fail_after(200):
             await done.wait()
+
+
+async def test_suspects_do_not_wait_for_each_other_for_ever(autojump_clock: MockClock) -> None:
+    """One of a queue asks an actor that has suspects of its own, which are begun one at a time."""
+    store = MemoryStore()
+    app = rb.App("bank", actors=[Account])
+    balances: list[int] = []
+
+    @app.handler("reminders")
+    async def remind(command: Remind, turn: rb.Turn) -> None:
+        balances.append(await turn.client.ask(Account, command.account, Deposit(1)))
+
+    async with rb.open_client(app, database=store) as client:
+        await client.enqueue("reminders", Remind(KEY), key=KEY)
+        await client.tell(Account, KEY, Deposit(1))
+        await client.tell(Account, KEY, Deposit(1))
+    await accuse(store, {"account": [2, 3], "reminders": [1]}, deaths=1)
+    async with rb.open_runtime(app, database=store) as runtime:
+        with trio.fail_after(60):
+            await runtime.wait_idle()
+    assert balances == [3]

@@ -1,5 +1,7 @@
 """The bound of a queue's depth, and the store's clock."""
 
+# pyright: reportPrivateUsage=false
+
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
