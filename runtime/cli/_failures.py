@@ -34,5 +34,7 @@ def _text(error: Exception) -> str | None:
     if isinstance(error, RolebookError):
         return str(error)
     if isinstance(error, psycopg.Error):
-        return f"the database refused: {str(error).strip() or type(error).__name__}"
+        said = error.diag.message_primary or str(error).strip() or type(error).__name__
+        hint = error.diag.message_hint
+        return f"the database refused: {said}" + (f". {hint}" if hint else "")
     return None

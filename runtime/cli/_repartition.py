@@ -16,7 +16,7 @@ from ._where import Where, app_option, database_options, execute
 @click.command(
     epilog="""\b
 Examples:
-  rolebook repartition 64
+  rolebook repartition 64 --app shop.actors:app
   rolebook repartition 64 --database-url postgresql://me@db.example/shop
 """,
 )
