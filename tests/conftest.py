@@ -20,7 +20,15 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen, source = seeds.choose(os.environ)
     os.environ[seeds.VARIABLE] = str(chosen)
     config.stash[_SEED] = f"{seeds.VARIABLE}={chosen} ({source})"
-    hypothesis.settings.register_profile("rolebook", derandomize=False, deadline=None, print_blob=True)
+    hypothesis.settings.register_profile(
+        "rolebook",
+        derandomize=False,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[
+            hypothesis.HealthCheck.too_slow
+        ],  # as a deadline, it would measure the machine
+    )
     hypothesis.settings.load_profile("rolebook")
     setattr(hypothesis.core, "global_force_seed", chosen)  # noqa: B010 - it is typed as never set; what the option --hypothesis-seed sets
     try:
