@@ -145,7 +145,7 @@ def _until_empty(connection: psycopg.Connection[Any]) -> None:
 async def hand_over(url: str, *, moves: int, joins: bool, keys: int = 64) -> Figures:
     """Let a second process join and leave under load; the longest pause of each key, each time.
 
-    Or let it only send nothing, and own nothing: what a key pauses anyway.
+    Or let a client come and go, which owns nothing: what a key pauses anyway.
     """
     app = rb.App("scale")
     seen: dict[str, float] = {}
