@@ -158,7 +158,7 @@ class CarefulReader:
         if through:
             await session.end_care([care.fence for care in through])
             for care in through:
-                del self._cares[care.fence.queue, care.fence.partition]
+                self.drop(care.fence.queue, [care.fence.partition])
                 mailboxes[care.fence.queue].begin(care.cursors())
             self.is_pressing = bool(self._cares)
 
@@ -178,7 +178,10 @@ class CarefulReader:
         for care, rows in found:
             step = rows[: len(first_step([row.id for row in rows], suspects))]
             suspect = suspects.get(step[0].id)
-            if suspect is None or self._may_begin(care, suspect, mailboxes, since):
+            if self.alone not in (None, care):
+                continue  # one of those before waits to be alone, or is
+            is_quiet = not begun and all(mailbox.depth == 0 for mailbox in mailboxes.values())
+            if suspect is None or self._may_begin(care, suspect, since, is_quiet=is_quiet):
                 records.append(care.begin(suspect, step, lived))
                 begun.append((care, step))
         if records:
@@ -189,10 +192,8 @@ class CarefulReader:
             page = Page(list(messages(care.lanes[0].lane, step, mailbox.fences, care.trial)))
             mailbox.hand_out_messages(page)
 
-    def _may_begin(
-        self, care: Care, suspect: Suspect, mailboxes: Mapping[str, Mailbox], since: float
-    ) -> bool:
-        """Whether a suspected message may begin now."""
+    def _may_begin(self, care: Care, suspect: Suspect, since: float, *, is_quiet: bool) -> bool:
+        """Whether a suspected message may begin now, if nothing is in work or something is."""
         if Trial.of(suspect, ()).is_lost:
             return True  # it is not begun: its handler gives it up
         if suspect.level < ALONE:
@@ -209,9 +210,9 @@ class CarefulReader:
         if self.alone is None:
             _log.warning("a message of %r is begun alone: its process ended before", care.fence.queue)
             self.alone, self._alone_until = care, trio.current_time() + LONGEST_ALONE
-        self._is_alone = self.alone is care and all(mailbox.depth == 0 for mailbox in mailboxes.values())
+        self._is_alone = is_quiet
         self.next_look = min(self.next_look, self._alone_until)
-        return self._is_alone
+        return is_quiet
 
     async def _look_at_the_one_alone(self, session: FetchSession, care: Care, since: float) -> None:
         """Let the others go on when it is done with, or if that takes too long."""

@@ -60,7 +60,7 @@ async def test_what_was_lost_and_came_back_was_not_moved(autojump_clock: MockClo
         assert two.statistics().mailbox.moves == before
 
 
-QUEUES = ["reminders", "account"]
+QUEUES = ["reminders", "account", "calls"]
 KEY = next(key for key in map(str, range(1000)) if partition_of_key(key, MemoryStore().partitions) == 0)
 """Of partition 0."""
 
@@ -151,3 +151,30 @@ async def test_suspects_do_not_wait_for_each_other_for_ever(autojump_clock: Mock
         with trio.fail_after(60):
             await runtime.wait_idle()
     assert balances == [3]
+
+
+async def test_suspects_that_are_to_be_alone_are_so_one_after_the_other(autojump_clock: MockClock) -> None:
+    """Two that are found by one look: the second waits for the first, and neither for anything else."""
+    store = MemoryStore()
+    app = rb.App("bank", actors=[Account])
+    in_work, together = 0, 0
+
+    async def handle(command: Remind) -> None:
+        nonlocal in_work, together
+        in_work += 1
+        together = max(together, in_work)
+        await trio.sleep(2)
+        in_work -= 1
+
+    app.handler("reminders")(handle)
+    app.handler("calls")(handle)
+
+    async with rb.open_client(app, database=store) as client:
+        await client.enqueue("reminders", Remind("a"), key=KEY)
+        await client.enqueue("calls", Remind("a"), key=KEY)
+        await client.enqueue("calls", Remind("b"), key=KEY)
+    await accuse(store, {"reminders": [1], "calls": [2]}, deaths=2)
+    async with rb.open_runtime(app, database=store) as runtime:
+        with trio.fail_after(20):
+            await runtime.wait_idle()
+    assert together == 1
