@@ -48,7 +48,7 @@ class Bundle:
         messages: Iterable[type] = (),
         children: Iterable[Any] = (),
     ) -> None:
-        self.name = check_name(name, "bundle")
+        self.name: str = check_name(name, "bundle")
         self._actors = tuple(actors)
         self._messages = tuple(messages)
         self._children = tuple(children)

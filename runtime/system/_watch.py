@@ -61,7 +61,7 @@ class LoopWatch(trio.abc.Instrument):
     def __init__(self, longest: float, hand: Hand) -> None:
         self.longest = longest
         self.hand = hand
-        self.longest_step = 0.0
+        self.longest_step: float = 0.0
         """The longest step so far, in seconds."""
         self._step: tuple[trio.lowlevel.Task, float] | None = None
         self._thread = 0
