@@ -29,6 +29,7 @@ from (select 'jobs' as queue, null as key, n as number,
 EMPTY = "select not exists (select from rolebook.messages)"
 COUNT = 1500
 ONE_IS_GIVEN_UP = "select exists (select from rolebook.dead_letters)"
+NOTHING_MORE = f"{EMPTY} or ({ONE_IS_GIVEN_UP})"
 GIVEN_UP = "select queue, (payload ->> 'number')::int from rolebook.dead_letters order by 1, 2"
 CLOCK = "select clock_timestamp()"
 BEGAN_SINCE = "select exists (select from rolebook.trials where began_at > %s)"
@@ -138,7 +139,7 @@ async def kill_at_random(url: str, looking: Looking, chance: Random, seconds: fl
         for keeper in keepers:
             nursery.start_soon(keeper.keep)
         end = trio.current_time() + seconds
-        while trio.current_time() < end and not await looking.value(f"{EMPTY} or ({ONE_IS_GIVEN_UP})"):
+        while trio.current_time() < end and not await looking.value(NOTHING_MORE):
             killed_at = await looking.value(CLOCK)
             await trio.sleep(chance.uniform(0.3, 1.5))
             if any(keeper.ends for keeper in keepers) and chance.random() < 0.7:
@@ -146,7 +147,7 @@ async def kill_at_random(url: str, looking: Looking, chance: Random, seconds: fl
                     await looking.until(BEGAN_SINCE, killed_at)
             for keeper in chance.choice((keepers, keepers[:1], keepers[1:])):
                 keeper.kill()
-        await looking.until(f"{EMPTY} or ({ONE_IS_GIVEN_UP})", within=120)
+        await looking.until(NOTHING_MORE, within=120)
         nursery.cancel_scope.cancel()
     assert any(keeper.ends for keeper in keepers)
     return bool(await looking.value(ONE_IS_GIVEN_UP))
