@@ -292,6 +292,17 @@ async def open_process(store: Store, name: str = "one", queue: str = QUEUE) -> A
         yield Process(store, session, writer, {fence.partition: fence for fence in fences})
 
 
+@asynccontextmanager
+async def fetching(bench: Bench, process: str) -> AsyncGenerator[FetchSession]:
+    """A fetch session that has ended for the server as well when the block is left.
+
+    Without the wait the next session may look while the server still holds the lock of the closed one.
+    """
+    async with bench.store.open_fetch_session(process, life_of(process)) as session:
+        yield session
+    await bench.end_session(process)
+
+
 def life_of(process: str) -> int:
     """The number of a process of some name."""
     return crc32(process.encode())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rolebook.runtime.contract import Fence, FetchSession, Suspect, Taken, TrialRow
-from tests.stores import PARTITIONS, QUEUE, Bench, life_of, take_all
+from tests.stores import PARTITIONS, QUEUE, Bench, fetching, take_all
 
 PLACES = [(QUEUE, partition) for partition in range(PARTITIONS)]
 LONG = 1e6
@@ -12,7 +12,7 @@ LONG = 1e6
 
 async def die(bench: Bench, name: str, *trials: tuple[int, Sequence[int], float]) -> list[Taken]:
     """Let a process take everything, begin some trials in partition 0, and die of it."""
-    async with bench.store.open_fetch_session(name, life_of(name)) as session:
+    async with fetching(bench, name) as session:
         await session.prepare([QUEUE])
         await session.join([QUEUE])
         taken = await session.take(PLACES)
@@ -24,7 +24,7 @@ async def die(bench: Bench, name: str, *trials: tuple[int, Sequence[int], float]
 
 async def suspects(bench: Bench, *ids: int) -> dict[int, tuple[int, int]]:
     """Let another process take over; the levels and deaths of some messages."""
-    async with bench.store.open_fetch_session("next", life_of("next")) as session:
+    async with fetching(bench, "next") as session:
         await session.take(PLACES)
         return {id_: known[:2] for id_, known in (await session.suspects(ids)).items()}
 
@@ -38,17 +38,17 @@ async def test_what_a_dead_process_owned_is_taken_with_care(bench: Bench) -> Non
     """From the snapshot of the take, until it is said that it is through."""
     await die(bench, "one")
     assert None not in {each.careful for each in await die(bench, "two")}
-    async with bench.store.open_fetch_session("three", life_of("three")) as session:
+    async with fetching(bench, "three") as session:
         taken = await session.take(PLACES)
         await session.end_care([each.fence for each in taken[1:]])
         await session.release([each.fence for each in taken])
-    async with bench.store.open_fetch_session("four", life_of("four")) as session:
+    async with fetching(bench, "four") as session:
         assert [1] == [1 for each in await session.take(PLACES) if each.careful is not None]
 
 
 async def test_what_was_given_back_needs_no_care(bench: Bench) -> None:
     """Its owner had settled everything."""
-    async with bench.store.open_fetch_session("one", life_of("one")) as session:
+    async with fetching(bench, "one") as session:
         await session.prepare([QUEUE])
         await session.join([QUEUE])
         await session.release(await take_all(session))
@@ -58,13 +58,13 @@ async def test_what_was_given_back_needs_no_care(bench: Bench) -> None:
 async def test_who_was_about_to_leave_accuses_nobody(bench: Bench) -> None:
     """It was told to stop, and killed when that took too long."""
     await die(bench, "one")
-    async with bench.store.open_fetch_session("two", life_of("two")) as session:
+    async with fetching(bench, "two") as session:
         await session.join([QUEUE])
         taken = await session.take(PLACES)
         await session.end_care([each.fence for each in taken])
         await session.begin_trials([TrialRow(taken[0].fence, 0, [1, 2], 0.0)])
         await session.join([])
-    async with bench.store.open_fetch_session("three", life_of("three")) as session:
+    async with fetching(bench, "three") as session:
         assert {None} == {taken.careful for taken in await session.take(PLACES)}
         assert await session.suspects([1, 2]) == {}
 
@@ -73,7 +73,7 @@ async def test_a_process_that_comes_back_accuses_nobody(bench: Bench) -> None:
     """Its session broke, and it lives."""
     await die(bench, "one", (0, [1, 2], LONG))
     assert {None} == {taken.careful for taken in await die(bench, "one")}
-    async with bench.store.open_fetch_session("one", life_of("one")) as session:
+    async with fetching(bench, "one") as session:
         assert await session.suspects([1, 2]) == {}
 
 
@@ -92,7 +92,7 @@ async def test_suspicion_grows_by_steps(bench: Bench) -> None:
 async def test_a_death_soon_after_the_start_does_not_count(bench: Bench) -> None:
     """The process may have been killed whatever it did; it has to live longer before the next trial."""
     await die(bench, "one", (2, [1], 0.0))
-    async with bench.store.open_fetch_session("two", life_of("two")) as session:
+    async with fetching(bench, "two") as session:
         await session.take(PLACES)
         ((level, deaths, patience),) = (await session.suspects([1])).values()
         assert (level, deaths) == (2, 0)
@@ -101,7 +101,7 @@ async def test_a_death_soon_after_the_start_does_not_count(bench: Bench) -> None
 
 async def test_a_trial_replaces_the_last_of_its_level(bench: Bench) -> None:
     """What was in work before is done."""
-    async with bench.store.open_fetch_session("one", life_of("one")) as session:
+    async with fetching(bench, "one") as session:
         await session.prepare([QUEUE])
         await session.join([QUEUE])
         fence: Fence = (await session.take(PLACES))[0].fence
@@ -113,7 +113,7 @@ async def test_a_trial_replaces_the_last_of_its_level(bench: Bench) -> None:
 async def test_when_a_partition_is_through_nothing_of_it_is_suspected(bench: Bench) -> None:
     """Neither by earlier deaths nor by a later one; other partitions keep what is known."""
     await die(bench, "one", (0, [1, 2], LONG))
-    async with bench.store.open_fetch_session("two", life_of("two")) as session:
+    async with fetching(bench, "two") as session:
         await session.join([QUEUE])
         taken = await session.take(PLACES)
         assert (await known(session)).keys() == {1, 2}
