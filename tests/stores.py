@@ -37,6 +37,9 @@ from tests.databases import create_database
 
 PARTITIONS = 4
 EVERYWHERE = range(PARTITIONS)
+FETCHERS = """
+select pid from pg_stat_activity where datname = current_database() and application_name like '% fetcher'
+"""
 SETTINGS = Settings(partitions=PARTITIONS, pool_size=3, command_deadline=10.0)
 
 
@@ -73,6 +76,10 @@ class Bench(Protocol):
         """End a fetch session as the server would."""
         ...
 
+    async def sessions_ended(self) -> None:
+        """Wait until fetch sessions that were closed have ended for the server too; none is open any more."""
+        ...
+
 
 @final
 @frozen
@@ -100,6 +107,9 @@ class MemoryBench:
 
     async def end_session(self, owner: str) -> None:
         self.store.end_session(owner)
+
+    async def sessions_ended(self) -> None:
+        """They have when they are closed."""
 
 
 @final
@@ -137,10 +147,14 @@ class PostgresBench:
         """Kill the fetcher's backend, and wait until it has gone."""
         del owner  # a bench has one process name: all its fetchers but those of other stores
         admin = await self.connect("admin")
-        await admin.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
-            " where datname = current_database() and application_name like '% fetcher'"
-        )
+        await admin.execute(f"select pg_terminate_backend(pid, 5000) from ({FETCHERS}) as fetcher".encode())
+
+    async def sessions_ended(self) -> None:
+        """A backend frees its locks a moment after its client has gone, and is listed until it has."""
+        admin = await self.connect("admin")
+        with trio.fail_after(10):
+            while await execute(admin, FETCHERS):
+                pass
 
     async def connect(self, role: str) -> Connection:
         """A connection until the end of the test."""
@@ -294,13 +308,13 @@ async def open_process(store: Store, name: str = "one", queue: str = QUEUE) -> A
 
 @asynccontextmanager
 async def fetching(bench: Bench, process: str) -> AsyncGenerator[FetchSession]:
-    """A fetch session that has ended for the server as well when the block is left.
+    """The only fetch session; when the block is left it has ended for the server as well.
 
     Without the wait the next session may look while the server still holds the lock of the closed one.
     """
     async with bench.store.open_fetch_session(process, life_of(process)) as session:
         yield session
-    await bench.end_session(process)
+    await bench.sessions_ended()
 
 
 def life_of(process: str) -> int:

@@ -177,10 +177,10 @@ class CarefulReader:
         records: list[TrialRow] = []
         nothing_is_held = all(mailbox.depth == 0 for mailbox in mailboxes.values())
         for care, rows in found:
-            step = rows[: len(first_step([row.id for row in rows], suspects))]
-            suspect = suspects.get(step[0].id)
             if self.alone not in (None, care):
                 continue  # one of those before waits to be alone, or is
+            step = rows[: len(first_step([row.id for row in rows], suspects))]
+            suspect = suspects.get(step[0].id)
             is_quiet = nothing_is_held and not begun
             if suspect is None or self._may_begin(care, suspect, since, is_quiet=is_quiet):
                 records.append(care.begin(suspect, step, lived))

@@ -6,17 +6,7 @@ import trio
 
 from rolebook.runtime.contract import Committed, Conflict, Fence
 from rolebook.runtime.memory._sessions import SessionEnded
-from tests.stores import (
-    PARTITIONS,
-    QUEUE,
-    Bench,
-    fetching,
-    finished,
-    life_of,
-    open_process,
-    send_row,
-    take_all,
-)
+from tests.stores import PARTITIONS, QUEUE, Bench, finished, life_of, open_process, send_row, take_all
 
 
 async def test_the_first_owns_everything(bench: Bench) -> None:
@@ -59,9 +49,9 @@ async def test_released_partitions_change_hands(bench: Bench) -> None:
 
 async def test_a_closed_session_owns_nothing(bench: Bench) -> None:
     """Ownership ends with the session, and the next owner's epoch is higher."""
-    async with fetching(bench, "one") as session:
-        await session.prepare([QUEUE])
-        await take_all(session)
+    async with open_process(bench.store):
+        pass
+    await bench.sessions_ended()
     async with open_process(bench.store, "two") as two:
         assert {2} == {fence.epoch for fence in two.fences.values()}
 
