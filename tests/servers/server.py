@@ -24,8 +24,8 @@ BASE: Final[Mapping[str, str]] = MappingProxyType(
         "shared_buffers": "32MB",
         "jit": "off",
         "autovacuum": "off",
-        # Processes are killed here, never the machine: what was written is kept by the system, flushed or
-        # not. A page may still be torn, if the kill comes in the middle of a write, so whole pages are logged.
+        # Processes are killed here, never the machine: the system keeps what was written, flushed or not. A
+        # page may still be torn, if the kill comes in the middle of a write, so whole pages are logged.
         "fsync": "off",
         "full_page_writes": "on",
         "wal_level": "replica",
@@ -145,6 +145,12 @@ class Server:
         """Make the standby a primary, and wait until it is one."""
         self._control("promote", "-w", "-t", "60", "-s")
 
+    def remember(self) -> None:
+        """Have it write down all that it acknowledged until now."""
+        self.ask(
+            "begin; set local synchronous_commit = on; select pg_logical_emit_message(true, '', ''); commit"
+        )
+
     # ---- settings ----
 
     def configure(self, **settings: str) -> None:
@@ -165,7 +171,7 @@ class Server:
         self.configure(primary_conninfo=primary_conninfo(primary, self.name))
 
     def rewind(self, primary: "Server") -> None:
-        """Undo, in a server that does not run, what that one does not have. It must be a primary that runs."""
+        """Undo, in a server that does not run, what that primary does not have; that one must run."""
         primary.ask("checkpoint")  # or its control file still has the old timeline
         source = f"host=127.0.0.1 port={primary.port} user=postgres dbname={DATABASE}"
         self.tools.run("pg_rewind", "-D", self.data, f"--source-server={source}")

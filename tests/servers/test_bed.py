@@ -96,7 +96,7 @@ async def test_a_synchronous_commit_waits_for_the_standby() -> None:
             notices: list[str | None] = []
             connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(aside, connection.execute, "insert into noted values (2)")
+                nursery.start_soon(aside, lambda: connection.execute("insert into noted values (2)"))
                 waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
                 await eventually(lambda: aside(bed.a.value, waits))
                 connection.cancel_safe()

@@ -1,0 +1,108 @@
+"""What the scenarios share: a schema on a bed, a runtime under load, its return to work, and the judgement."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import trio
+
+import rolebook as rb
+from rolebook.runtime import Client, Runtime
+from tests.chaos.ledger import settings
+from tests.chaos.scene import prepare as prepare_ledger
+from tests.chaos.scene import settle
+from tests.chaos.weakening import slow_down
+from tests.runtime.looking import Looking, looking_at
+from tests.waiting import eventually
+
+from .cluster import Cluster
+from .load import under_load
+from .office import Counter, Sign, office
+from .records import Records
+from .server import Server
+
+SECONDS = float(os.environ.get("ROLEBOOK_SERVERS_SECONDS", "0"))
+"""How long the long scenarios are under fire; without it they are not run."""
+
+ROUNDS = 3 + round(SECONDS / 5)
+"""How often a scenario does what it does, where that can be done again."""
+
+BACK = 15.0
+"""Seconds after which a runtime is back at work, counted from the moment its server is there again."""
+
+LATE = 0.02
+"""Seconds that each commit takes: so at any moment one is under way."""
+
+
+async def furnish(bed: Cluster, *, slow: float = LATE) -> None:
+    """Make the schema on the primary, durably, and let commits be slow; the standby has it too."""
+    async with looking_at(bed.a.url) as looking:
+        await looking.do("set synchronous_commit = on")
+        await prepare_ledger(looking)
+        await looking.do(
+            "create table public.notes (sender text, number int, at bigint generated always as identity)"
+        )
+        await slow_down(looking, slow)
+
+
+@asynccontextmanager
+async def at_work(
+    url: str, records: Records, process: str = "w", **changes: float
+) -> AsyncGenerator[Runtime]:
+    """Run the office under load for the length of a block."""
+    async with (
+        rb.open_runtime(office(), database=url, settings=settings(**changes), process=process) as runtime,
+        under_load(runtime, records),
+    ):
+        yield runtime
+
+
+async def busy(records: Records, more: int = 60) -> None:
+    """Wait until so many more of each kind were acknowledged."""
+    kinds = (records.transfers.accepted, records.passes.accepted, records.asks.accepted)
+    goals = [len(kind) + more for kind in kinds]
+
+    def reached() -> bool:
+        assert not records.errors, records.errors
+        return all(len(kind) >= goal for kind, goal in zip(kinds, goals, strict=True))
+
+    await eventually(reached, within=BACK)
+
+
+async def back_at_work(runtime: Client, records: Records, server: Server) -> None:
+    """Wait until an ask is answered, and the answer is on this server; it fails after `BACK` seconds."""
+    with trio.move_on_after(BACK) as scope:
+        async with looking_at(server.url) as looking:
+            await _answered_by(runtime, looking, f"probe{records.faults}")
+    if scope.cancelled_caught:
+        raise AssertionError(f"no ask was answered within {BACK:g} s by way of {server.name}")
+    records.fault_is_over()
+
+
+async def _answered_by(runtime: Client, looking: Looking, name: str) -> None:
+    """Ask with new ids until one of them is there."""
+    number = 0
+    while True:
+        number += 1
+        id_ = f"{name}-{number}"
+        with trio.move_on_after(1):
+            try:
+                await runtime.ask(Counter, name, Sign(id_), idempotency_key=id_)
+            except rb.OutcomeUnknown:
+                continue
+            if await looking.value(
+                "select exists (select from rolebook.events where payload ->> 'id' = %s)", id_
+            ):
+                return
+
+
+async def judge(server: Server, records: Records, *, may_forget: bool, within: float = 20) -> list[str]:
+    """Let what is left on the server be finished, and return what is not as promised."""
+    async with looking_at(server.url) as looking:
+        try:
+            await settle(server.url, looking, office(), within=within)
+        except trio.TooSlowError:
+            restless = [f"it did not come to rest within {within:g} s"]
+        else:
+            restless = []
+        return [*restless, *await records.violations(looking, may_forget=may_forget)]
