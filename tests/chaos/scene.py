@@ -160,20 +160,21 @@ class Worker:
 @contextmanager
 def worker(url: str, name: str, *options: str, **changes: float) -> Generator[Worker]:
     """Run a worker; whatever has become of it, it is gone at the end."""
-    with _running("worker", url, name, json.dumps(changes), *options) as process:
+    with running("tests.chaos.worker", url, name, json.dumps(changes), *options) as process:
         yield process
 
 
 @contextmanager
 def version(url: str, name: str, number: int, *options: str) -> Generator[Worker]:
     """Run a process of a version of the lists; see `versions`."""
-    with _running("versions", url, name, str(number), *options) as process:
+    with running("tests.chaos.versions", url, name, str(number), *options) as process:
         yield process
 
 
 @contextmanager
-def _running(module: str, *arguments: str) -> Generator[Worker]:
-    command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
+def running(module: str, *arguments: str) -> Generator[Worker]:
+    """Run a module that says when it is ready and ends with its input; it is gone at the end."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -1,4 +1,4 @@
-"""A bed of two servers, `a` and `b`: a primary and its standby, to be hurt, exchanged and set against each other.
+"""A bed of two servers, `a` and `b`: a primary and its standby, to be hurt, exchanged, set against each other.
 
 To make a cluster takes seconds, so it is made once and copied. A standby is a second copy of it: two copies
 of one stopped server are the same server, and the standby reads from the primary what happened since.
@@ -9,15 +9,20 @@ import functools
 import socket
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
 
 import psycopg
 import trio
-from attrs import define
+from attrs import define, field
 
 from tests.waiting import eventually
 
 from .installation import Installation
 from .server import DATABASE, Server, copy_data
+
+_SENT_TO: Final = (
+    "select sync_state from pg_stat_replication where application_name = %s and state = 'streaming'"
+)
 
 aside = trio.to_thread.run_sync
 """What blocks goes into a thread: the runtime of the test goes on meanwhile."""
@@ -28,11 +33,16 @@ class Cluster:
     """Two servers; at the start `a` is the primary, and `b` its standby.
 
     Attributes:
+        primary: The one that is right now.
         url: Both servers, `a` first.
     """
 
     a: Server
     b: Server
+    primary: Server = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.primary = self.a
 
     @property
     def url(self) -> str:
@@ -63,8 +73,7 @@ class Cluster:
         """Wait until the primary sends to the standby, and counts on it if it is told to."""
 
         async def sends() -> bool:
-            wanted = "select sync_state from pg_stat_replication where application_name = %s and state = 'streaming'"
-            states = [state for (state,) in await aside(primary.ask, wanted, standby.name)]
+            states = [state for (state,) in await aside(primary.ask, _SENT_TO, standby.name)]
             names = await aside(primary.value, "show synchronous_standby_names")
             return states == (["sync"] if names else ["async"])
 
@@ -84,10 +93,11 @@ class Cluster:
         await aside(standby.follow, primary)
         await self.streaming(primary, standby)
 
-    async def replace(self, old: Server, new: Server) -> None:
+    async def replace(self, new: Server) -> None:
         """Fail over to the standby, whatever it lacks: it is the primary now. The old one is not asked."""
         await aside(new.promote)
         await self.returned(new)
+        self.primary = new
 
     async def returned(self, server: Server) -> None:
         """Wait until a server takes connections, and writes."""

@@ -72,7 +72,7 @@ def office() -> rb.App:
     """Make the app."""
     app = ledger(Relay, Counter)
 
-    @app.handler("notes", concurrency=4, retry=PATIENT)
+    @app.handler("notes", concurrency=4, retry=PATIENT, on_failure="block")
     async def note(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(

@@ -1,7 +1,7 @@
 """What the scenarios share: a schema on a bed, a runtime under load, its return to work, and the judgement."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -15,7 +15,7 @@ from tests.chaos.weakening import slow_down
 from tests.runtime.looking import Looking, looking_at
 from tests.waiting import eventually
 
-from .cluster import Cluster
+from .cluster import Cluster, aside
 from .load import under_load
 from .office import Counter, Sign, office
 from .records import Records
@@ -24,17 +24,25 @@ from .server import Server
 SECONDS = float(os.environ.get("ROLEBOOK_SERVERS_SECONDS", "0"))
 """How long the long scenarios are under fire; without it they are not run."""
 
-ROUNDS = 3 + round(SECONDS / 5)
+ROUNDS = 4 + round(SECONDS / 5)
 """How often a scenario does what it does, where that can be done again."""
 
-BACK = 15.0
+BACK = 10.0
 """Seconds after which a runtime is back at work, counted from the moment its server is there again."""
 
 LATE = 0.02
 """Seconds that each commit takes: so at any moment one is under way."""
 
 
-async def furnish(bed: Cluster, *, slow: float = LATE) -> None:
+Weakness = Callable[[Looking], Awaitable[None]]
+"""Takes a safeguard away from the runtime on a bed."""
+
+
+async def strong(looking: Looking) -> None:
+    """Take nothing away."""
+
+
+async def furnish(bed: Cluster, weaken: Weakness = strong) -> None:
     """Make the schema on the primary, durably, and let commits be slow; the standby has it too."""
     async with looking_at(bed.a.url) as looking:
         await looking.do("set synchronous_commit = on")
@@ -42,7 +50,8 @@ async def furnish(bed: Cluster, *, slow: float = LATE) -> None:
         await looking.do(
             "create table public.notes (sender text, number int, at bigint generated always as identity)"
         )
-        await slow_down(looking, slow)
+        await slow_down(looking, LATE)
+        await weaken(looking)
 
 
 @asynccontextmanager
@@ -69,13 +78,13 @@ async def busy(records: Records, more: int = 60) -> None:
     await eventually(reached, within=BACK)
 
 
-async def back_at_work(runtime: Client, records: Records, server: Server) -> None:
-    """Wait until an ask is answered, and the answer is on this server; it fails after `BACK` seconds."""
-    with trio.move_on_after(BACK) as scope:
+async def back_at_work(runtime: Client, records: Records, server: Server, *, within: float = BACK) -> None:
+    """Wait until an ask is answered, and the answer is on this server; not longer than so many seconds."""
+    with trio.move_on_after(within) as scope:
         async with looking_at(server.url) as looking:
             await _answered_by(runtime, looking, f"probe{records.faults}")
     if scope.cancelled_caught:
-        raise AssertionError(f"no ask was answered within {BACK:g} s by way of {server.name}")
+        raise AssertionError(f"no ask was answered within {within:g} s by way of {server.name}")
     records.fault_is_over()
 
 
@@ -106,3 +115,28 @@ async def judge(server: Server, records: Records, *, may_forget: bool, within: f
         else:
             restless = []
         return [*restless, *await records.violations(looking, may_forget=may_forget)]
+
+
+async def fail_over(bed: Cluster) -> None:
+    """Lose the primary, and have the standby in its place, which has all of it."""
+    await bed.caught_up(bed.b, bed.a)
+    await aside(bed.a.kill)
+    await bed.replace(bed.b)
+
+
+def written(server: Server) -> tuple[int, int]:
+    """How far a server's log of transactions and its journal go: of who writes there, neither stays."""
+    ((xid, position),) = server.ask(
+        "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
+        " (select coalesce(max(position), 0) from rolebook.events)"
+    )
+    return xid, position
+
+
+async def deserted(server: Server) -> None:
+    """Wait until no runtime has a session on a server."""
+    try:
+        await eventually(lambda: aside(lambda: not server.sessions()), within=BACK)
+    except AssertionError:
+        left = await aside(server.sessions)
+        raise AssertionError(f"{server.name} is the wrong server, and has the sessions {left}") from None

@@ -56,7 +56,7 @@ async def test_a_standby_that_was_cut_off_lacks_a_suffix() -> None:
         await bed.cut(bed.b)
         await aside(bed.a.ask, "insert into noted values (2)")
         await aside(bed.a.kill)
-        await bed.replace(bed.a, bed.b)
+        await bed.replace(bed.b)
         assert await aside(bed.b.value, "select max(number) from noted") == 1
         assert await aside(bed.b.timeline) == 2
 
@@ -66,7 +66,7 @@ async def test_two_primaries_at_once() -> None:
     async with open_cluster() as bed:
         await bed.caught_up(bed.b, bed.a)
         await aside(bed.a.kill)
-        await bed.replace(bed.a, bed.b)
+        await bed.replace(bed.b)
         await aside(bed.a.start)
         for server in bed.servers:
             await aside(server.ask, "create table noted as select 1")
@@ -79,7 +79,7 @@ async def test_the_old_primary_returns_as_a_standby() -> None:
         await bed.cut(bed.b)
         await aside(bed.a.ask, "create table lost as select 1")
         await aside(bed.a.kill)
-        await bed.replace(bed.a, bed.b)
+        await bed.replace(bed.b)
         await bed.return_as_standby(bed.a, bed.b)
         await aside(bed.b.ask, "create table kept as select 1")
         await bed.caught_up(bed.a, bed.b)
