@@ -1,4 +1,4 @@
-"""A bed of two servers, `a` and `b`: a primary and its standby, to be hurt, exchanged, set against each other.
+"""A bed of two servers, `a` and `b`: a primary and its standby, to be hurt, exchanged, set at odds.
 
 To make a cluster takes seconds, so it is made once and copied. A standby is a second copy of it: two copies
 of one stopped server are the same server, and the standby reads from the primary what happened since.

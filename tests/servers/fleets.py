@@ -1,7 +1,9 @@
-"""Scenarios: several processes and two servers. No two are at work on one partition, each on its own server."""
+"""Scenarios: several processes, two servers. No two are at work on one partition, each on its own server."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+
+import trio
 
 import rolebook as rb
 from rolebook.runtime import Client
@@ -36,11 +38,14 @@ async def client(bed: Cluster, records: Records) -> AsyncGenerator[Client]:
 async def share(bed: Cluster, *names: str) -> None:
     """Wait until these processes have shared all partitions of the primary among them."""
 
-    def shared() -> bool:
+    def owners() -> list[str | None]:
         rows = bed.primary.ask("select distinct owner from rolebook.partitions order by 1")
-        return [owner for (owner,) in rows] == list(names)
+        return [owner for (owner,) in rows]
 
-    await eventually(lambda: aside(shared), within=BACK)
+    with trio.move_on_after(2 * BACK) as scope:
+        await eventually(lambda: aside(lambda: owners() == list(names)))
+    if scope.cancelled_caught:
+        raise AssertionError(f"the partitions belong to {await aside(owners)}, not to {names}")
 
 
 async def a_fleet_fails_over(weaken: Weakness = strong) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the scenarios share: a schema on a bed, a runtime under load, its return to work, and the judgement."""
+"""What the scenarios share: a schema on a bed, a runtime under load, its return to work, the judgement."""
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -67,15 +67,19 @@ async def at_work(
 
 
 async def busy(records: Records, more: int = 60) -> None:
-    """Wait until so many more of each kind were acknowledged."""
+    """Wait until so many more of each kind were acknowledged, or something went wrong that the judge tells."""
     kinds = (records.transfers.accepted, records.passes.accepted, records.asks.accepted)
     goals = [len(kind) + more for kind in kinds]
 
-    def reached() -> bool:
-        assert not records.errors, records.errors
-        return all(len(kind) >= goal for kind, goal in zip(kinds, goals, strict=True))
+    def missing() -> list[int]:
+        if records.errors:
+            return []
+        return [goal - len(kind) for goal, kind in zip(goals, kinds, strict=True) if len(kind) < goal]
 
-    await eventually(reached, within=BACK)
+    with trio.move_on_after(BACK) as scope:
+        await eventually(lambda: not missing())
+    if scope.cancelled_caught:
+        raise AssertionError(f"the work does not go on: of {more} each, {missing()} were not acknowledged")
 
 
 async def back_at_work(runtime: Client, records: Records, server: Server, *, within: float = BACK) -> None:

@@ -1,4 +1,4 @@
-"""Scenarios: planned switchovers. Nothing that was acknowledged is lost; the work goes on on the new primary."""
+"""Scenarios: planned switchovers. Nothing acknowledged is lost; the work goes on on the new primary."""
 
 from tests.proxy import open_proxy
 from tests.waiting import eventually

@@ -6,7 +6,7 @@ from .known import TIMELINE
 
 @TIMELINE
 async def test_the_old_primary_returns() -> None:
-    """Whichever session is opened anew beside the returned one goes to the new one, and nothing to the old."""
+    """Whichever session is opened anew beside the old primary goes to the new one; the old gets nothing."""
     assert await doubling.the_old_primary_returns() == []
 
 

@@ -1,4 +1,4 @@
-"""Several processes and two servers: never two of them at work on one partition, each on a server of its own."""
+"""Several processes, two servers: never two at work on one partition, each on a server of its own."""
 
 from . import fleets
 from .known import HOLES, TIMELINE

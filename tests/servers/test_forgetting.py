@@ -1,4 +1,4 @@
-"""A server that forgets what it acknowledged, and stays the same server. What it still knows is as promised."""
+"""A server that forgets what it acknowledged, and stays the same. What it still knows is as promised."""
 
 from .forgetting import a_server_forgets
 from .known import HOLES
