@@ -12,6 +12,10 @@ from tests.chaos.scene import PACE, Senders
 from .office import Counter, Pass, Relay, Sign
 from .records import Answer, Records, counter_of
 
+PATIENCE = 3.0
+"""Seconds that an ask may take. One that is on its way through a mailbox which its server forgets is answered
+by nobody: it has a deadline, as the reference advises, and is asked again if it has a key."""
+
 
 async def passing(runtime: Client, records: Records, sender: str) -> None:
     """Tell a relay one number after the other."""
@@ -43,8 +47,9 @@ async def _ask(runtime: Client, records: Records, key: str, id_: str, *, once: b
     records.asks.unknown.add(id_)
     while True:
         try:
-            reply = await runtime.ask(Counter, key, Sign(id_), idempotency_key=id_ if once else None)
-        except rb.OutcomeUnknown:
+            with trio.fail_after(PATIENCE):
+                reply = await runtime.ask(Counter, key, Sign(id_), idempotency_key=id_ if once else None)
+        except (rb.OutcomeUnknown, trio.TooSlowError):
             if once:
                 continue
             return

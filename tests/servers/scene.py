@@ -67,14 +67,19 @@ async def at_work(
 
 
 async def busy(records: Records, more: int = 60) -> None:
-    """Wait until so many more of each kind were acknowledged, or something went wrong that the judge tells."""
-    kinds = (records.transfers.accepted, records.passes.accepted, records.asks.accepted)
-    goals = [len(kind) + more for kind in kinds]
+    """Wait until so many more of each kind were acknowledged, or the judge has something to tell."""
+    kinds = {
+        "transfers": records.transfers.accepted,
+        "passes": records.passes.accepted,
+        "asks": records.asks.accepted,
+    }
+    goals = {name: len(kind) + more for name, kind in kinds.items()}
 
-    def missing() -> list[int]:
+    def missing() -> dict[str, int]:
         if records.errors:
-            return []
-        return [goal - len(kind) for goal, kind in zip(goals, kinds, strict=True) if len(kind) < goal]
+            return {}
+        left = {name: goals[name] - len(kind) for name, kind in kinds.items()}
+        return {name: number for name, number in left.items() if number > 0}
 
     with trio.move_on_after(BACK) as scope:
         await eventually(lambda: not missing())
