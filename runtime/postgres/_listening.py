@@ -28,6 +28,7 @@ class PostgresListenSession:
     channels: Sequence[str]
     deadline: float
     begin: Callable[[Connection], Awaitable[int]]
+    look_around: Callable[[Connection], Awaitable[None]]
     _listening: bool = False
 
     @property
@@ -69,6 +70,7 @@ class PostgresListenSession:
 
         Raises:
             Deaf: If the server does not list our channels, or does not answer in time.
+            LeftBehind: If another server has taken over from it.
         """
         ours, silent = True, False
 
@@ -95,6 +97,7 @@ class PostgresListenSession:
             raise failure
         if self._listening and not ours:
             raise Deaf(f"the server does not list channel {self.channels[0]!r} for this session any more")
+        await self.look_around(self.connection)
 
     async def _channels_are_ours(self) -> bool:
         answer = await self.connection.execute(

@@ -26,7 +26,7 @@ _LINK: Final[Mapping[str, str]] = {
     "tcp_user_timeout": "15000",
 }
 # What the runtime does, it cannot do on a standby. The URL and PGTARGETSESSIONATTRS win.
-_SERVER: Final[Mapping[str, str]] = {"target_session_attrs": "read-write"}
+SERVER: Final[Mapping[str, str]] = {"target_session_attrs": "read-write"}
 # Names are schema-qualified everywhere, so an attacker's schema cannot shadow one.
 _SETTINGS: Final[Mapping[str, str]] = {"TimeZone": "UTC", "search_path": ""}
 # Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
@@ -78,7 +78,7 @@ async def connect_session(
         DatabaseRefused: the server said no.
     """
     link = {
-        name: value for name, value in {**_LINK, **_SERVER}.items() if get_param({}, name) is None
+        name: value for name, value in {**_LINK, **SERVER}.items() if get_param({}, name) is None
     }  # PGCONNECT_TIMEOUT wins
     params: ConnDict = {
         **link,

@@ -46,6 +46,7 @@ from ._outcome import FAILURES, brief
 from ._pool import Pool, open_pool
 from ._session import connect_session
 from ._statements import Statements
+from ._surveying import survey
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._whereabouts import Whereabouts
 from ._writing import PostgresWriteSession
@@ -155,8 +156,22 @@ class PostgresStore:
         async with connection:
             channels = (self.settings.schema, channel_of(life))
             yield PostgresListenSession(
-                connection, channels, self.settings.health_deadline, self._begin_session
+                connection,
+                channels,
+                self.settings.health_deadline,
+                begin=self._begin_session,
+                look_around=self._look_around,
             )
+
+    async def _look_around(self, connection: Connection) -> None:
+        """Look whether another server has taken over from the one that a connection leads to.
+
+        Raises:
+            LeftBehind: One has.
+        """
+        patience = self.settings.health_deadline
+        if await survey(self.direct_url, self.process, self.whereabouts, patience=patience):
+            await self.whereabouts.check(connection)
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
@@ -373,6 +388,7 @@ async def open_store(
     """
     direct = direct_url or url
     whereabouts = Whereabouts()
+    await survey(direct, process, whereabouts, patience=settings.health_deadline)
     setup = await connect_session(direct, role="setup", process=process, accept=whereabouts.check)
     async with setup:
         if migrating:

@@ -68,7 +68,7 @@ class Senders:
             commands = [transfer(sender, number) for number in numbers]
             try:
                 await runtime.send(*(rb.Tell(Account, key, command) for key, command in commands))
-            except rb.OutcomeUnknown:
+            except (rb.OutcomeUnknown, rb.ServerForgot):
                 continue
             self.books.unknown.difference_update(ids)
             self.books.accepted.extend(ids)

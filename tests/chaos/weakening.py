@@ -17,11 +17,14 @@ _MARKER = 'insert into "rolebook".commits (writer, batch) values (commit_batch.w
 CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "epoch": ("if held <> cardinality(fence_queue) then", "if false then"),
+        "session": ("if pg_try_advisory_xact_lock_shared(commit_batch.nonce) then", "if false then"),
+        "number": ("where p.nonce = commit_batch.nonce", ""),
         "rows": ("if cardinality(deleted) is distinct from cardinality(gone_id) then", "if false then"),
         "marker": (_MARKER, ""),
     }
 )
-"""epoch: whoever lost a partition commits nothing. rows: what was handled already is not handled again.
+"""epoch: whoever lost a partition commits nothing. session: whose session does not live here commits nothing.
+number: the partition is that session's. rows: what was handled already is not handled again.
 marker: a commit whose answer was lost can be looked up."""
 
 SLOW = (

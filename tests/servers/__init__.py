@@ -20,6 +20,6 @@ and in the order of its sender; what was acknowledged is there, or, where a serv
 is missing and nothing else; an ask is answered within `BACK` seconds after there is a primary; nobody writes
 to, or keeps a session on, a server that is not the right one.
 
-`known` marks what the runtime does not stand yet. `weakening` says what the controls take away.
+`weakening` says what the controls take away.
 `make servers` also runs `test_longer` and `test_controls`, and has the scenarios go more rounds.
 """

@@ -26,7 +26,7 @@ async def passing(runtime: Client, records: Records, sender: str) -> None:
         records.passes.unknown.add(id_)
         try:
             await runtime.tell(Relay, sender, Pass(sender, number))
-        except rb.OutcomeUnknown:
+        except (rb.OutcomeUnknown, rb.ServerForgot):
             continue
         records.passes.unknown.discard(id_)
         records.passes.accepted.append(id_)
@@ -49,7 +49,7 @@ async def _ask(runtime: Client, records: Records, key: str, id_: str, *, once: b
         try:
             with trio.fail_after(PATIENCE):
                 reply = await runtime.ask(Counter, key, Sign(id_), idempotency_key=id_ if once else None)
-        except (rb.OutcomeUnknown, trio.TooSlowError):
+        except (rb.OutcomeUnknown, rb.ServerForgot, trio.TooSlowError):
             if once:
                 continue
             return

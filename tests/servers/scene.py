@@ -106,7 +106,7 @@ async def _answered_by(runtime: Client, looking: Looking, name: str) -> None:
         with trio.move_on_after(1):
             try:
                 await runtime.ask(Counter, name, Sign(id_), idempotency_key=id_)
-            except rb.OutcomeUnknown:
+            except (rb.OutcomeUnknown, rb.ServerForgot):
                 continue
             if await looking.value(
                 "select exists (select from rolebook.events where payload ->> 'id' = %s)", id_

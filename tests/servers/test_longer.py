@@ -1,10 +1,8 @@
 """Scenarios that take longer: `make servers` runs them."""
 
 from . import doubling, losing, switching
-from .known import READ_ONLY
 
 
-@READ_ONLY
 async def test_there_and_back() -> None:
     """Two switchovers, the second back to the first server, which followed the other meanwhile."""
     assert await switching.there_and_back() == []

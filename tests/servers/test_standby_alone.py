@@ -11,13 +11,11 @@ from tests.chaos.ledger import settings
 from tests.waiting import eventually
 
 from .cluster import aside, open_cluster
-from .known import RAW
 from .office import office
 from .records import Records
 from .scene import BACK, at_work, back_at_work, busy, furnish, judge
 
 
-@RAW
 async def test_a_start_on_a_standby() -> None:
     """A start on a standby fails soon, as an error of the database that says read-only."""
     async with open_cluster() as bed:

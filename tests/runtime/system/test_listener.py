@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import rolebook as rb
-from rolebook.runtime.postgres import connect_session
+from rolebook.runtime.postgres import Connection, connect_session
 from rolebook.runtime.postgres._fetching import hold_number
 from rolebook.runtime.postgres._listening import PostgresListenSession
 from rolebook.runtime.system import FetcherSignal, Life, Listener, Look, LookAtOwners, Standing
@@ -67,6 +67,9 @@ async def test_a_new_listener_looks_at_everything(database_url: str, looking: Lo
             await looking.until("select count(*) = %s from rolebook.events", amount)
 
 
+async def nothing_to_see(_: Connection) -> None: ...
+
+
 class Hindered:
     """A store whose server hears LISTEN and does not do it, as behind a pooler.
 
@@ -81,7 +84,9 @@ class Hindered:
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         del life
         async with await connect_session(self.url, role="listener", process="test") as connection:
-            yield PostgresListenSession(connection, self.channels, 5.0, hold_number)
+            yield PostgresListenSession(
+                connection, self.channels, 5.0, begin=hold_number, look_around=nothing_to_see
+            )
 
 
 async def test_without_notifications_it_says_once_that_it_polls(
