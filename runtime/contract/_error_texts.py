@@ -17,6 +17,12 @@ def text_of(error: BaseException) -> str:
         return f"{type(error).__name__} (its text raised {type(second).__name__})"
 
 
+def line_of(error: BaseException) -> str:
+    """Return an error's type and whole text in one line, for the log; only what is endless is cut."""
+    line = " ".join(text_of(error).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
 def report_of(error: BaseException) -> str:
     """Return an error's type, text and the end of its traceback, as can be stored."""
     lines = "".join(traceback.format_exception(error, limit=-4)).strip()
