@@ -19,10 +19,10 @@ from .contract import ActorUnavailable as ActorUnavailable
 from .contract import AskFailed as AskFailed
 from .contract import BrokenStream as BrokenStream
 from .contract import DeadLetter as DeadLetter
+from .contract import ServerForgot as ServerForgot
 from .contract import StoppedKey as StoppedKey
 from .handlers import ActorStatistics as ActorStatistics
 from .handlers import TurnTooLong as TurnTooLong
-from .memory import DuplicateKey as DuplicateKey
 from .memory import MemoryStore as MemoryStore
 from .memory import SessionEnded as SessionEnded
 from .memory import TransactionOver as TransactionOver

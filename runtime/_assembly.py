@@ -19,7 +19,7 @@ from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
 from .client import ClientContext, Replies
-from .contract import CommitUnit, Replay, Store, Totals
+from .contract import CommitUnit, Replay, ServerForgot, Store, Totals
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
@@ -30,6 +30,7 @@ from .system import (
     Listener,
     Scheduler,
     SendCount,
+    Standing,
     StoreClock,
     Writer,
 )
@@ -68,6 +69,7 @@ class Assembly:
     count: SendCount = field(factory=SendCount)
     totals: Totals = field(factory=Totals)
     hand: Hand = field(factory=Hand)
+    standing: Standing = field(factory=Standing)
     workers: set[trio.lowlevel.Task] = field(factory=set[trio.lowlevel.Task])
     owned: dict[str, AbstractSet[int]] = field(factory=dict[str, AbstractSet[int]])
     asks: dict[str, trio.MemorySendChannel[HandlerSignal]] = field(
@@ -114,6 +116,7 @@ class Assembly:
             owned=self.owned,
             count=self.count,
             declines=partial(too_new, app, store),
+            standing=self.standing,
         )
         self.writer = Writer(
             store=store,
@@ -124,6 +127,7 @@ class Assembly:
             batch=settings.batch,
             on_schedule=wake_scheduler,
             totals=self.totals,
+            standing=self.standing,
         )
         self.listener = Listener(
             store=store,
@@ -134,6 +138,8 @@ class Assembly:
             on_reply=self.replies.wake,
             on_schedule=wake_scheduler,
             on_resume=self.look_for_resumed,
+            standing=self.standing,
+            proves=not self.role.is_something,
         )
         self.scheduler = Scheduler(store, settings, to_fetcher, scheduler_inbox)
         self.handler_context = HandlerContext(
@@ -148,6 +154,7 @@ class Assembly:
             count=self.count,
             workers=self.workers,
             hand=self.hand,
+            standing=self.standing,
             client=self.things.get("runtime"),
         )
         self.client_context = ClientContext(
@@ -163,7 +170,12 @@ class Assembly:
             replies=self.replies,
             workers=self.workers,
             on_resumed=self.look_for_resumed,
+            standing=self.standing,
         )
+        self.standing.on_forgotten += [self.writer.void_waiting, self._wake_askers]
+
+    def _wake_askers(self, _: ServerForgot) -> None:
+        self.replies.wake()
 
     def look_for_resumed(self, queue: str) -> None:
         """Let a handler look whether stopped keys of its queue were resumed."""

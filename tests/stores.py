@@ -276,7 +276,7 @@ class Process:
 
     async def commit(self, *turns: CommitUnit, rings: Sequence[Ring] = ()) -> Any:
         """Commit some turns as one batch."""
-        return await self.writer.commit(turns, rings)
+        return await self.writer.commit(turns, rings, nonce_of(*turns))
 
     async def messages(self, queue: str = QUEUE) -> list[Message]:
         """Everything in the mailbox, read from the beginning."""
@@ -288,10 +288,15 @@ class Process:
     def message(self, row: FetchedRow, queue: str = QUEUE, priority: int = 0) -> Message:
         """A row as a handler gets it."""
         id_, tx, partition, key, type_, version, payload, headers, attempts, wait = row
-        fence = self.fences.get(partition, Fence(queue, partition, 0))
+        fence = self.fences.get(partition, Fence(queue, partition, 0, 0))
         return Message(
             id_, tx, queue, partition, priority, key, type_, version, payload, headers, attempts, wait, fence
         )
+
+
+def nonce_of(*turns: CommitUnit) -> int | None:
+    """The number of the session that some turns stand on, if any of them stands on one."""
+    return next((turn.fence.nonce for turn in turns if turn.fence is not None), None)
 
 
 @asynccontextmanager

@@ -105,8 +105,12 @@ class Asking:
             raise UnknownQueue(question.actor, tuple(context.app.actors))
         ask_id = f"{context.process}/{uuid.uuid4().hex}"
         headers = around(question.headers, {**question.ours, ASK: ask_id, ASKER: context.process})
+        forgot = context.standing.forgot
         await self.outside.commit([row._replace(headers=headers)], ())
         while True:
+            if context.standing.forgot is not forgot:
+                assert context.standing.forgot is not None
+                raise context.standing.forgot  # the question may be among what is gone
             # Taken before the look: a reply that comes between the look and the wait sets this very event.
             replied = context.replies.arrived
             outcome = await context.store.outcome(ask_id)

@@ -13,7 +13,7 @@ from rolebook.actors import App
 
 from .._settings import Settings
 from ..contract import CommitUnit, Store
-from ..system import FetcherSignal, HandlerSignal, SendCount, Writer
+from ..system import FetcherSignal, HandlerSignal, SendCount, Standing, Writer
 
 
 @final
@@ -49,6 +49,7 @@ class ClientContext:
         replies: Where replies through the database are announced.
         workers: The tasks of this process that run handlers of queues.
         on_resumed: Called with the queue of a key that was resumed from here.
+        standing: The session that commits stand on, and whether a server forgot.
     """
 
     app: App
@@ -63,6 +64,7 @@ class ClientContext:
     replies: Replies
     workers: AbstractSet[trio.lowlevel.Task]
     on_resumed: Callable[[str], None]
+    standing: Standing
 
 
 def is_within(tasks: AbstractSet[trio.lowlevel.Task]) -> bool:

@@ -32,6 +32,7 @@ class OutsideSender:
     def __attrs_post_init__(self) -> None:
         app, store = self.context.app, self.context.store
         self.depths = DepthLimits(store, app.limits.depth)
+        self.context.standing.on_forgotten.append(lambda _: self._served.clear())
         self.encoder = SendEncoder(app, store.partitions, app.limits.payload)
 
     async def send(self, effects: Sequence[Tell | Enqueue], ours: Mapping[str, str], connection: Any) -> None:

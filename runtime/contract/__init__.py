@@ -10,11 +10,13 @@ from ._commit_parts import RetryInPlace as RetryInPlace
 from ._commit_parts import SendLater as SendLater
 from ._commit_parts import StoreFirstOutcome as StoreFirstOutcome
 from ._commit_parts import StoreOutcome as StoreOutcome
+from ._commit_unit import Base as Base
 from ._commit_unit import CommitUnit as CommitUnit
 from ._commit_unit import Lineage as Lineage
 from ._commit_unit import Settled as Settled
 from ._commit_unit import Totals as Totals
 from ._commit_unit import Verdict as Verdict
+from ._commit_unit import bases as bases
 from ._cursor import NOTHING_SEEN as NOTHING_SEEN
 from ._cursor import Cursor as Cursor
 from ._cursor import Lane as Lane
@@ -52,7 +54,9 @@ from ._rows import Conflict as Conflict
 from ._rows import EventRow as EventRow
 from ._rows import Fence as Fence
 from ._rows import FetchedRow as FetchedRow
+from ._rows import Forgotten as Forgotten
 from ._rows import Message as Message
+from ._rows import Outdated as Outdated
 from ._rows import Place as Place
 from ._rows import Ring as Ring
 from ._rows import SendRow as SendRow
@@ -60,6 +64,8 @@ from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream
 from ._rows import Taken as Taken
 from ._send_encoder import SendEncoder as SendEncoder
+from ._server import Elsewhere as Elsewhere
+from ._server import ServerForgot as ServerForgot
 from ._shares import Member as Member
 from ._shares import Vacancy as Vacancy
 from ._shares import runs as runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import trio
 from attrs import define, frozen
@@ -31,9 +31,15 @@ class Verdict(Enum):
 @final
 @define(eq=False)
 class Lineage:
-    """One life of an actor in memory. Its turns build on each other, so they fall together."""
+    """One life of an actor in memory. Its turns build on each other, so they fall together.
+
+    Attributes:
+        void: One of them fell, and with it all that come after it.
+        proven: The journal was found to be as the first of them supposed.
+    """
 
     void: bool = False
+    proven: bool = False
 
 
 @final
@@ -83,3 +89,25 @@ class Settled:
     verdict: Verdict
     units: Sequence[CommitUnit]
     error: Exception | None = None
+
+
+@final
+class Base(NamedTuple):
+    """What an actor in memory was built on: the number of its last event, 0 if there was none."""
+
+    actor: str
+    key: str
+    seq: int
+
+
+def bases(units: Sequence[CommitUnit]) -> list[Base]:
+    """Return what the lineages among some units are built on that have not stored an event before."""
+    found: list[Base] = []
+    seen = set[int]()
+    for unit in units:
+        lineage = unit.lineage
+        if unit.events and lineage is not None and not lineage.proven and id(lineage) not in seen:
+            seen.add(id(lineage))
+            first = unit.events[0]
+            found.append(Base(first.actor, first.key, first.seq - 1))
+    return found

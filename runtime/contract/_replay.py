@@ -90,12 +90,17 @@ class Replay:
     """Rebuilds actors of one kind: a page of many actors in one query, long streams in several.
 
     It may outlive whoever calls: what was applied is kept when a call is cancelled, and the next goes on
-    from there. Journals only grow, so that is as good as new.
+    from there. Journals only grow, so that is as good as new, as long as the session lasts that it stands on:
+    a server that another one takes over from may have had more than that.
+
+    Attributes:
+        nonce: The number of the session that has to live where it reads; None for whoever only looks.
     """
 
     definition: ActorDefinition
     codec: Codec
     store: Store
+    nonce: int | None = None
     _under_way: dict[str, _Rebuilding] = field(factory=dict[str, _Rebuilding])
     _appliers: dict[type, Callable[[Any, Any], object]] = field(init=False)
 
@@ -103,9 +108,15 @@ class Replay:
         self._appliers = dict(self.definition.appliers)
 
     def begin_life(self) -> None:
-        """Go on in a new session: other processes may have stored more events meanwhile."""
+        """Go on for another handler: other processes may have stored more events meanwhile."""
         for actor in self._under_way.values():
             actor.rows = None
+
+    def stand_on(self, nonce: int) -> None:
+        """Read where the session of this number lives; what was read in another is void."""
+        if nonce != self.nonce:
+            self.nonce = nonce
+            self._under_way.clear()
 
     async def replay(self, keys: Sequence[str]) -> dict[str, Replayed]:
         """Rebuild some actors. One that cannot be is reported, and does not stop the others.
@@ -159,7 +170,8 @@ class Replay:
             key: None if (actor := self._under_way.get(key)) is None else actor.seq for key in keys
         }
         name, version = self.definition.name, self.definition.state_version
-        streams = await self.store.load(name, version, after, EVENTS // len(after), MOST_BYTES // len(after))
+        most, most_bytes = EVENTS // len(after), MOST_BYTES // len(after)
+        streams = await self.store.load(name, version, after, most, most_bytes, nonce=self.nonce)
         now = trio.current_time()
         for key, stream in streams.items():
             actor = self._under_way.get(key)

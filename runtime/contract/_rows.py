@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._cursor import Snapshot
+    from ._server import ServerForgot
     from ._trials import Trial
 
 
 @final
 class Fence(NamedTuple):
-    """The right to handle one partition: valid while the partition is at this epoch."""
+    """The right to handle one partition.
+
+    It is valid while the partition is at this epoch, and the session of this number lives that took it. The
+    number proves where a commit runs: a server that forgot the session has never heard of it.
+    """
 
     queue: str
     partition: int
     epoch: int
+    nonce: int
 
 
 Ring: TypeAlias = tuple[str, int]
@@ -173,14 +179,16 @@ class Committed:
 @final
 @frozen
 class Conflict:
-    """Nothing of the batch is stored: another process handled part of it.
+    """Nothing of the batch is stored: another process handled part of it, or this is not its server.
 
     Attributes:
+        elsewhere: The session that the batch stands on does not live where this commit ran.
         stale: The fences that are no longer current, as (queue, partition).
         missing: Ids of messages that were no longer there.
         repeated: Ids of outcomes that are stored already: what they answer was asked before.
     """
 
+    elsewhere: bool = False
     stale: frozenset[tuple[str, int]] = field(factory=frozenset[tuple[str, int]])
     missing: frozenset[int] = field(factory=frozenset[int])
     repeated: frozenset[str] = field(factory=frozenset[str])
@@ -194,4 +202,21 @@ class BadData:
     error: Exception
 
 
-CommitResult: TypeAlias = Committed | Conflict | BadData
+@final
+@frozen
+class Outdated:
+    """Nothing of the batch is stored: the journal is not as one of its turns supposed.
+
+    An event is there that it wanted to store, or the one before it is not. That is no fault of its message.
+    """
+
+
+@final
+@frozen
+class Forgotten:
+    """Nothing of the batch is stored: the server has forgotten commits that it had acknowledged."""
+
+    error: ServerForgot
+
+
+CommitResult: TypeAlias = Committed | Conflict | BadData | Outdated | Forgotten

@@ -93,6 +93,11 @@ class FetchSession(Protocol):
     process, as `OWNERS` on the common channel.
     """
 
+    @property
+    def nonce(self) -> int:
+        """Its number: commits and loads prove by it that they run where this session lives."""
+        ...
+
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions can be taken."""
         ...
@@ -144,21 +149,32 @@ class FetchSession(Protocol):
 class WriteSession(Protocol):
     """The session of the writer."""
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
+    async def commit(
+        self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
+    ) -> CommitResult:
         """Commit some units in one transaction, or none of them.
 
         Args:
-            units: What to commit, in order.
+            units: What to commit, in order. All fences among them have the same number.
             rings: Whose owners should be woken.
+            nonce: The number of the session that has to live where this commits; None if there is none.
 
         The result is certain: a link that breaks during the commit is
         repaired, and the outcome looked up, before this returns.
         """
         ...
 
+    async def renew(self) -> None:
+        """Use another connection from now on, with a new choice of the server."""
+        ...
+
 
 class ListenSession(Protocol):
     """The session that listens."""
+
+    async def prove(self) -> int:
+        """Take a number by which commits prove that they run where this session lives."""
+        ...
 
     @property
     def listening(self) -> bool:
@@ -196,6 +212,8 @@ class TurnTransaction(Protocol):
 
         Raises:
             TurnConflict: Another process has handled the message; nothing was committed.
+            Elsewhere: Its session does not live where this ran; nothing was committed.
+            ServerForgot: The server forgot commits that it had acknowledged; nothing was committed.
         """
         ...
 
@@ -214,6 +232,10 @@ class Store(Protocol):
         Args:
             owner: The name of the process.
             life: Its number: what an earlier session of it owned may be taken at once.
+
+        Raises:
+            ServerForgot: Commits of this process that had been acknowledged are not there any more. The next
+                one opens.
         """
         ...
 
@@ -236,6 +258,8 @@ class Store(Protocol):
         after: Mapping[str, int | None],
         most: int,
         most_bytes: int = MOST_BYTES,
+        *,
+        nonce: int | None = None,
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query.
 
@@ -246,6 +270,10 @@ class Store(Protocol):
             most: How many events at most for each key.
             most_bytes: How many bytes of events at most for each key, as they are stored; one event in any
                 case.
+            nonce: The number of the session that has to live where this reads; None for any server.
+
+        Raises:
+            Elsewhere: It does not live there.
         """
         ...
 

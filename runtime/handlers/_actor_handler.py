@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import final
 
@@ -24,7 +24,17 @@ from attrs import define, field, frozen
 
 from rolebook.actors import ActorDefinition, Stopping
 
-from ..contract import Fence, Message, NotOwner, Replay, Replayed, Settled, StoppedKey, partition_of_key
+from ..contract import (
+    Elsewhere,
+    Fence,
+    Message,
+    NotOwner,
+    Replay,
+    Replayed,
+    Settled,
+    StoppedKey,
+    partition_of_key,
+)
 from ..system import (
     Attach,
     Delivered,
@@ -353,13 +363,22 @@ class ActorHandler:
         self._ledger.out.hand_over()
         # No signal is taken in while this waits, so nobody changes those that are being loaded. Cancelled,
         # it has changed nothing: they stay in `cold`, and go with the handler.
-        found = await self.replay.go_on([resident.key for resident in wanted])
+        found = await self._replay([resident.key for resident in wanted])
         for resident in wanted:
             replayed = found.get(resident.key)
             if replayed is not None:
                 self._residents.cold.pop(resident.key, None)
                 self._loaded(resident, replayed)
         return True
+
+    async def _replay(self, keys: Sequence[str]) -> Mapping[str, Replayed]:
+        nonce = next(fence.nonce for fence in self._ledger.out.fences.values())
+        self.replay.stand_on(nonce)
+        try:
+            return await self.replay.go_on(keys)
+        except Elsewhere as error:
+            self.context.standing.lose(nonce, str(error))
+            await trio.sleep_forever()  # until the session ends, and this with it
 
     def _loaded(self, resident: Resident, replayed: Replayed) -> None:
         self.recovered += 1

@@ -14,7 +14,7 @@ from rolebook.actors import App
 
 from .._settings import Settings
 from ..contract import CommitUnit, SendEncoder, Store, Totals
-from ..system import FetcherSignal, Hand, SendCount, StoreClock
+from ..system import FetcherSignal, Hand, SendCount, Standing, StoreClock
 
 SLICE = 0.005
 """Seconds of work without a wait after which a handler lets other tasks have their turn."""
@@ -33,6 +33,7 @@ class HandlerContext:
         count: What this process may have sent.
         workers: The tasks that run handlers of queues.
         hand: What is being handled: for the watch over the loop.
+        standing: The session that turns stand on.
         client: What handlers get as `turn.client`.
     """
 
@@ -47,6 +48,7 @@ class HandlerContext:
     count: SendCount
     workers: set[trio.lowlevel.Task]
     hand: Hand
+    standing: Standing
     client: Any = None
 
     @cached_property

@@ -13,8 +13,10 @@ from rolebook.actors import EffectError, Enqueue, HandlerDefinition, RolebookErr
 
 from ..contract import (
     CommitUnit,
+    Elsewhere,
     Message,
     SendEncoder,
+    ServerForgot,
     TurnConflict,
     TurnTransaction,
     Verdict,
@@ -154,6 +156,13 @@ async def _commit_own(lease: TurnTransaction, context: HandlerContext, unit: Com
         await lease.commit(unit)
     except TurnConflict as conflict:
         _log.warning("%s was handled elsewhere: %s", name_of(unit.subject), conflict)
+        return Verdict.LOST
+    except Elsewhere as error:
+        assert unit.fence is not None
+        context.standing.lose(unit.fence.nonce, str(error))
+        return Verdict.LOST
+    except ServerForgot as error:
+        context.standing.forget(error)
         return Verdict.LOST
     context.totals.commits += 1
     context.totals.turns += 1

@@ -2,7 +2,6 @@
 
 from ._sessions import SessionEnded as SessionEnded
 from ._store import MemoryStore as MemoryStore
-from ._transaction import DuplicateKey as DuplicateKey
 from ._transaction import MemoryTransaction as MemoryTransaction
 from ._transaction import TransactionOver as TransactionOver
 from ._transaction import Unstorable as Unstorable

@@ -10,7 +10,7 @@ from typing import final
 
 from attrs import define, field
 
-from ..contract import EventRow, KeepSnapshot, RecordedEvent, StoredSnapshot, Stream
+from ..contract import Base, EventRow, KeepSnapshot, RecordedEvent, StoredSnapshot, Stream
 
 Name = tuple[str, str]
 """The actor's kind and its key."""
@@ -38,10 +38,15 @@ class Journal:
 
     _entries: dict[Name, _Entry] = field(factory=dict[Name, _Entry])
 
-    def has(self, event: EventRow) -> bool:
-        """Whether an event's place in its stream is taken."""
-        entry = self._entries.get((event.actor, event.key))
-        return entry is not None and event.seq in entry.events
+    def has(self, actor: str, key: str, seq: int) -> bool:
+        """Whether a place in a stream is taken."""
+        return seq in self._find(actor, key).events
+
+    def forget_snapshots_after(self, base: Base) -> None:
+        """Drop the snapshots that are ahead of a stream: what comes in these places is not in them."""
+        snapshots = self._find(base.actor, base.key).snapshots
+        for seq in [seq for seq in snapshots if seq > base.seq]:
+            del snapshots[seq]
 
     def append(self, event: EventRow, recorded_at: datetime) -> None:
         """Add an event; its place must be free."""

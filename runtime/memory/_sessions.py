@@ -18,9 +18,11 @@ from ..contract import (
     CommitUnit,
     Conflict,
     Cursor,
+    Elsewhere,
     Fence,
     Fetched,
     Member,
+    Outdated,
     Ring,
     Suspect,
     Taken,
@@ -109,7 +111,7 @@ class MemoryFetchSession:
                     ownership.careful = self.tables.snapshot()
                 ownership.nonce, ownership.life = self.nonce, self.life
                 ownership.epoch += 1
-                taken.append(Taken(Fence(*place, ownership.epoch), ownership.careful))
+                taken.append(Taken(Fence(*place, ownership.epoch, self.nonce), ownership.careful))
         return taken
 
     def _died(self, queue: str, life: int | None) -> bool:
@@ -141,7 +143,7 @@ class MemoryFetchSession:
     async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
         """Record what is about to begin."""
         await self._checkpoint()
-        for (queue, partition, _), level, ids, lived in trials:
+        for (queue, partition, *_), level, ids, lived in trials:
             on_trial = OnTrial(tuple(ids), lived, self.tables.time.now())
             self.tables.trials[queue, partition, self.life, level] = on_trial
 
@@ -201,10 +203,12 @@ class MemoryWriteSession:
 
     tables: Tables
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
+    async def commit(
+        self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
+    ) -> CommitResult:
         """Commit some units in one transaction, or none of them."""
         await trio.lowlevel.checkpoint()
-        transaction = MemoryTransaction(self.tables)
+        transaction = MemoryTransaction(self.tables, nonce)
         try:
             transaction.send((), (), rings)
             transaction.finish(units)
@@ -213,14 +217,32 @@ class MemoryWriteSession:
             return BadData(error)
         return transaction.commit()
 
+    async def renew(self) -> None:
+        """There is one server only."""
+        await trio.lowlevel.checkpoint()
+
 
 @final
 @define(eq=False)
 class MemoryListenSession:
     """Hears what rings."""
 
+    tables: Tables
     inbox: trio.MemoryReceiveChannel[str]
     listening: bool = True
+    nonce: int | None = None
+
+    async def prove(self) -> int:
+        """Take a number that is known for as long as this session lives."""
+        await trio.lowlevel.checkpoint()
+        self.nonce = next(self.tables.session_ids)
+        self.tables.sessions.add(self.nonce)
+        return self.nonce
+
+    def end(self) -> None:
+        """Nothing is proved by it any more."""
+        if self.nonce is not None:
+            self.tables.sessions.discard(self.nonce)
 
     async def hints(self, rest: float) -> AsyncIterator[str]:
         """Give the hints that arrive within `rest` seconds, to the last one."""
@@ -254,12 +276,16 @@ class MemoryTurnTransaction:
 
         Raises:
             TurnConflict: Another process has handled the message; nothing was committed.
+            Elsewhere: The session that the turn stands on has ended; nothing was committed.
         """
         await trio.lowlevel.checkpoint()
+        self.connection.nonce = None if unit.fence is None else unit.fence.nonce
         self.connection.finish((unit,))
         self.connection.send((), (), sorted({(send.queue, send.partition) for send in unit.sends}))
         result = self.connection.commit()
-        if isinstance(result, Conflict):
+        if isinstance(result, Conflict) and result.elsewhere:
+            raise Elsewhere("the session that this turn stands on has ended")
+        if isinstance(result, Outdated | Conflict):
             raise TurnConflict(f"another process has handled the message: {result}")
         if isinstance(result, BadData):
             raise result.error

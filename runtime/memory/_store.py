@@ -17,6 +17,7 @@ from ..contract import (
     MOST_BYTES,
     CommitPart,
     DeadLetter,
+    Elsewhere,
     Promoted,
     RecordedEvent,
     Ring,
@@ -120,9 +121,11 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         bell = self._tables.bell
         listener, hints = bell.listen(life)
+        session = MemoryListenSession(self._tables, hints)
         try:
-            yield MemoryListenSession(hints)
+            yield session
         finally:
+            session.end()
             bell.forget(listener)
 
     @asynccontextmanager
@@ -142,9 +145,13 @@ class MemoryStore:
         after: Mapping[str, int | None],
         most: int,
         most_bytes: int = MOST_BYTES,
+        *,
+        nonce: int | None = None,
     ) -> dict[str, Stream]:
         """Load some actors' streams."""
         await trio.lowlevel.checkpoint()
+        if nonce is not None and nonce not in self._tables.sessions:
+            raise Elsewhere("the session that this load stands on has ended")
         return self._tables.journal.load(actor, state_version, after, most, most_bytes)
 
     async def keys(self, actor: str, after: str, most: int) -> list[str]:

@@ -11,17 +11,19 @@ from attrs import define, field
 from rolebook.actors import RolebookError
 
 from ..contract import (
-    BadData,
     CommitPart,
     CommitResult,
     Committed,
     CommitUnit,
     Conflict,
     EventRow,
+    Fence,
     MessagePart,
+    Outdated,
     Ring,
     SendRow,
     StoreFirstOutcome,
+    bases,
 )
 from ._commit_parts import columns, hints, perform
 from ._mailbox import Stored
@@ -31,11 +33,6 @@ from ._tables import Tables, moment
 @final
 class Unstorable(RolebookError):
     """A value that the database would refuse."""
-
-
-@final
-class DuplicateKey(RolebookError):
-    """A place that is taken already: what a unique constraint refuses."""
 
 
 @final
@@ -53,6 +50,8 @@ class MemoryTransaction:
     """
 
     _tables: Tables
+    nonce: int | None = None
+    """The number of the session that it stands on, if it stands on one."""
     _tx: int | None = None
     _over: bool = False
     _sends: list[Stored] = field(factory=list[Stored])
@@ -122,15 +121,20 @@ class MemoryTransaction:
 
     # The checks of PostgreSQL's `commit_batch`, in its order.
 
-    def _check(self) -> Conflict | BadData | None:
-        if stale := frozenset(fence[:2] for fence in self._fences() if not self._is_current(*fence)):
+    def _check(self) -> CommitResult | None:
+        if self.nonce is not None and self.nonce not in self._tables.sessions:
+            return Conflict(elsewhere=True)
+        return self._check_rows()
+
+    def _check_rows(self) -> CommitResult | None:
+        if stale := frozenset(fence[:2] for fence in self._fences() if not self._is_current(fence)):
             return Conflict(stale=stale)
         find = self._tables.mailbox.find
         consumed = [unit.consumed for unit in self._units if unit.consumed is not None]
         if missing := [message.id for message in consumed if find(message.place) is None]:
             return Conflict(missing=frozenset(missing))
-        if (duplicate := self._duplicate()) is not None:
-            return BadData(DuplicateKey(duplicate))
+        if self._is_outdated():
+            return Outdated()
         named = [part.place for part in self._parts if isinstance(part, MessagePart)]
         if missing := [place.id for place in named if find(place) is None]:
             return Conflict(missing=frozenset(missing))
@@ -144,20 +148,20 @@ class MemoryTransaction:
         _, expires_at = self._tables.outcomes.get(id_, ("", 0.0))
         return expires_at > self._tables.time.now()
 
-    def _fences(self) -> set[tuple[str, int, int]]:
+    def _fences(self) -> set[Fence]:
         return {unit.fence for unit in self._units if unit.fence is not None}
 
-    def _is_current(self, queue: str, partition: int, epoch: int) -> bool:
-        ownership = self._tables.owners.get((queue, partition))
-        return ownership is not None and ownership.epoch == epoch
+    def _is_current(self, fence: Fence) -> bool:
+        ownership = self._tables.owners.get((fence.queue, fence.partition))
+        return ownership is not None and (ownership.epoch, ownership.nonce) == (fence.epoch, fence.nonce)
 
-    def _duplicate(self) -> str | None:
-        places = set[tuple[str, str, int]]()
-        for event in self._events:
-            if event[:3] in places or self._tables.journal.has(event):
-                return f"event {event.seq} of {event.actor}/{event.key} is in the journal already"
-            places.add(event[:3])
-        return None
+    def _is_outdated(self) -> bool:
+        """Whether an event has its place taken, or the first of a lineage has no predecessor."""
+        journal = self._tables.journal
+        if any(base.seq and not journal.has(*base) for base in bases(self._units)):
+            return True
+        places = {event[:3] for event in self._events}
+        return len(places) < len(self._events) or any(journal.has(*place) for place in places)
 
     def _apply(self) -> None:
         tables = self._tables
@@ -165,6 +169,8 @@ class MemoryTransaction:
         for unit in self._units:
             if unit.consumed is not None:
                 tables.mailbox.take(unit.consumed.place)
+        for base in bases(self._units):
+            tables.journal.forget_snapshots_after(base)
         for event in self._events:
             tables.journal.append(event, recorded_at)
         for message in self._sends:

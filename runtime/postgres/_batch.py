@@ -8,11 +8,13 @@ from typing import Any, TypeVar, assert_never
 import msgspec
 
 from ..contract import (
+    Base,
     Bury,
     CommitPart,
     CommitUnit,
     CopyOutcome,
     EventRow,
+    Fence,
     KeepSnapshot,
     MessagePart,
     RetryAsNew,
@@ -22,6 +24,7 @@ from ..contract import (
     SendRow,
     StoreFirstOutcome,
     StoreOutcome,
+    bases,
 )
 from ._arrays import nullable_texts, numbers, texts
 
@@ -29,7 +32,7 @@ Parameters = tuple[Any, ...]
 _T = TypeVar("_T")
 
 
-def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[Ring]) -> Parameters:
+def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None) -> Parameters:
     """Return the parameters that follow writer, batch and forget."""
     fences = {unit.fence for unit in units if unit.fence is not None}
     gone = [unit.consumed for unit in units if unit.consumed is not None]
@@ -37,6 +40,7 @@ def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[Ring]) -> Para
     sends = [send for unit in units for send in unit.sends]
     parts = [part for unit in units for part in unit.parts]
     return (
+        None if nonce is None else str(nonce),
         *_fence_columns(sorted(fences)),
         *(
             (
@@ -49,6 +53,7 @@ def batch_parameters(units: Sequence[CommitUnit], rings: Sequence[Ring]) -> Para
             else (None,) * 4
         ),
         *event_columns(events),
+        *_base_columns(bases(units) if events else ()),
         *send_columns(sends),
         parts_document(parts),
         *ring_columns(rings),
@@ -63,11 +68,19 @@ def ring_columns(rings: Sequence[Ring]) -> Parameters:
     return texts(queues), numbers(partitions)
 
 
-def _fence_columns(fences: Sequence[tuple[str, int, int]]) -> Parameters:
+def _fence_columns(fences: Sequence[Fence]) -> Parameters:
     if not fences:
         return (None,) * 3
-    queues, partitions, epochs = zip(*fences, strict=True)
+    queues, partitions, epochs, _ = zip(*fences, strict=True)
     return texts(queues), numbers(partitions), numbers(epochs)
+
+
+def _base_columns(found: Sequence[Base]) -> Parameters:
+    """Return what actors that were just loaded are built on; most batches have none."""
+    if not found:
+        return (None,) * 3
+    actors, keys, seqs = zip(*found, strict=True)
+    return texts(actors), texts(keys), numbers(seqs)
 
 
 def event_columns(events: Sequence[EventRow]) -> Parameters:

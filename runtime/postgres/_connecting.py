@@ -5,8 +5,8 @@ by name when the attempt fails or is given up: left to the collector, it stays o
 traceback keeps a frame.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
 
 import psycopg
 import trio
@@ -22,17 +22,27 @@ from psycopg.waiting import Wait
 from ._addresses import connection_attempts
 from ._waiting import drive_connecting
 
-_T = TypeVar("_T")
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=_Closable)
 
 TIMED_OUT: Final = "connection timeout expired"  # as psycopg says it
 
 
-async def connect_to_any(params: ConnDict, make: Callable[[PGconn], _T]) -> _T:
-    """Make the first connection that succeeds of all that `params` stand for.
+async def connect_to_any(
+    params: ConnDict,
+    make: Callable[[PGconn], _C],
+    accept: Callable[[_C], Awaitable[None]] | None = None,
+) -> _C:
+    """Make the first connection that succeeds, and is accepted, of all that `params` stand for.
 
     Args:
         params: connection parameters; `connect_timeout` (seconds, at least 2) holds for each attempt.
         make: makes the connection of what libpq calls one.
+        accept: looks at what was made; a `psycopg.Error` from it refuses that server.
 
     Raises:
         psycopg.OperationalError: every attempt failed; the message tells each.
@@ -43,12 +53,23 @@ async def connect_to_any(params: ConnDict, make: Callable[[PGconn], _T]) -> _T:
         where = ", ".join(f"{name}: {attempt.get(name)!r}" for name in ("host", "port", "hostaddr"))
         try:
             with trio.fail_after(timeout):
-                return make(await _connect(make_conninfo("", **attempt)))
+                connection = make(await _connect(make_conninfo("", **attempt)))
+                if accept is not None:
+                    await _accepted(connection, accept)
+                return connection
         except trio.TooSlowError:
             failures.append((psycopg.errors.ConnectionTimeout(TIMED_OUT), where))
         except psycopg.Error as error:
             failures.append((error, where))
     raise _summary(failures)
+
+
+async def _accepted(connection: _C, accept: Callable[[_C], Awaitable[None]]) -> None:
+    try:
+        await accept(connection)
+    except BaseException:
+        await connection.close()
+        raise
 
 
 async def _connect(conninfo: str) -> PGconn:

@@ -19,7 +19,7 @@ own connection, and that is awaited. A request whose end is unknown could hit th
 connection is closed rather than used again.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -36,6 +36,7 @@ from psycopg.rows import AsyncRowFactory, Row, tuple_row
 from ._cleanup import Pipeline, Transaction
 from ._connecting import connect_to_any
 from ._cursors import Cursor, ServerCursor, adopt
+from ._faults import ends_session
 from ._lock import ConnectionLock
 from ._patience import Patience
 from ._settling import NOTHING, Settler, give_up, is_cancelled, send_cancel_request
@@ -76,6 +77,8 @@ class Connection(psycopg.AsyncConnection[Row]):
     ) -> None:
         super().__init__(pgconn, row_factory)
         self.settler: Settler = Settler(pgconn)
+        self.is_spent: bool = False
+        """An error came up on it that belongs to the session: another connection may fare better."""
         self.lock: ConnectionLock = self.settler.lock  # type: ignore[assignment]  # psycopg's is asyncio's
         self.cursor_factory: type[psycopg.AsyncCursor[Row]] = Cursor
         self.server_cursor_factory: type[psycopg.AsyncServerCursor[Row]] = ServerCursor
@@ -126,6 +129,29 @@ class Connection(psycopg.AsyncConnection[Row]):
             self._adapters = AdaptersMap(context.adapters)
         self.prepare_threshold = prepare_threshold
         return self
+
+    @classmethod
+    async def connect_if(
+        cls, conninfo: str, accept: Callable[[Self], Awaitable[None]], *, prepare_threshold: int | None = 5
+    ) -> Self:
+        """Connect, in autocommit mode, to the first server that is accepted.
+
+        Args:
+            conninfo: a connection string or URL, as libpq takes it.
+            accept: looks at a connection; a `psycopg.Error` from it refuses the server, and the next host
+                is tried.
+            prepare_threshold: executions after which a statement is prepared; None never prepares.
+
+        Raises:
+            psycopg.OperationalError: no host could be connected to, or none was accepted.
+            psycopg.ProgrammingError: the connection string is wrong.
+        """
+
+        async def accept_made(made: Self) -> None:
+            made._autocommit, made.prepare_threshold = True, prepare_threshold
+            await accept(made)
+
+        return await connect_to_any(await cls._get_connection_params(conninfo), cls, accept_made)
 
     async def __aexit__(
         self,
@@ -189,8 +215,9 @@ class Connection(psycopg.AsyncConnection[Row]):
             if timeout is None:
                 return await drive(gen, self.pgconn.socket, wanted)
             return await drive_until(gen, self.pgconn.socket, wanted, timeout)
-        except Exception:
+        except Exception as error:
             give_up(gen)
+            self.is_spent = self.is_spent or ends_session(error)
             raise
         except GeneratorExit:
             self.settler.drop()  # the coroutine was thrown away: nothing can be awaited any more

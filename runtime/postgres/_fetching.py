@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import SystemRandom
 
 from attrs import define, field
 
@@ -22,6 +23,9 @@ from ..contract import (
 from ._arrays import nullable_texts, numbers, texts
 from ._connection import Connection
 from ._statements import Statements
+
+_LOCK_BITS = 62
+"""Of a random number that is the key of an advisory lock."""
 
 _NO_LIMIT = 2**64 - 1
 """The highest transaction id: no window is open."""
@@ -140,6 +144,16 @@ class PostgresFetchSession:
             else:  # the last row says in two of its columns when this was
                 seen, server_time = row.payload, row.wait or 0.0
         return Fetched(Snapshot.parse(seen), server_time, rows)
+
+
+async def hold_number(connection: Connection) -> int:
+    """Draw a number, and hold its advisory lock for as long as the session lives.
+
+    A lock is in the memory of one server: who finds this one free, there, does not speak to this session's.
+    """
+    nonce = SystemRandom().getrandbits(_LOCK_BITS)
+    await connection.execute("select pg_advisory_lock(%s)", (nonce,))
+    return nonce
 
 
 def _fence_columns(fences: Sequence[Fence]) -> tuple[str, str, str]:

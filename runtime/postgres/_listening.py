@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import psycopg
 import trio
@@ -27,12 +27,17 @@ class PostgresListenSession:
     connection: Connection
     channels: Sequence[str]
     deadline: float
+    begin: Callable[[Connection], Awaitable[int]]
     _listening: bool = False
 
     @property
     def listening(self) -> bool:
         """Whether notifications can arrive; False means: polling only."""
         return self._listening
+
+    async def prove(self) -> int:
+        """Take a number by which commits prove that they run where this session lives."""
+        return await self.begin(self.connection)
 
     async def retry(self) -> None:
         """Try to listen.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from ._faults import Fault, fault_of
 from ._migrating import SchemaError
 
 
@@ -23,8 +24,8 @@ def explaining_misfits(schema: str) -> Generator[None]:
             f"{error.diag.message_primary}: a right in schema {schema!r} was taken away."
             " Grant it again, and the work goes on."
         ) from None
-    except psycopg.ProgrammingError as error:
-        if error.sqlstate is None:  # the driver's
+    except psycopg.Error as error:
+        if error.sqlstate is None or fault_of(error) is not Fault.PROGRAM:
             raise
         raise SchemaError(
             f"{error.diag.message_primary}: schema {schema!r} is not as this version made it."

@@ -4,72 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from random import Random
 
 import psycopg
 import trio
-from attrs import define, field, frozen
 
 from rolebook.actors import Backoff
 
-from ..contract import BadData, CommitResult, Conflict
+from ..contract import BadData, CommitResult, Conflict, Outdated
+from ._certain import execute_certainly
 from ._connection import Connection
 from ._errors import DatabaseError
+from ._faults import Fault, fault_of
+from ._markers import Marker
 from ._statements import Statements
 
 _log = logging.getLogger("rolebook.writer")
 
 FAILURES = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError, UnicodeError)
 """What a commit may end with: a refusal, or no answer because the server or the way to it is gone."""
-
-_CONFLICT = "US001"
-_REFUSED_CLASSES = frozenset({"23", "54"})
-"""Errors of the data besides what it says: what it collides with, how large it is."""
-_PROGRAM_CLASS = "42"
-
-
-@frozen
-class Marker:
-    """The unique row that a batch inserts in its own transaction.
-
-    After a break somebody tries to insert it on a new connection. If the lost
-    commit is still under way, that waits for it. If it committed, the marker is
-    there. If it did not, it never can any more: the marker is taken.
-    """
-
-    writer: uuid.UUID
-    batch: int
-    forget: int | None = None
-    """The batch whose marker this commit deletes: its outcome is known, nobody will ask again."""
-
-    @property
-    def parameters(self) -> tuple[str, str, str | None]:
-        """Writer, batch and forget as texts: numbers would be prepared anew for each size they come in."""
-        return str(self.writer), str(self.batch), None if self.forget is None else str(self.forget)
-
-
-@define(eq=False)
-class Markers:
-    """Gives out markers, and sees to it that they do not pile up: each commit deletes an earlier one's."""
-
-    _writer: uuid.UUID = field(factory=uuid.uuid4)
-    _batch: int = 0
-    _settled: list[int] = field(factory=list[int])
-
-    def new(self) -> Marker:
-        """Return a marker that was never used."""
-        self._batch += 1
-        return Marker(self._writer, self._batch, self._settled.pop() if self._settled else None)
-
-    def settle(self, marker: Marker, *, committed: bool) -> None:
-        """Take note of an outcome. A void marker stays: it keeps a late request from committing."""
-        if committed:
-            self._settled.append(marker.batch)
-        elif marker.forget is not None:
-            self._settled.append(marker.forget)
 
 
 async def look_up(
@@ -82,24 +37,31 @@ async def look_up(
 ) -> bool:
     """Say whether the marker's batch committed; wait for the database as long as it takes.
 
+    It writes, so what it finds has come as far as it has itself: to a synchronous standby, if there is one.
+
     Args:
         marker: Of the batch in question.
         open_connection: Gives a connection that is not the broken one.
         statements: Of the schema.
         deadline: Seconds for one try.
         backoff: Between tries.
+
+    Raises:
+        ServerForgot: The server has forgotten what came before it; nothing is known of this one.
     """
     attempt = 0
     while True:
         attempt += 1
         await trio.sleep(backoff.delay(attempt, Random()))  # noqa: S311 - jitter
         try:
-            with trio.fail_after(deadline):
-                async with open_connection() as connection:
-                    answer = await connection.execute(
-                        statements["settle_batch"], (marker.writer, marker.batch)
-                    )
-                    void = await answer.fetchone()
+            async with open_connection() as connection:
+                answer = await execute_certainly(
+                    connection,
+                    statements["settle_batch"],
+                    (marker.writer, marker.batch),
+                    deadline=deadline,
+                )
+                void = await answer.fetchone()
         except FAILURES as error:
             _log.warning("the outcome of a commit is still unknown (%s); trying again", brief(error))
         else:
@@ -108,26 +70,29 @@ async def look_up(
             return committed
 
 
-def read_refusal(error: Exception) -> CommitResult | None:
-    """Read the server's answer to a commit; None when it gave none, or one that may pass."""
-    if isinstance(error, (psycopg.DataError, UnicodeError)):
-        return BadData(error)  # from the server, or from the driver that did not even send it
-    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
-        if isinstance(error, psycopg.ProgrammingError):
-            raise error  # the driver cannot send what this program made
-        return None
-    if error.sqlstate == _CONFLICT:
+def read_refusal(error: Exception, schema: str) -> CommitResult | None:
+    """Read the server's answer to a commit; None when it gave none, or one that may pass.
+
+    Args:
+        error: What the commit ended with.
+        schema: Of the runtime's tables.
+    """
+    if not isinstance(error, psycopg.Error):
+        return BadData(error) if fault_of(error) is Fault.DATA else None
+    if fault_of(error) is Fault.CONFLICT:
         detail = json.loads(error.diag.message_detail or "{}")
+        if detail.get("outdated"):
+            return Outdated()
         return Conflict(
+            bool(detail.get("elsewhere")),
             frozenset((queue, partition) for queue, partition in detail.get("stale", ())),
             frozenset(detail.get("missing", ())),
             frozenset(detail.get("repeated", ())),
         )
-    if error.sqlstate[:2] in _REFUSED_CLASSES:
-        return BadData(error)
-    if error.sqlstate[:2] == _PROGRAM_CLASS:
-        raise error  # the schema lacks what this version needs: no retry helps
-    return None
+    diag = error.diag
+    if (diag.schema_name, diag.table_name, diag.constraint_name) == (schema, "events", "events_pkey"):
+        return Outdated()
+    return BadData(error) if fault_of(error) is Fault.DATA else None
 
 
 def brief(error: Exception) -> str:

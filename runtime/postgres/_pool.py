@@ -50,6 +50,7 @@ class PoolStatistics:
 @attrs.define(eq=False)
 class _Member(Generic[_C]):
     connection: _C
+    generation: int  # of `renew`
     opened_at: float
     since: float  # when it came to rest, or was taken
     holder: str = ""
@@ -87,6 +88,7 @@ class Pool(Generic[_C]):
         self._held: set[_Member[_C]] = set()
         self._returned = trio.lowlevel.ParkingLot()
         self._closed = False
+        self._generation = 0
         self._opened = self._discarded = self._exhausted = 0
 
     @asynccontextmanager
@@ -94,8 +96,8 @@ class Pool(Generic[_C]):
         """Lend a connection for the length of a block.
 
         At the end of the block an open transaction is rolled back. A connection that is not idle then, has
-        died, or is too old, is closed; the next one who needs a connection opens a new one. What the block
-        SET in the session stays.
+        died, has met an error that belongs to its session, or is too old, is closed; the next one who needs
+        a connection opens a new one. What the block SET in the session stays.
 
         Raises:
             PoolExhausted: none was free within the pool's `acquire_timeout`.
@@ -113,6 +115,12 @@ class Pool(Generic[_C]):
                 await self._take_back(member)
         finally:
             self._give_slot()
+
+    async def renew(self) -> None:
+        """Use no connection again that is open now: a new one is opened, with a new choice of the server."""
+        self._generation += 1
+        while self._resting:
+            await self._close_member(self._resting.pop())
 
     def statistics(self) -> PoolStatistics:
         """Say how the pool is doing."""
@@ -170,10 +178,11 @@ class Pool(Generic[_C]):
             if good:
                 return member
             await self._close_member(member)
+        generation = self._generation
         connection = await self._open_connection()
         self._opened += 1
         now = trio.current_time()
-        return _Member(connection, opened_at=now, since=now)
+        return _Member(connection, generation, opened_at=now, since=now)
 
     async def _is_healthy(self, member: _Member[_C]) -> bool:
         """Ask the server, if the connection rested for long or if something has come from it."""
@@ -211,6 +220,8 @@ class Pool(Generic[_C]):
         await member.connection.close()  # not a checkpoint
 
     def _is_old(self, member: _Member[_C]) -> bool:
+        if member.generation != self._generation:
+            return True
         return trio.current_time() - member.opened_at >= self._max_age
 
     # The end
@@ -286,6 +297,7 @@ def _is_idle(connection: Connection[Any]) -> bool:
     """Whether the connection is as good as new, and nobody is still using it."""
     return (
         not connection.closed
+        and not connection.is_spent
         and connection.pgconn.transaction_status == TransactionStatus.IDLE
         and connection.pgconn.pipeline_status == PipelineStatus.OFF
         and not connection.lock.locked()

@@ -1,8 +1,8 @@
 """Open a connection the way every connection of the runtime is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg._conninfo_utils import get_param
@@ -14,6 +14,8 @@ from ._connection import Connection
 from ._errors import InvalidDatabaseUrl
 from ._translation import translate
 
+Accept: TypeAlias = Callable[[Connection[Any]], Awaitable[None]]
+
 # A dead link is noticed after 10 + 3 x 5 s when idle, after 15 s when something was sent. The URL wins.
 _LINK: Final[Mapping[str, str]] = {
     "connect_timeout": "10",
@@ -23,12 +25,19 @@ _LINK: Final[Mapping[str, str]] = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
+# What the runtime does, it cannot do on a standby. The URL and PGTARGETSESSIONATTRS win.
+_SERVER: Final[Mapping[str, str]] = {"target_session_attrs": "read-write"}
 # Names are schema-qualified everywhere, so an attacker's schema cannot shadow one.
 _SETTINGS: Final[Mapping[str, str]] = {"TimeZone": "UTC", "search_path": ""}
 # Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
 _CHECK_CLIENT: Final = ("client_connection_check_interval", "10s")
 
 _NAME_BYTES: Final = 63  # PostgreSQL cuts an application_name silently
+
+
+async def accept_any(connection: Connection[Any]) -> None:
+    """Take whichever server is there."""
+    del connection
 
 
 async def connect_session(
@@ -40,13 +49,15 @@ async def connect_session(
     statement_timeout: float | None = None,
     isolation: str | None = "read committed",
     prepare_threshold: int | None = 5,
+    accept: Accept = accept_any,
 ) -> Connection[TupleRow]:
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
 
-    It has UTC, UTF-8 whatever the encoding of the database, an empty search_path, keepalives and time limits
-    for a dead link, and `rolebook <process> <role>` as its application_name. Other connection parameters
-    and `options` of the URL are kept, and beat the defaults; the arguments of this function beat the URL. A
-    pooler that refuses `options` gets the settings in statements after the connection is made.
+    The server takes writes, unless the URL says otherwise. The session has UTC, UTF-8 whatever the encoding
+    of the database, an empty search_path, keepalives and time limits for a dead link, and
+    `rolebook <process> <role>` as its application_name. Other connection parameters and `options` of the URL
+    are kept, and beat the defaults; the arguments of this function beat the URL. A pooler that refuses
+    `options` gets the settings in statements after the connection is made.
 
     Cancelled at any point, it leaves no connection behind.
 
@@ -58,6 +69,8 @@ async def connect_session(
         statement_timeout: seconds after which the server cancels a statement.
         isolation: of its transactions, whatever the database's default is; None leaves it at that.
         prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
+        accept: looks at the server that was connected to; a `psycopg.Error` from it refuses that server, and
+            the next host is tried.
 
     Raises:
         InvalidDatabaseUrl: the connection string is wrong.
@@ -65,7 +78,7 @@ async def connect_session(
         DatabaseRefused: the server said no.
     """
     link = {
-        name: value for name, value in _LINK.items() if get_param({}, name) is None
+        name: value for name, value in {**_LINK, **_SERVER}.items() if get_param({}, name) is None
     }  # PGCONNECT_TIMEOUT wins
     params: ConnDict = {
         **link,
@@ -81,7 +94,7 @@ async def connect_session(
     if isolation is not None:
         limits["default_transaction_isolation"] = isolation
     try:
-        return await _connect(params, limits, prepare_threshold)
+        return await _connect(params, limits, prepare_threshold, accept)
     except psycopg.Error as error:
         raise translate(error, params) from error
 
@@ -106,22 +119,22 @@ def _parse(url: str) -> ConnDict:
 
 
 async def _connect(
-    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None
+    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None, accept: Accept
 ) -> Connection[TupleRow]:
     defaults = _flags({**_SETTINGS, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
     parts = (defaults, get_param(params, "options"), _flags(limits))  # the later one wins
     options = " ".join(part for part in parts if part)
     try:
-        return await Connection.connect(
+        return await Connection.connect_if(
             make_conninfo("", **{**params, "options": options}),
-            autocommit=True,
+            accept,
             prepare_threshold=prepare_threshold,
         )
     except psycopg.OperationalError as error:
         if not _refuses_options(str(error), limits):
             raise
-    connection = await Connection.connect(
-        make_conninfo("", **params), autocommit=True, prepare_threshold=prepare_threshold
+    connection = await Connection.connect_if(
+        make_conninfo("", **params), accept, prepare_threshold=prepare_threshold
     )
     try:
         await _set_late(connection, {**_SETTINGS, **limits})

@@ -34,6 +34,7 @@ class Settler:
         patience: the time it has.
         dropped: whether the connection was closed from this side.
         stopping: whether an operation that was given up is being brought to its end.
+        abandons: whether what is cancelled is not stopped by request, but abandoned with its connection.
     """
 
     def __init__(self, pgconn: PGconn) -> None:
@@ -41,6 +42,7 @@ class Settler:
         self.patience: Patience = Patience()
         self.dropped: bool = False
         self.stopping: bool = False
+        self.abandons: bool = False
         self._pgconn = pgconn
 
     # What was interrupted
@@ -48,6 +50,9 @@ class Settler:
     async def settle(self, gen: PQGen[Any]) -> object:
         """Stop an interrupted operation: its result if it finished all the same, `NOTHING` if it did not."""
         if self._pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return NOTHING
+        if self.abandons:
+            self.drop()
             return NOTHING
         result: object = NOTHING
         with self.shielded():

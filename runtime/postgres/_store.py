@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from random import Random, SystemRandom
+from random import Random
 from typing import Any, Literal, final
 
 import psycopg
@@ -22,6 +22,7 @@ from ..contract import (
     MOST_BYTES,
     CommitPart,
     DeadLetter,
+    Elsewhere,
     Promoted,
     RecordedEvent,
     Ring,
@@ -33,16 +34,20 @@ from ..contract import (
 from ._arrays import numbers, texts
 from ._batch import parts_document, ring_columns, send_columns
 from ._budget import READERS, check_budget
+from ._certain import execute_certainly
 from ._connection import Connection
-from ._fetching import PostgresFetchSession
+from ._faults import Fault, fault_of
+from ._fetching import PostgresFetchSession, hold_number
 from ._listening import PostgresListenSession, channel_of
-from ._migrating import check_schema, migrate
+from ._markers import Markers
+from ._migrating import SchemaError, check_schema, migrate
 from ._misfit import explaining_misfits
-from ._outcome import FAILURES, Markers, brief, read_refusal
+from ._outcome import FAILURES, brief
 from ._pool import Pool, open_pool
 from ._session import connect_session
 from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
+from ._whereabouts import Whereabouts
 from ._writing import PostgresWriteSession
 
 _log = logging.getLogger("rolebook")
@@ -53,10 +58,6 @@ set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off
 """
 """For the session that reads the mailbox, whose statistics are wrong most of the time: it is empty
 one moment and holds a million rows the next. Index scans in the order of the index are right for both."""
-
-
-_LOCK_BITS = 62
-"""Of a random number that is the key of an advisory lock."""
 
 
 @final
@@ -80,6 +81,7 @@ class PostgresStore:
     readers: Pool[Connection]
     statements: Statements
     partitions: int
+    whereabouts: Whereabouts
     _markers: Markers = field(factory=Markers)
     _has_large_events: bool = True  # until a look says that there are none
 
@@ -92,20 +94,51 @@ class PostgresStore:
             process=self.process,
             idle_session_timeout=self.settings.idle_session_timeout,
             prepare_threshold=0,
+            accept=self.whereabouts.check,
         )
         with explaining_misfits(self.settings.schema):
             async with connection:
                 await connection.execute(ONE_PLAN, prepare=False)
-                nonce = SystemRandom().getrandbits(_LOCK_BITS)
-                await connection.execute("select pg_advisory_lock(%s)", (nonce,))
+                nonce = await self._begin_session(connection)
                 yield PostgresFetchSession(connection, self.statements, owner, life, nonce)
+
+    async def _begin_session(self, connection: Connection) -> int:
+        """Begin what everything else of this process stands on, and return its number.
+
+        Raises:
+            ServerForgot: Acknowledged commits of this process are not there.
+        """
+        nonce = await hold_number(connection)
+        # Whatever has been opened may lead to a server that has been left since.
+        await self.pool.renew()
+        await self.readers.renew()
+        await self._markers.check(connection, self.statements)
+        partitions = await _partitions(connection, self.settings.schema)
+        if partitions != self.partitions:
+            raise SchemaError(
+                f"the queues have {partitions} partitions now, and had {self.partitions} when this process"
+                " started: restart it"
+            )
+        return nonce
 
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
         """Open the writer's session."""
-        connect = partial(connect_session, self.url, role="writer", process=self.process, prepare_threshold=0)
+        connect = partial(
+            connect_session,
+            self.url,
+            role="writer",
+            process=self.process,
+            prepare_threshold=0,
+            accept=self.whereabouts.check,
+        )
         session = PostgresWriteSession(
-            connect, self.statements, self.settings.command_deadline, self.settings.backoff
+            connect,
+            self.statements,
+            self._markers,
+            self.settings.schema,
+            self.settings.command_deadline,
+            self.settings.backoff,
         )
         try:
             with explaining_misfits(self.settings.schema):
@@ -116,18 +149,29 @@ class PostgresStore:
     @asynccontextmanager
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
-        connection = await connect_session(self.direct_url, role="listener", process=self.process)
+        connection = await connect_session(
+            self.direct_url, role="listener", process=self.process, accept=self.whereabouts.check
+        )
         async with connection:
             channels = (self.settings.schema, channel_of(life))
-            yield PostgresListenSession(connection, channels, self.settings.health_deadline)
+            yield PostgresListenSession(
+                connection, channels, self.settings.health_deadline, self._begin_session
+            )
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         return open_turn_transaction(
             self.pool,
-            partial(connect_session, self.url, role="outcome", process=self.process),
+            partial(
+                connect_session,
+                self.url,
+                role="outcome",
+                process=self.process,
+                accept=self.whereabouts.check,
+            ),
             self.statements,
             self._markers,
+            self.settings.schema,
             deadline=self.settings.command_deadline,
             backoff=self.settings.backoff,
         )
@@ -139,15 +183,19 @@ class PostgresStore:
         after: Mapping[str, int | None],
         most: int,
         most_bytes: int = MOST_BYTES,
+        *,
+        nonce: int | None = None,
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query."""
         positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
         keys = texts(list(after))
         if self._has_large_events:
-            given = (actor, state_version, most, most_bytes, keys, positions)
+            given = (actor, state_version, most, most_bytes, nonce, keys, positions)
             rows = await self._rows("load_large_streams", given)
         else:
-            rows = await self._rows("load_streams", (actor, state_version, keys, positions, most))
+            rows = await self._rows("load_streams", (actor, state_version, nonce, keys, positions, most))
+        if after and not rows:
+            raise Elsewhere("the session that this load stands on does not live on this server")
         self._has_large_events = bool(rows) and rows[0][3] is not None
         heads = [index for index, row in enumerate(rows) if row[2] is None]
         streams: dict[str, Stream] = {}
@@ -199,9 +247,9 @@ class PostgresStore:
         attempt = 0
         while True:
             try:
-                rows = await self._rows("take_outcome", (ask,))
+                rows = await self._rows("take_outcome", (ask,), certainly=True)
             except FAILURES as error:
-                if read_refusal(error) is not None:
+                if fault_of(error) in {Fault.DATA, Fault.PROGRAM}:
                     raise
                 attempt += 1
                 _log.warning("a look for the reply to an ask got no answer (%s); trying again", brief(error))
@@ -271,13 +319,33 @@ class PostgresStore:
         """Say whether no transaction is open on a connection that `send` was given."""
         return connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
-    async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with explaining_misfits(self.settings.schema), trio.fail_after(self.settings.command_deadline):
+    async def _rows(
+        self, statement: str, parameters: tuple[Any, ...], *, certainly: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Read some rows; on another connection if the one that was there turns out to be no good."""
+        with explaining_misfits(self.settings.schema):
+            try:
+                return await self._rows_once(statement, parameters, certainly=certainly)
+            except psycopg.Error as error:
+                if fault_of(error) is not Fault.SESSION:
+                    raise
+            return await self._rows_once(statement, parameters, certainly=certainly)
+
+    async def _rows_once(
+        self, statement: str, parameters: tuple[Any, ...], *, certainly: bool
+    ) -> list[tuple[Any, ...]]:
+        deadline = self.settings.command_deadline
+        with trio.fail_after(deadline):
             async with self.readers.connection() as connection:
                 # Not prepared: a plan that was made for small tables would be kept when they have grown.
-                answer = await connection.execute(
-                    self.statements[statement], parameters, prepare=False, binary=True
-                )
+                if certainly:
+                    answer = await execute_certainly(
+                        connection, self.statements[statement], parameters, deadline=deadline, prepare=False
+                    )
+                else:
+                    answer = await connection.execute(
+                        self.statements[statement], parameters, prepare=False, binary=True
+                    )
                 return await answer.fetchall()
 
 
@@ -300,7 +368,8 @@ async def open_store(
         BudgetExceeded: It has too few connections left.
     """
     direct = direct_url or url
-    setup = await connect_session(direct, role="setup", process=process)
+    whereabouts = Whereabouts()
+    setup = await connect_session(direct, role="setup", process=process, accept=whereabouts.check)
     async with setup:
         if migrating:
             await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)
@@ -319,13 +388,16 @@ async def open_store(
             )
             raise InvalidSetting("partitions", problem, remedy)
     # What is lent keeps the isolation that the database's owner chose for it.
-    connect = partial(connect_session, url, role="pool", process=process, isolation=None)
-    read = partial(connect_session, url, role="reader", process=process)
+    accept = whereabouts.check
+    connect = partial(connect_session, url, role="pool", process=process, isolation=None, accept=accept)
+    read = partial(connect_session, url, role="reader", process=process, accept=accept)
     async with (
         open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
         open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
     ):
-        yield PostgresStore(url, direct, settings, process, connections, readers, statements, partitions)
+        yield PostgresStore(
+            url, direct, settings, process, connections, readers, statements, partitions, whereabouts
+        )
 
 
 async def _partitions(connection: Connection, schema: str) -> int:

@@ -13,6 +13,7 @@ from psycopg.conninfo import timeout_from_conninfo
 
 from ._connecting import TIMED_OUT
 from ._errors import DatabaseAddress, DatabaseError, DatabaseRefused, DatabaseUnreachable
+from ._whereabouts import LeftBehind
 
 # The server is there, but not yet or no longer: FATAL like a refusal, cured by waiting.
 _PASSING = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")
@@ -30,6 +31,12 @@ _REFUSALS = {
 }
 _UNKNOWN_REFUSAL = "see the reason, and the server's log"
 _UNREACHABLE = "start the server, or correct host and port in the URL; check firewalls in between"
+_READ_ONLY = ("session is read-only", "hot standby mode", "session is not read-only")
+_TAKES_NO_WRITES = (
+    "name the primary in the URL, or all hosts of the cluster: host=one,two; if it is the primary, set its"
+    " default_transaction_read_only to off"
+)
+_LEFT_BEHIND = "name the server that took over in the URL, or all hosts of the cluster: host=one,two"
 _WAIT = "wait until the server accepts connections"
 
 
@@ -48,6 +55,10 @@ def translate(error: psycopg.Error, params: ConnDict) -> DatabaseError:
         reason = reason.replace(TIMED_OUT, f"no answer within {timeout_from_conninfo(params)} s")
     if any(phrase in reason for phrase in _PASSING):
         return DatabaseUnreachable(address, reason, _WAIT)
+    if isinstance(error, LeftBehind):
+        return DatabaseUnreachable(address, reason, _LEFT_BEHIND)
+    if any(phrase in reason for phrase in _READ_ONLY):
+        return DatabaseUnreachable(address, reason, _TAKES_NO_WRITES)
     if "FATAL" not in reason and "password" not in reason:
         return DatabaseUnreachable(address, reason, _UNREACHABLE)
     said = reason.partition("FATAL:")[2] or reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,12 +12,17 @@ from psycopg.pq import TransactionStatus
 
 from rolebook.actors import Backoff, RolebookError
 
-from ..contract import BadData, CommitUnit, Conflict, TurnConflict
+from ..contract import CommitUnit, Conflict, Elsewhere, Outdated, TurnConflict
 from ._batch import batch_parameters
+from ._certain import execute_certainly
 from ._connection import Connection
-from ._outcome import FAILURES, Marker, Markers, look_up, read_refusal
+from ._faults import did_nothing
+from ._markers import Marker, Markers, connect_checked
+from ._outcome import FAILURES, brief, look_up, read_refusal
 from ._pool import Pool
 from ._statements import Statements
+
+_log = logging.getLogger("rolebook.writer")
 
 
 @define(eq=False)
@@ -27,42 +33,60 @@ class PostgresTurnTransaction:
     connect: Callable[[], Awaitable[Connection]]
     statements: Statements
     markers: Markers
+    schema: str
     deadline: float
     backoff: Backoff
 
     async def commit(self, unit: CommitUnit) -> None:
-        """Commit the handler's SQL, its sends and the acknowledgement; the result is certain."""
+        """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.
+
+        Raises:
+            TurnConflict: Another process has handled the message.
+            Elsewhere: The session that the turn stands on does not live where this ran.
+            ServerForgot: The server forgot commits that it had acknowledged.
+            psycopg.Error: The server refused; in this case as in the others nothing was committed.
+        """
         if self.connection.info.transaction_status == TransactionStatus.IDLE:
             raise RolebookError(
                 "the handler ended its transaction itself: what it did is not one with its turn."
                 " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
             )
-        rings = sorted({(send.queue, send.partition) for send in unit.sends})
         marker = self.markers.new()
         try:
-            with trio.fail_after(self.deadline):
-                await self.connection.execute(
-                    self.statements["commit_turn"],
-                    (*marker.parameters, *batch_parameters((unit,), rings)),
-                )
-                await self.connection.execute("commit")
+            await self._commit(marker, unit)
         except FAILURES as error:
-            refusal = read_refusal(error)
-            if refusal is not None:
-                self.markers.settle(marker, committed=False)
-            if isinstance(refusal, Conflict):
-                raise TurnConflict(str(error)) from error
-            if isinstance(refusal, BadData):
+            if did_nothing(error) or not await self._happened(marker, error):
+                self._settle(marker, None)
+                if (told := self._told(error)) is not None:
+                    raise told from error
                 raise
-            await self.connection.close()
-            committed = await self._happened(marker)
-            self.markers.settle(marker, committed=committed)
-            if not committed:
-                raise
-        else:
-            self.markers.settle(marker, committed=True)
+        self._settle(marker, unit)
 
-    async def _happened(self, marker: Marker) -> bool:
+    async def _commit(self, marker: Marker, unit: CommitUnit) -> None:
+        rings = sorted({(send.queue, send.partition) for send in unit.sends})
+        nonce = None if unit.fence is None else unit.fence.nonce
+        parameters = (*marker.parameters, *batch_parameters((unit,), rings, nonce))
+        with trio.fail_after(self.deadline):
+            await self.connection.execute(self.statements["commit_turn"], parameters)
+        await execute_certainly(self.connection, "commit", deadline=self.deadline)
+
+    def _settle(self, marker: Marker, unit: CommitUnit | None) -> None:
+        forgot = self.markers.settle(marker, None if unit is None else (unit,))
+        if forgot is not None:
+            raise forgot
+
+    def _told(self, error: Exception) -> Exception | None:
+        """Return what is said of a commit that did not happen; None for the error itself."""
+        refusal = read_refusal(error, self.schema)
+        if isinstance(refusal, Conflict) and refusal.elsewhere:
+            return Elsewhere(str(error))
+        if isinstance(refusal, Conflict | Outdated):
+            return TurnConflict(str(error))
+        return None
+
+    async def _happened(self, marker: Marker, error: Exception) -> bool:
+        _log.warning("the commit of a turn got no answer (%s); looking up its outcome", brief(error))
+        await self.connection.close()
         return await look_up(
             marker,
             self._another,
@@ -74,7 +98,9 @@ class PostgresTurnTransaction:
     @asynccontextmanager
     async def _another(self) -> AsyncGenerator[Connection]:
         """A connection past the pool: turns whose links broke with this one may hold all of its places."""
-        async with await self.connect() as connection:
+        async with await connect_checked(
+            self.connect, self.markers, self.statements, deadline=self.deadline
+        ) as connection:
             yield connection
 
 
@@ -84,6 +110,7 @@ async def open_turn_transaction(
     connect: Callable[[], Awaitable[Connection]],
     statements: Statements,
     markers: Markers,
+    schema: str,
     *,
     deadline: float,
     backoff: Backoff,
@@ -91,4 +118,4 @@ async def open_turn_transaction(
     """Begin a transaction on a pooled connection; the pool rolls back what is not committed."""
     async with pool.connection() as connection:
         await connection.execute("begin")
-        yield PostgresTurnTransaction(connection, connect, statements, markers, deadline, backoff)
+        yield PostgresTurnTransaction(connection, connect, statements, markers, schema, deadline, backoff)

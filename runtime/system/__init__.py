@@ -23,6 +23,8 @@ from ._signals import Page as Page
 from ._signals import Reread as Reread
 from ._signals import Resume as Resume
 from ._signals import Withdraw as Withdraw
+from ._standing import SessionLost as SessionLost
+from ._standing import Standing as Standing
 from ._watch import Hand as Hand
 from ._watch import LoopWatch as LoopWatch
 from ._writer import Writer as Writer

@@ -18,7 +18,7 @@ from rolebook.actors import Stopping
 from rolebook.actors.supervision import MailboxStatistics
 
 from .._settings import Settings
-from ..contract import Cursor, Fetched, FetchSession, Store
+from ..contract import Cursor, Fetched, FetchSession, ServerForgot, Store
 from ._care import CarefulReader
 from ._clock import StoreClock
 from ._doubt import Doubt
@@ -39,6 +39,7 @@ from ._signals import (
     Reread,
     Withdraw,
 )
+from ._standing import Standing
 
 SHEET = 250
 """Messages in one page to a handler: what it has done of a read can be committed while it does the rest."""
@@ -78,6 +79,7 @@ class Fetcher:
         owned: The partitions of each queue that this process owns.
         count: What this process may have sent.
         declines: Says which queues this process is too old for.
+        standing: What everything of this process stands on: the session that is opened here.
         is_ending: Whether the runtime is ending: what a handler leaves is for others. Otherwise its next life
             is expected, and others leave it that for a moment.
     """
@@ -92,6 +94,7 @@ class Fetcher:
     owned: dict[str, AbstractSet[int]]
     count: SendCount
     declines: Declines
+    standing: Standing
     is_ending: bool = False
     reads: int = 0
     messages: int = 0
@@ -118,27 +121,36 @@ class Fetcher:
         self._forget()
         try:
             async with self.store.open_fetch_session(self.owner, self.life.number) as session:
-                with trio.fail_after(self.settings.command_deadline):
-                    # Before any turn: `turn.now` is the store's time.
-                    self.clock.set((await session.read((), ())).server_time)
-                    self._ownership.expect(self.serves)
-                    await self._ownership.settle(session, self._mailboxes, self.store.partitions)
-                task_status.started()
-                while not stopping.is_set():
-                    with stopping.interrupts():
-                        await self._hear()
-                    with trio.fail_after(self.settings.command_deadline):
-                        if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
-                            self._doubt, self._look = Doubt(trio.current_time()), True
-                        if self._careful:
-                            await self._careful.go_on(session, self._mailboxes, self.life.since)
-                        if self._wants_to_read():
-                            await self._read(session)
-                if self.is_ending:
-                    with trio.fail_after(self.settings.command_deadline):
-                        await self._leave(session)
+                with self.standing.held(session.nonce):
+                    await self._serve(session, stopping, task_status)
+        except ServerForgot as error:
+            self.standing.forget(error)
+            raise
         finally:
             self._forget()
+
+    async def _serve(
+        self, session: FetchSession, stopping: Stopping, task_status: trio.TaskStatus[None]
+    ) -> None:
+        with trio.fail_after(self.settings.command_deadline):
+            # Before any turn: `turn.now` is the store's time.
+            self.clock.set((await session.read((), ())).server_time)
+            self._ownership.expect(self.serves)
+            await self._ownership.settle(session, self._mailboxes, self.store.partitions)
+        task_status.started()
+        while not stopping.is_set():
+            with stopping.interrupts():
+                await self._hear()
+            with trio.fail_after(self.settings.command_deadline):
+                if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
+                    self._doubt, self._look = Doubt(trio.current_time()), True
+                if self._careful:
+                    await self._careful.go_on(session, self._mailboxes, self.life.since)
+                if self._wants_to_read():
+                    await self._read(session)
+        if self.is_ending:
+            with trio.fail_after(self.settings.command_deadline):
+                await self._leave(session)
 
     async def _leave(self, session: FetchSession) -> None:
         """Give back what the handlers, which have ended, have left."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Literal, TypeAlias, final
 
 import trio
 from attrs import define
 
 from .._settings import Settings
-from ..contract import OWNERS, ListenSession, Store
+from ..contract import OWNERS, ListenSession, ServerForgot, Store
 from ._life import Life
 from ._signals import FetcherSignal, Look, LookAtOwners
+from ._standing import Standing
 
 _log = logging.getLogger("rolebook.listener")
 
@@ -29,6 +30,10 @@ class Listener:
 
     A notification is a hint and nothing more: whatever it says, the answer is
     to look. So a lost one costs a wait of `poll_interval`, and never a message.
+
+    Attributes:
+        standing: What everything of this process stands on.
+        proves: Whether that is this session: nothing else of this process owns anything.
     """
 
     store: Store
@@ -39,15 +44,21 @@ class Listener:
     on_reply: Callable[[], None]
     on_schedule: Callable[[], None]
     on_resume: Callable[[str], None]
+    standing: Standing
+    proves: bool = False
     state: ListenerState = "degraded"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled; a broken link or a failed health check ends it, and the session with it."""
         try:
             async with self.store.open_listen_session(self.life.number) as session:
-                await self._listen(session)
-                task_status.started()
-                await self._serve(session)
+                with self.standing.held(await session.prove()) if self.proves else nullcontext():
+                    await self._listen(session)
+                    task_status.started()
+                    await self._serve(session)
+        except ServerForgot as error:
+            self.standing.forget(error)
+            raise
         finally:
             self.state = "degraded"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, final
 
 import trio
@@ -18,15 +19,19 @@ from attrs import define, field
 from rolebook.actors import OutcomeUnknown, Stopping
 
 from ..contract import (
+    BadData,
     Committed,
     CommitUnit,
     Conflict,
+    Forgotten,
     MessagePart,
     NotOwner,
+    Outdated,
     RetryAsNew,
     RetryInPlace,
     Ring,
     SendLater,
+    ServerForgot,
     Settled,
     Store,
     StoreFirstOutcome,
@@ -36,6 +41,7 @@ from ..contract import (
 )
 from ._send_count import SendCount
 from ._signals import FetcherSignal, Look
+from ._standing import Standing
 
 _log = logging.getLogger("rolebook.writer")
 
@@ -49,6 +55,7 @@ class Writer:
         inbox: Lists of units.
         fetcher: Where to say that messages were sent.
         owned: The partitions of each queue that this process owns: no bell is needed for them.
+        standing: The session that commits stand on.
         batch: Units in one commit at most.
         on_schedule: Called when messages for later were committed.
     """
@@ -61,7 +68,9 @@ class Writer:
     batch: int
     on_schedule: Callable[[], None]
     totals: Totals
+    standing: Standing
     committed: trio.Event = field(factory=trio.Event)
+    _forgot: ServerForgot | None = None
 
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -85,6 +94,7 @@ class Writer:
                 await self._commit_or_abandon(session, self._gather(()))
 
     async def _commit_or_abandon(self, session: WriteSession, units: Sequence[CommitUnit]) -> None:
+        self._forgot = self.standing.forgot
         try:
             await self._commit(session, units)
         except BaseException as error:
@@ -94,16 +104,16 @@ class Writer:
 
     def refuse_rest(self, error: Exception) -> None:
         """Take nothing more, and tell those whose commit has not begun that it never will."""
-        rest: list[CommitUnit] = []
-        try:
+        self.void_waiting(error)
+        self.inbox.close()
+
+    def void_waiting(self, error: Exception) -> None:
+        """Tell those whose commit has not begun that it never will."""
+        waiting: list[CommitUnit] = []
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
-                rest.extend(self.inbox.receive_nowait())
-        except (trio.WouldBlock, trio.EndOfChannel):
-            self.inbox.close()
-        for unit in rest:
-            if unit.promise is not None:
-                unit.promise.fail(error)
-        _settle(rest, Verdict.VOID, error)
+                waiting.extend(self.inbox.receive_nowait())
+        _give_up(waiting, error)
 
     def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
         # In the order in which they were handed in. To sort by queue would group better, and break the order
@@ -118,47 +128,67 @@ class Writer:
 
     async def _commit(self, session: WriteSession, units: Sequence[CommitUnit]) -> None:
         """Commit some turns; single out what fails, and commit the rest."""
-        while units:
-            # Looked at before each try: what fell in the last one has voided what was built on it.
-            units = self._without_void(units)
-            if not units:
-                return
-            if ahead := _before_a_second_naming(units):
+        # Looked at before each try: what fell in the last one has voided what was built on it.
+        while units := self._without_void(units):
+            if ahead := _before_a_second_naming(units) or _before_another_session(units):
                 await self._commit(session, units[:ahead])
                 units = units[ahead:]
                 continue
-            result = await session.commit(units, self._rings(units))
+            nonce = _nonce_of(units) or self.standing.nonce
+            result = await session.commit(units, self._rings(units), nonce)
             if isinstance(result, Committed):
                 self._tell_of(units)
                 return
-            if isinstance(result, Conflict):
-                # Only what the database named falls, and what was built on it; the rest commits next. To give
-                # up the whole batch would let one process's late take-over void turns of other partitions.
-                lost = [unit for unit in units if _is_lost(unit, result)]
-                repeated = [unit for unit in units if _is_repeated(unit, result)]
-                if not lost and not repeated:
-                    message = f"a commit failed for {result}, which names none of its turns"
-                    raise RuntimeError(message)
-                _settle(lost, Verdict.LOST)
-                _settle(repeated, Verdict.REPEATED)
-                gone = {*map(id, lost), *map(id, repeated)}
-                units = [unit for unit in units if id(unit) not in gone]
+            if isinstance(result, Forgotten):
+                self.standing.forget(result.error)
+            elif isinstance(result, Conflict):
+                units = await self._without_lost(session, units, nonce, result)
             elif len(units) == 1:
-                _settle(units, Verdict.FAILED, result.error)
+                _settle_refused(units, result)
                 return
             else:
-                # The database says that a value is bad, not whose: halve until it is alone. The first half
-                # goes first, so that the order stays.
+                # The database says that something is wrong, not with which: halve until it is alone. The
+                # first half goes first, so that the order stays.
                 half = len(units) // 2
                 await self._commit(session, units[:half])
                 units = units[half:]
 
     def _without_void(self, units: Sequence[CommitUnit]) -> Sequence[CommitUnit]:
+        """Settle what is not to be committed any more, and return the rest."""
+        if self.standing.forgot is not self._forgot:
+            assert self.standing.forgot is not None
+            _give_up(units, self.standing.forgot)  # they were handed in before
+            return ()
         void = [unit for unit in units if unit.lineage is not None and unit.lineage.void]
         if not void:
             return units
         _settle(void, Verdict.VOID)
         return [unit for unit in units if unit.lineage is None or not unit.lineage.void]
+
+    async def _without_lost(
+        self, session: WriteSession, units: Sequence[CommitUnit], nonce: int | None, conflict: Conflict
+    ) -> Sequence[CommitUnit]:
+        """Settle what a conflict names, and return the rest, which commits next.
+
+        To give up the whole batch would let one process's late take-over void turns of other partitions.
+        """
+        if conflict.elsewhere:
+            if nonce == self.standing.nonce:
+                self.standing.lose(nonce, "it does not live on the server to which commits go")
+                await session.renew()
+            _settle([unit for unit in units if unit.fence is not None], Verdict.LOST)
+            return [unit for unit in units if unit.fence is None]
+        if conflict.stale:
+            self.standing.lose(nonce, f"others own what it took: {sorted(conflict.stale)}")
+        lost = [unit for unit in units if _is_lost(unit, conflict)]
+        repeated = [unit for unit in units if _is_repeated(unit, conflict)]
+        if not lost and not repeated:
+            message = f"a commit failed for {conflict}, which names none of its turns"
+            raise RuntimeError(message)
+        _settle(lost, Verdict.LOST)
+        _settle(repeated, Verdict.REPEATED)
+        gone = {*map(id, lost), *map(id, repeated)}
+        return [unit for unit in units if id(unit) not in gone]
 
     def _rings(self, units: Sequence[CommitUnit]) -> list[Ring]:
         rings = {(send.queue, send.partition) for unit in units for send in unit.sends}
@@ -206,6 +236,22 @@ def _before_a_second_naming(units: Sequence[CommitUnit]) -> int:
     return 0
 
 
+def _nonce_of(units: Sequence[CommitUnit]) -> int | None:
+    """Return the number of the session that some units stand on, if any of them stands on one."""
+    return next((unit.fence.nonce for unit in units if unit.fence is not None), None)
+
+
+def _before_another_session(units: Sequence[CommitUnit]) -> int:
+    """Return how many units come before the first that stands on another session than those before it."""
+    nonce: int | None = None
+    for place, unit in enumerate(units):
+        if unit.fence is not None:
+            if nonce is not None and unit.fence.nonce != nonce:
+                return place
+            nonce = unit.fence.nonce
+    return 0
+
+
 def _is_lost(unit: CommitUnit, conflict: Conflict) -> bool:
     if unit.fence is not None and (unit.fence.queue, unit.fence.partition) in conflict.stale:
         return True
@@ -226,12 +272,24 @@ def _abandon(units: Sequence[CommitUnit], cause: BaseException) -> None:
     A message can be handled again: if its first turn was committed, the second
     finds it gone. A command that came by call cannot, so who asked must be told.
     """
-    error = OutcomeUnknown(f"the writer stopped during the commit ({type(cause).__name__}: {cause})")
+    _give_up(units, OutcomeUnknown(f"the writer stopped during the commit ({type(cause).__name__}: {cause})"))
+
+
+def _give_up(units: Sequence[CommitUnit], error: Exception) -> None:
+    """Nothing more becomes of some units; who waits for one is told why."""
     for unit in units:
         if unit.promise is not None:
             unit.promise.fail(error)
             unit.promise.given_up = True
     _settle(units, Verdict.VOID, error)
+
+
+def _settle_refused(units: Sequence[CommitUnit], result: BadData | Outdated) -> None:
+    if isinstance(result, Outdated):
+        _log.warning("a turn is void: the journal is not as it was when its actor was loaded")
+        _settle(units, Verdict.VOID)
+    else:
+        _settle(units, Verdict.FAILED, result.error)
 
 
 def _settle(units: Sequence[CommitUnit], verdict: Verdict, error: Exception | None = None) -> None:
@@ -241,14 +299,10 @@ def _settle(units: Sequence[CommitUnit], verdict: Verdict, error: Exception | No
         origins.setdefault(unit.origin, []).append(unit)
         unit.settled = True
         # The lineage first: whatever its handler does on hearing this, no later unit of it may commit.
-        if verdict is not Verdict.COMMITTED:
-            if unit.lineage is not None:
-                unit.lineage.void = True
-        elif unit.promise is not None:
-            if unit.error is None:
-                unit.promise.answer(unit.reply)
-            else:
-                unit.promise.fail(unit.error)
+        if verdict is Verdict.COMMITTED:
+            _answer(unit)
+        elif unit.lineage is not None:
+            unit.lineage.void = True
     for origin, its in origins.items():
         try:
             origin.send_nowait(Settled(verdict, its, error))
@@ -257,3 +311,15 @@ def _settle(units: Sequence[CommitUnit], verdict: Verdict, error: Exception | No
             for unit in its:
                 if unit.promise is not None:
                     unit.promise.fail(NotOwner("the session ended before the turn was committed"))
+
+
+def _answer(unit: CommitUnit) -> None:
+    """A unit was committed: what its lineage stood on was there, and who waits for it is told."""
+    if unit.events and unit.lineage is not None:
+        unit.lineage.proven = True
+    if unit.promise is None:
+        return
+    if unit.error is None:
+        unit.promise.answer(unit.reply)
+    else:
+        unit.promise.fail(unit.error)

@@ -63,7 +63,6 @@ from rolebook.runtime import DatabaseRefused as DatabaseRefused
 from rolebook.runtime import DatabaseUnreachable as DatabaseUnreachable
 from rolebook.runtime import DatabaseUrlError as DatabaseUrlError
 from rolebook.runtime import DeadLetter as DeadLetter
-from rolebook.runtime import DuplicateKey as DuplicateKey
 from rolebook.runtime import EmbeddedError as EmbeddedError
 from rolebook.runtime import InvalidDatabaseUrl as InvalidDatabaseUrl
 from rolebook.runtime import MemoryStore as MemoryStore
@@ -76,6 +75,7 @@ from rolebook.runtime import ResourceFailed as ResourceFailed
 from rolebook.runtime import Runtime as Runtime
 from rolebook.runtime import RuntimeStatistics as RuntimeStatistics
 from rolebook.runtime import SchemaError as SchemaError
+from rolebook.runtime import ServerForgot as ServerForgot
 from rolebook.runtime import SessionEnded as SessionEnded
 from rolebook.runtime import Settings as Settings
 from rolebook.runtime import StoppedKey as StoppedKey

@@ -12,7 +12,7 @@ from tests.stores import PARTITIONS, QUEUE, Bench, finished, life_of, open_proce
 async def test_the_first_owns_everything(bench: Bench) -> None:
     """The only process owns every partition of its queue, each at its first epoch."""
     async with open_process(bench.store) as one:
-        assert {p: Fence(QUEUE, p, 1) for p in range(PARTITIONS)} == one.fences
+        assert {p: Fence(QUEUE, p, 1, one.session.nonce) for p in range(PARTITIONS)} == one.fences
 
 
 async def test_nothing_to_take_before_the_queue_is_known(bench: Bench) -> None:
@@ -43,7 +43,7 @@ async def test_released_partitions_change_hands(bench: Bench) -> None:
     """A partition given back can be taken by another, at a higher epoch; the rest stays."""
     async with open_process(bench.store) as one, open_process(bench.store, "two") as two:
         await one.session.release([one.fences[2]])
-        assert [Fence(QUEUE, 2, 2)] == await take_all(two.session)
+        assert [Fence(QUEUE, 2, 2, two.session.nonce)] == await take_all(two.session)
         assert await take_all(one.session) == []
 
 
@@ -88,13 +88,14 @@ async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
             assert Committed() == await one.commit(current)
 
 
-async def test_releasing_alone_does_not_void(bench: Bench) -> None:
-    """As long as nobody has taken a partition, its last owner may commit."""
+async def test_what_was_given_back_is_nobodys(bench: Bench) -> None:
+    """Whoever gave a partition back has no right to it any more, even if nobody has taken it."""
     async with open_process(bench.store) as one:
         await one.send(send_row(1))
         (message,) = await one.messages()
         await one.session.release([message.fence])
-        assert Committed() == await one.commit(finished(fence=message.fence, consumed=message))
+        late = await one.commit(finished(fence=message.fence, consumed=message))
+        assert Conflict(stale=frozenset({(QUEUE, message.partition)})) == late
 
 
 async def test_processes_that_start_together_share_without_overlap(bench: Bench) -> None:

@@ -97,7 +97,9 @@ class FaultySession:
     store: FaultyStore
     real: WriteSession
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
+    async def commit(
+        self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
+    ) -> CommitResult:
         """Commit, unless a fault strikes."""
         store = self.store
         await store.hooks.pause()
@@ -105,13 +107,17 @@ class FaultySession:
         store.commits += 1
         for fault in store.faults:
             if not fault.over and (fault.struck in units or fault.commit == store.commits):
-                result = await self._strike(fault, units, rings)
+                result = await self._strike(fault, units, rings, nonce)
                 if result is not None:
                     return result
-        return await self.real.commit(units, rings)
+        return await self.real.commit(units, rings, nonce)
+
+    async def renew(self) -> None:
+        """As the real one."""
+        await self.real.renew()
 
     async def _strike(
-        self, fault: Fault, units: Sequence[CommitUnit], rings: Sequence[Ring]
+        self, fault: Fault, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
     ) -> CommitResult | None:
         store = self.store
         victim = fault.struck or units[fault.place % len(units)]
@@ -131,7 +137,7 @@ class FaultySession:
             await store.hooks.take_over()
             return None
         if fault.kind == "cut after":
-            result = await self.real.commit(units, rings)
+            result = await self.real.commit(units, rings, nonce)
             assert isinstance(result, Committed | Conflict | BadData)
         raise Cut(fault.kind)
 

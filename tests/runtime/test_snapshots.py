@@ -150,7 +150,7 @@ async def test_a_wrong_snapshot_costs_a_replay(store: Store, snapshot: StoredSna
             await runtime.ask("tank", "a", Fill(1))
     part = KeepSnapshot("tank", "a", snapshot.seq, snapshot.version, snapshot.state, keep=1)
     async with store.open_write_session() as session:
-        assert await session.commit([finished(parts=[part])], []) == Committed()
+        assert await session.commit([finished(parts=[part])], [], None) == Committed()
     async with rb.open_runtime(app, database=store, settings=SETTINGS) as runtime:
         assert await runtime.ask("tank", "a", Fill(1)) == 6
 

@@ -161,13 +161,18 @@ class _RoughSession:
     session: WriteSession
     stall: float
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
+    async def renew(self) -> None:
+        """There is one server only."""
+
+    async def commit(
+        self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
+    ) -> CommitResult:
         if self.store.lose_next:
             self.store.lose_next = False
             self.store.end_sessions()
         if self.stall:  # time enough for somebody else to handle the same messages
             await trio.sleep(self.stall)
-        return await self.session.commit(units, rings)
+        return await self.session.commit(units, rings, nonce)
 
 
 @final
@@ -291,9 +296,11 @@ class StaleSnapshots(RoughStore):  # type: ignore[misc] # as above
         after: Mapping[str, int | None],
         most: int,
         most_bytes: int = MOST_BYTES,
+        *,
+        nonce: int | None = None,
     ) -> dict[str, Stream]:
         """Load some actors' streams."""
-        found = await super().load(actor, state_version, after, most, most_bytes)
+        found = await super().load(actor, state_version, after, most, most_bytes, nonce=nonce)
         for key, stream in found.items():
             if stream.snapshot is not None:
                 first = self._first.setdefault((actor, key), stream.snapshot)
@@ -338,9 +345,15 @@ class _BlindSession:
     store: RoughStore
     commits: int = 0
 
-    async def commit(self, units: Sequence[CommitUnit], rings: Sequence[Ring]) -> CommitResult:
+    async def renew(self) -> None:
+        """There is one server only."""
+
+    async def commit(
+        self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
+    ) -> CommitResult:
         """Commit whatever comes, and lose the right to every third."""
         self.commits += 1
+        del nonce
         self.store.lose_next = self.commits % 3 == 0
         transaction = _BlindTransaction(self.store.tables)
         transaction.send((), (), rings)

@@ -410,17 +410,21 @@ end $$;
 -- good plan by its settings: index scans, driven by the given arrays.
 
 -- Commit one batch of turns, or nothing of it. The checks:
---   every fence (partition, epoch) is still current, and stays so until this
+--   the session whose number is given lives on this server: its lock can not be taken. Locks die with the memory
+--   of the server, so one that has crashed, or has taken over from another, is told at once;
+--   every fence (partition, epoch, number of the session) is still current, and stays so until this
 --   transaction ends (for share makes a take-over wait);
 --   each consumed message was still there to be deleted;
+--   of an actor that stores for the first time since it was loaded, the event it was loaded up to is there;
 --   (actor, key, seq) is free for each event (its primary key).
 -- A failed check raises US001 with what failed in the detail, as JSON.
 create function {schema}.commit_batch(
-    writer uuid, batch bigint, forget bigint,
+    writer uuid, batch bigint, forget bigint[], nonce bigint,
     fence_queue text[], fence_partition smallint[], fence_epoch bigint[],
     gone_queue text[], gone_priority smallint[], gone_tx xid8[], gone_id bigint[],
     event_actor text[], event_key text[], event_seq bigint[], event_type text[],
     event_version smallint[], event_payload json[], event_metadata json[],
+    base_actor text[], base_key text[], base_seq bigint[],
     send_queue text[], send_partition smallint[], send_priority smallint[], send_key text[],
     send_type text[], send_version smallint[], send_payload json[], send_headers json[],
     rare json, ring_queue text[], ring_partition smallint[]
@@ -435,19 +439,24 @@ declare
 begin
     insert into {schema}.commits (writer, batch) values (commit_batch.writer, commit_batch.batch);
     if forget is not null then
-        delete from {schema}.commits c where c.writer = commit_batch.writer and c.batch = forget;
+        delete from {schema}.commits c where c.writer = commit_batch.writer and c.batch = any (forget);
     end if;
 
+    if pg_try_advisory_xact_lock_shared(commit_batch.nonce) then  -- null is not taken, and proves nothing
+        raise exception 'the session of this batch does not live here' using errcode = 'US001',
+            detail = json_build_object('elsewhere', true);
+    end if;
     if fence_queue is not null then
         perform from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
         join {schema}.partitions p using (queue, partition, epoch)
+        where p.nonce = commit_batch.nonce
         for share of p;
         get diagnostics held = row_count;
         if held <> cardinality(fence_queue) then
             select json_agg(json_build_array(f.queue, f.partition)) into failed
             from unnest(fence_queue, fence_partition, fence_epoch) as f (queue, partition, epoch)
             left join {schema}.partitions p using (queue, partition)
-            where p.epoch is distinct from f.epoch;
+            where p.epoch is distinct from f.epoch or p.nonce is distinct from commit_batch.nonce;
             raise exception 'partitions have another owner' using errcode = 'US001',
                 detail = json_build_object('stale', failed);
         end if;
@@ -468,6 +477,18 @@ begin
             raise exception 'messages were handled already' using errcode = 'US001',
                 detail = json_build_object('missing', failed);
         end if;
+    end if;
+
+    if base_actor is not null then
+        if exists (select from unnest(base_actor, base_key, base_seq) as b (actor, key, seq)
+                   where b.seq > 0 and not exists (select from {schema}.events e where e.actor = b.actor
+                                                   and e.key = b.key and e.seq = b.seq)) then
+            raise exception 'an event that a turn stands on is not there' using errcode = 'US001',
+                detail = json_build_object('outdated', true);
+        end if;
+        -- A snapshot that is ahead of its journal: what comes in these places now is not in it.
+        delete from {schema}.snapshots s using unnest(base_actor, base_key, base_seq) as b (actor, key, seq)
+        where s.actor = b.actor and s.key = b.key and s.seq > b.seq;
     end if;
 
     if event_actor is not null then

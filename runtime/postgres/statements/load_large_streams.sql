@@ -1,9 +1,11 @@
 -- load_large_streams: as `load_streams`, where events may be large. A page is bounded in bytes as well, as they are
 -- stored; one event comes in any case. To add them up takes a third as long again as to read the rows.
--- params: actor text, state_version int, most int, most_bytes bigint, key text[],
+-- params: actor text, state_version int, most int, most_bytes bigint, nonce bigint or null, key text[],
 --         after bigint[] (null: start at the snapshot)
 with given as materialized (
     select %s::text as actor, %s::int as state_version, %s::int as most, %s::bigint as most_bytes
+    from (select %s::bigint as nonce) as session
+    where session.nonce is null or not pg_try_advisory_xact_lock_shared(session.nonce)
 )
 select e.seq, e.type, e.version, e.payload
 from given

@@ -5,9 +5,16 @@
 -- The streams, and the rows of each, come in order, as nested loops give them; whoever folds the events checks it.
 -- 'large' says that some event has bytes out of line: then `load_large_streams` is used. Without one, no event has
 -- more than 2 kB, and the rows bound the bytes.
--- params: actor text, state_version int, key text[], after bigint[] (null: start at the snapshot), most int
+-- Nothing at all comes if the session of that number does not live on this server: its lock can be taken. That is
+-- asked once, before anything is read.
+-- params: actor text, state_version int, nonce bigint or null, key text[], after bigint[] (null: start at the
+--         snapshot), most int
+with given as materialized (
+    select %s::text as actor, %s::int as state_version from (select %s::bigint as nonce) as session
+    where session.nonce is null or not pg_try_advisory_xact_lock_shared(session.nonce)
+)
 select e.seq, e.type, e.version, e.payload
-from (select %s::text as actor, %s::int as state_version) as given
+from given
 cross join unnest(%s::text[], %s::bigint[]) as wanted (key, after)
 left join lateral (
     select seq from {schema}.events n where n.actor = given.actor and n.key = wanted.key

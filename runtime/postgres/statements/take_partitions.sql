@@ -42,4 +42,4 @@ set epoch = p.epoch + 1, nonce = %s, life = %s, owner = %s, taken_at = now(),
     careful = case when seen.died then pg_current_snapshot() else p.careful end
 from seen
 where p.queue = seen.queue and p.partition = seen.partition
-returning p.queue, p.partition, p.epoch, p.careful::text
+returning p.queue, p.partition, p.epoch, p.nonce, p.careful::text

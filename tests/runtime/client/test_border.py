@@ -106,7 +106,7 @@ async def test_what_raises_while_a_batch_is_built_falls_on_its_turn(store: Store
     bad, good = finished(events=[bomb]), finished(events=[event_row(1, "b")])
     async with open_process(store) as one:
         with trio.fail_after(10):
-            result = await one.writer.commit([bad, good], [])
+            result = await one.writer.commit([bad, good], [], None)
             assert "BadData" in type(result).__name__
             await one.commit(good)
         assert (await store.load("account", 1, {"b": None}, 5))["b"].newest == 1

@@ -60,14 +60,27 @@ async def test_a_partition_is_not_taken_while_a_commit_is_under_way(migrated_url
 
 
 async def test_a_commit_that_comes_after_its_successor_is_void(migrated_url: str) -> None:
-    """The other order: the partition has changed hands when the former owner's commit arrives."""
+    """The other order: the partition has changed hands when the commit of its former owner arrives."""
     async with open_postgres_bench(migrated_url) as bench, open_process(bench.store) as one:
         await one.send(send_row(1))
         (message,) = await one.messages()
         await bench.end_session("one")
         async with open_process(bench.store, "two"):
             late = finished(fence=message.fence, consumed=message, events=[event_row(1)])
-            assert await one.commit(late) == Conflict(stale=frozenset({(QUEUE, message.partition)}))
+            assert await one.commit(late) == Conflict(elsewhere=True)
+
+
+async def test_a_right_that_was_taken_with_its_session_alive_is_void(migrated_url: str) -> None:
+    """Whoever has changed the row of a partition, its former owner is told, whose session still lives."""
+    async with open_postgres_bench(migrated_url) as bench, open_process(bench.store) as one:
+        await one.send(send_row(1))
+        (message,) = await one.messages()
+        thief = await bench.connect("thief")
+        await thief.execute("update rolebook.partitions set epoch = epoch + 1")
+        turn = finished(fence=message.fence, consumed=message, events=[event_row(1)])
+        assert await one.commit(turn) == Conflict(stale=frozenset({(QUEUE, message.partition)}))
+        await thief.execute("update rolebook.partitions set epoch = epoch - 1, nonce = nonce - 1")
+        assert await one.commit(turn) == Conflict(stale=frozenset({(QUEUE, message.partition)}))
 
 
 async def test_the_server_ends_the_session_of_a_frozen_owner(migrated_url: str) -> None:

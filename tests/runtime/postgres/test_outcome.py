@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from rolebook.actors import Backoff
 from rolebook.runtime.contract import BadData, Committed, CommitUnit, Message
 from rolebook.runtime.postgres import Connection, connect_session
+from rolebook.runtime.postgres._markers import Markers
 from rolebook.runtime.postgres._statements import Statements
 from rolebook.runtime.postgres._writing import PostgresWriteSession
 from tests.proxy import Proxy, open_proxy
@@ -24,6 +25,7 @@ from tests.stores import (
     event_row,
     execute,
     finished,
+    nonce_of,
     open_postgres_bench,
     open_process,
     send_row,
@@ -77,7 +79,7 @@ async def writing(*urls: str, deadline: float = 10.0) -> AsyncGenerator[Postgres
         url = rest.pop(0) if len(rest) > 1 else rest[0]
         return await connect_session(url, role="writer", process="broken", prepare_threshold=0)
 
-    session = PostgresWriteSession(connect, Statements("rolebook"), deadline, BACKOFF)
+    session = PostgresWriteSession(connect, Statements("rolebook"), Markers(), "rolebook", deadline, BACKOFF)
     try:
         yield session
     finally:
@@ -113,7 +115,7 @@ async def test_the_answer_is_lost(process: Process, direct: PostgresBench, proxy
     async with writing(proxy.url) as writer, trio.open_nursery() as nursery:
 
         async def commit() -> None:
-            answers.append(await writer.commit([turn], []))
+            answers.append(await writer.commit([turn], [], nonce_of(turn)))
 
         async with stalled(direct) as waiting:
             nursery.start_soon(commit)
@@ -134,7 +136,7 @@ async def test_the_backend_is_killed(process: Process, direct: PostgresBench, mi
     async with writing(migrated_url) as writer, trio.open_nursery() as nursery:
 
         async def commit() -> None:
-            answers.append(await writer.commit([turn], []))
+            answers.append(await writer.commit([turn], [], nonce_of(turn)))
 
         async with stalled(direct) as waiting:
             nursery.start_soon(commit)
@@ -147,7 +149,7 @@ async def test_the_request_is_lost(process: Process, proxy: Proxy) -> None:
     """A request that never arrived is sent again."""
     _, turn = await turn_of(process)
     async with writing(proxy.url) as writer:
-        assert await writer.commit([finished()], []) == Committed()
+        assert await writer.commit([finished()], [], None) == Committed()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(commit_once, writer, turn)
             proxy.freeze()
@@ -158,7 +160,7 @@ async def test_the_request_is_lost(process: Process, proxy: Proxy) -> None:
 
 
 async def commit_once(writer: PostgresWriteSession, turn: CommitUnit) -> None:
-    assert await writer.commit([turn], []) == Committed()
+    assert await writer.commit([turn], [], nonce_of(turn)) == Committed()
 
 
 async def test_a_request_arrives_after_its_outcome_was_decided(
@@ -168,9 +170,9 @@ async def test_a_request_arrives_after_its_outcome_was_decided(
     _, turn = await turn_of(process)
     admin = await direct.connect("admin")
     async with writing(proxy.url, migrated_url, deadline=0.3) as writer:
-        assert await writer.commit([finished()], []) == Committed()
+        assert await writer.commit([finished()], [], None) == Committed()
         proxy.freeze()
-        assert await writer.commit([turn], []) == Committed()
+        assert await writer.commit([turn], [], nonce_of(turn)) == Committed()
         await assert_done_once(process)
         await proxy.heal()
         await proxy.wait_links(0)
@@ -187,9 +189,9 @@ async def test_a_refusal_is_no_break(process: Process) -> None:
     _, turn = await turn_of(process)
     writer = process.writer
     connection = writer._connection
-    refused = await writer.commit([finished(sends=[send_row(1)._replace(payload="{")])], [])
+    refused = await writer.commit([finished(sends=[send_row(1)._replace(payload="{")])], [], None)
     assert isinstance(refused, BadData)
-    assert await writer.commit([turn], []) == Committed()
+    assert await writer.commit([turn], [], nonce_of(turn)) == Committed()
     assert writer._connection is connection
 
 
@@ -200,7 +202,7 @@ async def test_a_missing_table_is_raised(process: Process, direct: PostgresBench
     await execute(admin, "alter table rolebook.events rename to gone")
     try:
         with pytest.raises(psycopg.errors.UndefinedTable):
-            await process.writer.commit([turn], [])
+            await process.writer.commit([turn], [], nonce_of(turn))
     finally:
         await execute(admin, "alter table rolebook.gone rename to events")
 
@@ -211,7 +213,7 @@ async def test_the_server_is_gone_for_a_while(
     """Nobody answers, not even to the look-up: the writer keeps trying, and then commits once."""
     _, turn = await turn_of(process)
     async with writing(proxy.url) as writer:
-        assert await writer.commit([finished()], []) == Committed()
+        assert await writer.commit([finished()], [], None) == Committed()
         await proxy.refuse()
         proxy.cut()
         async with trio.open_nursery() as nursery:
@@ -224,13 +226,13 @@ async def test_the_server_is_gone_for_a_while(
 
 
 async def test_markers_do_not_pile_up(process: Process, direct: PostgresBench) -> None:
-    """However many commits, a writer leaves one marker behind, and turn transactions one for all."""
+    """However many commits, by its writer and by turns, a process leaves one marker behind."""
     admin = await direct.connect("admin")
     for _ in range(20):
         await process.commit(finished())
         async with direct.store.open_turn_transaction() as transaction:
             await transaction.commit(finished())
-    assert await execute(admin, "select count(*) from rolebook.commits") == [(2,)]
+    assert await execute(admin, "select count(*) from rolebook.commits") == [(1,)]
 
 
 # ---- turns with a transaction of their own ----

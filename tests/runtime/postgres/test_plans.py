@@ -294,8 +294,13 @@ def test_the_commit_deletes_by_index(big: psycopg.Connection[Any]) -> None:
 def test_fences_are_checked_by_index(big: psycopg.Connection[Any]) -> None:
     """Each fence is one look-up in the primary key of the partitions, also while that table is small."""
     plan_as_inside(big)
-    types = {"fence_queue": "text[]", "fence_partition": "smallint[]", "fence_epoch": "bigint[]"}
-    plan = explain(big, f"select 1 {with_parameters(FENCES, types)}", "{a,b}", "{0,1}", "{1,1}")
+    types = {
+        "fence_queue": "text[]",
+        "fence_partition": "smallint[]",
+        "fence_epoch": "bigint[]",
+        r"commit_batch\.nonce": "bigint",
+    }
+    plan = explain(big, f"select 1 {with_parameters(FENCES, types)}", "{a,b}", "{0,1}", "{1,1}", "1")
     (scan,) = of_table(plan, "partitions")
     assert (scan["Node Type"], scan["Index Name"]) == ("Index Scan", "partitions_pkey")
 
@@ -378,12 +383,12 @@ def acknowledged(connection: psycopg.Connection[Any], most: int) -> tuple[Any, .
         " order by tx desc, id desc limit %s",
         (most,),
     ).fetchall()
-    fence = Fence(QUEUE, 0, 0)
+    fence = Fence(QUEUE, 0, 0, 0)
     messages = [
         Message(id_, tx, queue, partition, priority, None, "t", 1, "{}", None, 0, None, fence)
         for id_, tx, queue, partition, priority in rows
     ]
-    return batch_parameters([finished(consumed=message) for message in messages], [])
+    return batch_parameters([finished(consumed=message) for message in messages], [], None)
 
 
 def with_parameters(text: str, types: Mapping[str, str]) -> str:
@@ -398,8 +403,8 @@ def test_many_actors_are_loaded_by_index(big: psycopg.Connection[Any]) -> None:
     keys = "{" + ",".join(f"k{number}" for number in range(1, 101)) + "}"
     positions = "{" + ",".join(["290"] * 100) + "}"
     for name, parameters in (
-        ("load_streams", ("account", 1, keys, positions, 1000)),
-        ("load_large_streams", ("account", 1, 1000, 16_000_000, keys, positions)),
+        ("load_streams", ("account", 1, None, keys, positions, 1000)),
+        ("load_large_streams", ("account", 1, 1000, 16_000_000, None, keys, positions)),
     ):
         plan = explain(big, Statements("rolebook")[name].decode(), *parameters)
         kinds = {node["Node Type"] for node in of_table(plan, "events")}

@@ -18,6 +18,7 @@ from rolebook.runtime.system import (
     Life,
     Page,
     SendCount,
+    Standing,
     StoreClock,
 )
 
@@ -36,7 +37,9 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
-    fetcher = Fetcher(store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count, nobody_declines)
+    fetcher = Fetcher(
+        store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count, nobody_declines, Standing()
+    )
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
         fetcher._take_in(Attach("idle", nobody, 2))
@@ -45,7 +48,7 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
         for number in (1, 2):
             # One message of each priority: all lanes of the queue have room, and together they fill it.
             sends = [message("full", priority) for priority in ((1, 0) if number == 1 else (0,))]
-            await writer.commit([CommitUnit(nobody, sends=sends)], [])
+            await writer.commit([CommitUnit(nobody, sends=sends)], [], None)
             count.sent(["full"])
             await fetcher._read(session)
     heard = _received(delivered)

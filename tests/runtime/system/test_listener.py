@@ -10,8 +10,9 @@ import trio
 
 import rolebook as rb
 from rolebook.runtime.postgres import connect_session
+from rolebook.runtime.postgres._fetching import hold_number
 from rolebook.runtime.postgres._listening import PostgresListenSession
-from rolebook.runtime.system import FetcherSignal, Life, Listener, Look, LookAtOwners
+from rolebook.runtime.system import FetcherSignal, Life, Listener, Look, LookAtOwners, Standing
 from tests.proxy import open_proxy
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.looking import Looking
@@ -80,7 +81,7 @@ class Hindered:
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         del life
         async with await connect_session(self.url, role="listener", process="test") as connection:
-            yield PostgresListenSession(connection, self.channels, 5.0)
+            yield PostgresListenSession(connection, self.channels, 5.0, hold_number)
 
 
 async def test_without_notifications_it_says_once_that_it_polls(
@@ -91,7 +92,7 @@ async def test_without_notifications_it_says_once_that_it_polls(
     to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
     settings = rb.Settings(health_interval=0.05, poll_interval=0.02)
     listener = Listener(
-        store, settings, "test", Life(1), to_fetcher, lambda: None, lambda: None, lambda _: None
+        store, settings, "test", Life(1), to_fetcher, lambda: None, lambda: None, lambda _: None, Standing()
     )
     with caplog.at_level(logging.INFO, "rolebook.listener"):
         async with trio.open_nursery() as nursery:

@@ -4,7 +4,7 @@ import trio
 
 from rolebook.actors import Stopping
 from rolebook.runtime.contract import CommitUnit, RetryInPlace, Settled, Store, Totals, Verdict
-from rolebook.runtime.system import FetcherSignal, SendCount, Writer
+from rolebook.runtime.system import FetcherSignal, SendCount, Standing, Writer
 from tests.stores import finished, open_process, retry_part, send_row
 
 
@@ -17,7 +17,7 @@ async def write(store: Store, *units: CommitUnit) -> list[Verdict]:
         unit.origin = origin
     to_writer.send_nowait(units)
     stopping = Stopping()
-    writer = Writer(store, inbox, to_fetcher, SendCount(), {}, 100, lambda: None, Totals())
+    writer = Writer(store, inbox, to_fetcher, SendCount(), {}, 100, lambda: None, Totals(), Standing())
     found = list[Verdict]()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: writer.run(stopping=stopping))
