@@ -16,15 +16,12 @@ from rolebook.actors.supervision import ChildFailed
 
 from ._story import Attempt, Story, Trouble
 from .contract import line_of
-from .postgres import DatabaseError
+from .postgres import DatabaseError, Fault, fault_of
 
 _log = logging.getLogger("rolebook.supervision")
 
-_OUTSIDE = (psycopg.OperationalError, psycopg.InterfaceError, OSError, trio.TooSlowError)
-"""They say that the server, or the way to it, is gone."""
-
-_STATES = "25"
-"""The class of errors about the state of the session: such as a server that became a standby."""
+_OUTSIDE = {Fault.SERVER, Fault.SESSION, Fault.CONTENTION, Fault.UNKNOWN}
+"""What the server, the way to it or others are to blame for: it is no bug, and passes."""
 
 
 @final
@@ -84,6 +81,10 @@ def _text(error: Exception) -> str:
         return "the database did not answer in time"
     if isinstance(error, RolebookError):
         return " ".join(str(error).split())
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        # Not the context: that is the text of our own statements.
+        said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
+        return f"{type(error).__name__}: {' '.join(' '.join(each.split()) for each in said if each)}"
     return line_of(error)
 
 
@@ -91,9 +92,7 @@ def _is_outage(error: Exception) -> bool:
     if isinstance(error, RolebookError):
         # One that wraps what somebody else raised is as good as that.
         return error.__cause__ is None or isinstance(error, DatabaseError)
-    if isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_STATES):
-        return True
-    return isinstance(error, _OUTSIDE)
+    return fault_of(error) in _OUTSIDE
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -15,6 +15,9 @@ from attrs import define, field, frozen
 PATIENCE = 1.0
 """Seconds for which a reason counts as told, however soon the next attempt is to come."""
 
+MEMORY = 60.0
+"""Seconds of health after which a story is over for good: as `Backoff.healthy_after`."""
+
 
 @final
 @frozen
@@ -80,9 +83,12 @@ class Story:
     Who told of a reason goes on telling, with each of its attempts. Another part that fails for the same
     reason has nothing to add, as long as the next attempt of the first is still to come: its own pauses may
     be at their beginning when those of the first have grown.
+
+    What comes back soon after its end is the same story: its count goes on, and nothing in it is news.
     """
 
     _began: float = 0.0
+    _ended: float = float("-inf")
     _attempts: int = 0
     _was_outage: bool = True
     _troubled: set[str] = field(factory=set[str])
@@ -100,8 +106,8 @@ class Story:
         Returns:
             What to say of it; None if it was said.
         """
-        if not self._troubled:
-            self._began = now
+        if not self._troubled and now - self._ended >= MEMORY:
+            self._begin(now)
         self._troubled.add(part)
         told = self._told.get(trouble.kind)
         if told is not None and told.part != part and now < told.until:
@@ -119,8 +125,11 @@ class Story:
         self._troubled.remove(part)
         if self._troubled:
             return None
-        end = End(now - self._began, self._attempts, self._was_outage)
+        self._ended = now
+        return End(now - self._began, self._attempts, self._was_outage)
+
+    def _begin(self, now: float) -> None:
+        self._began = now
         self._attempts = 0
         self._was_outage = True
         self._told.clear()
-        return end

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from rolebook.actors import Backoff, Child, Supervisor, open_supervisor
 from rolebook.runtime._outages import Outages, trouble_of
-from rolebook.runtime._story import Attempt, End, Story, Trouble
+from rolebook.runtime._story import MEMORY, Attempt, End, Story, Trouble
 from rolebook.runtime.postgres import DatabaseAddress, DatabaseRefused, PoolExhausted, SchemaError
 
 AWAY = Trouble("no server", is_outage=True, kind="no server")
@@ -68,8 +68,18 @@ def test_it_is_over_when_all_run() -> None:
     assert story.recovered("handler", 3.5) is None, "it had no trouble"
     assert End(4.0, 1, was_outage=True) == story.recovered("scheduler", 4.0)
     assert story.recovered("scheduler", 4.1) is None
-    assert Attempt(1, is_news=True) == story.failed("scheduler", AWAY, 4.2)
-    assert End(1.0, 1, was_outage=True) == story.recovered("scheduler", 5.2)
+    later = 4.0 + MEMORY
+    assert Attempt(1, is_news=True) == story.failed("scheduler", AWAY, later)
+    assert End(1.0, 1, was_outage=True) == story.recovered("scheduler", later + 1.0)
+
+
+def test_what_comes_back_soon_is_the_same_story() -> None:
+    """A part that runs for a moment between two failures makes no news of the second."""
+    story = Story()
+    assert Attempt(1, is_news=True) == story.failed("handler", BUG, 0.0)
+    assert End(1.0, 1, was_outage=False) == story.recovered("handler", 1.0)
+    assert Attempt(2, is_news=False) == story.failed("handler", BUG, 1.0 + MEMORY / 2)
+    assert End(2.0 + MEMORY / 2, 2, was_outage=False) == story.recovered("handler", 2.0 + MEMORY / 2)
 
 
 def test_a_story_with_a_bug_in_it_is_not_about_the_database() -> None:
@@ -78,8 +88,8 @@ def test_a_story_with_a_bug_in_it_is_not_about_the_database() -> None:
     story.failed("session", AWAY, 0.0)
     story.failed("session", BUG, 1.0)
     assert End(2.0, 2, was_outage=False) == story.recovered("session", 2.0)
-    story.failed("session", AWAY, 3.0)
-    assert End(1.0, 1, was_outage=True) == story.recovered("session", 4.0)
+    story.failed("session", AWAY, 2.0 + MEMORY)
+    assert End(1.0, 1, was_outage=True) == story.recovered("session", 3.0 + MEMORY)
 
 
 ADDRESS = DatabaseAddress("db", "5432", "ann", "shop")
