@@ -265,7 +265,7 @@ def test_a_refusal_in_another_language(severity: str) -> None:
 
 def test_a_server_that_is_not_there_in_another_language() -> None:
     """What libpq says itself is no answer of a server."""
-    said = 'connection to server at "db", port 5432 failed: Verbindungsaufbau abgelehnt\n\tL\u00e4uft der Server?'
+    said = 'connection to server at "db", port 5432 failed: abgelehnt\n\tL\u00e4uft der Server?'
     error = translate(psycopg.OperationalError(said), {"host": "db", "dbname": "x", "user": "me"})
     assert isinstance(error, DatabaseUnreachable)
     assert "start the server" in error.remedy
