@@ -182,6 +182,12 @@ class Assembly:
         if (handler := self.handlers.get(queue)) is not None:
             handler.look_for_resumed()
 
+    def note_of(self, queue: str) -> str:
+        """Say what this process owns of a queue, and what its handler waits for, for the drawn tree."""
+        handler = self.handlers.get(queue)
+        waits = handler.shortage.note() if isinstance(handler, QueueHandler) else ""
+        return "; ".join(filter(None, (self.fetcher.note_of(queue), waits)))
+
     def register(self, name: str, inbox: trio.MemorySendChannel[HandlerSignal] | None) -> None:
         """Say where commands for an actor go while they need no mailbox."""
         if inbox is None:

@@ -87,7 +87,7 @@ def startable(assembly: Assembly) -> dict[str, Child]:
             run,
             shutdown=shutdown,
             mailbox=partial(fetcher.mailbox, name),
-            note=partial(fetcher.note_of, name),
+            note=partial(assembly.note_of, name),
         )
         for name, run in runs.items()
     ]

@@ -12,6 +12,11 @@ _CHUNK = 65536
 Screen = Callable[[bytes], bytes | None]
 
 
+def _where(url: str) -> tuple[str, int]:
+    params = conninfo_to_dict(url)
+    return str(params.get("host", "localhost")), int(params.get("port") or 5432)
+
+
 class Proxy:
     """Forwards TCP connections on 127.0.0.1 to a server, until told to misbehave.
 
@@ -25,7 +30,7 @@ class Proxy:
     def __init__(self, url: str, nursery: trio.Nursery) -> None:
         params = conninfo_to_dict(url)
         self._nursery = nursery
-        self._upstream = (str(params.get("host", "localhost")), int(params.get("port") or 5432))
+        self._upstream = _where(url)
         self._gate = trio.Event()
         self._gate.set()
         self._links: set[trio.CancelScope] = set()
@@ -54,6 +59,10 @@ class Proxy:
         """Break every link at once; new connections are taken."""
         for link in tuple(self._links):
             link.cancel()
+
+    def point(self, url: str) -> None:
+        """Lead new connections to another server, as an address that moves does; links that exist stay."""
+        self._upstream = _where(url)
 
     def freeze(self) -> None:
         """Go dark: what is sent is acknowledged and goes nowhere, and nobody is told. `heal` delivers it."""

@@ -351,6 +351,10 @@ class Store(Protocol):
         """Send messages inside the caller's own transaction."""
         ...
 
+    def is_shortage(self, error: BaseException) -> bool:
+        """Whether a turn failed for what the store lacked: no fault of its message's nor of its code's."""
+        ...
+
     def has_ended(self, connection: Any) -> bool:
         """Say whether no transaction is open on a connection that `send` was given."""
         ...

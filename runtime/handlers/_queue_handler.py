@@ -18,15 +18,7 @@ from attrs import define, field
 
 from rolebook.actors import HandlerDefinition, ProcessEnded, RolebookError, Stopping, failure_of, judge
 
-from ..contract import (
-    CommitUnit,
-    Lineage,
-    Message,
-    RetryInPlace,
-    Settled,
-    Verdict,
-    partition_of_key,
-)
+from ..contract import CommitUnit, Lineage, Message, RetryInPlace, Settled, Verdict, partition_of_key
 from ..system import (
     Attach,
     Credit,
@@ -46,6 +38,7 @@ from ._failing import after_failure, wait_of
 from ._in_work import InWork
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
+from ._shortage import Shortage
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -57,6 +50,7 @@ class QueueHandler:
 
     definition: HandlerDefinition
     context: HandlerContext
+    shortage: Shortage = field(init=False)
     _ready: deque[Message] = field(factory=deque[Message])
     _by_key: dict[str, Line] = field(factory=dict[str, Line])
     _owned: AbstractSet[int] = frozenset()
@@ -74,6 +68,7 @@ class QueueHandler:
 
     def __attrs_post_init__(self) -> None:
         settings = self.context.settings
+        self.shortage = Shortage(self.definition.queue, settings.backoff, self.context.random)
         self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
@@ -139,6 +134,7 @@ class QueueHandler:
         """Take note of what is owned, and give back what is not any more."""
         gone = self._owned - owned
         self._owned = owned
+        self.shortage.look_up()
         if not gone:
             return
         ready, self._ready = self._ready, deque[Message]()
@@ -343,15 +339,23 @@ class QueueHandler:
         """Run one turn; return the seconds until its retry if its key waits for that."""
         if message.trial is not None and message.trial.is_lost:
             return self._failed(message, ProcessEnded(), lineage)
-        unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
-        try:
-            verdict = await run_turn(
-                self.definition, self.context, self.context.encoder, message, unit, self._come_next
-            )
-        except BaseException as error:  # noqa: BLE001 - user code may raise anything; it becomes the outcome
-            return self._failed(message, failure_of(error), lineage)
-        self._hand_over(unit, verdict)
-        return None
+        context, tries = self.context, 0
+        while True:
+            unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
+            try:
+                verdict = await run_turn(self.definition, context, message, unit, self._come_next)
+            except BaseException as raised:  # noqa: BLE001 - user code may raise anything; it is the outcome
+                error = failure_of(raised)
+                if not context.store.is_shortage(error):
+                    return self._failed(message, error, lineage)
+                await self.shortage.outlast(error, tries := tries + 1)
+                if message.partition not in self._owned:
+                    return 0.0  # it is tried where it goes
+            else:
+                if self.shortage.is_on:
+                    self.shortage.is_over()
+                self._hand_over(unit, verdict)
+                return None
 
     async def _come_next(self, key: str | None) -> None:
         """Wait until the writer has given its verdict on all that came before in a key."""

@@ -15,7 +15,6 @@ from ..contract import (
     CommitUnit,
     Elsewhere,
     Message,
-    SendEncoder,
     ServerForgot,
     TurnConflict,
     TurnTransaction,
@@ -98,10 +97,9 @@ class QueueTurn(Turn):
         self._stack = None
 
 
-async def run_turn(  # noqa: PLR0917 - the parts of one turn
+async def run_turn(
     definition: HandlerDefinition,
     context: HandlerContext,
-    encoder: SendEncoder,
     message: Message,
     unit: CommitUnit,
     come_next: Callable[[str | None], Awaitable[None]],
@@ -111,7 +109,6 @@ async def run_turn(  # noqa: PLR0917 - the parts of one turn
     Args:
         definition: Whose handler.
         context: What it works with.
-        encoder: Writes what it sends.
         message: What it is given.
         unit: Of the message; what the handler sends is added to it.
         come_next: Waits until what came before it in a key is settled.
@@ -141,7 +138,7 @@ async def run_turn(  # noqa: PLR0917 - the parts of one turn
             await _finish(definition.function(command, turn), limit)
         finally:
             turn.end()
-        unit.sends, unit.parts = encoder.rows(turn.effects, trail(message_id, headers))
+        unit.sends, unit.parts = context.encoder.rows(turn.effects, trail(message_id, headers))
         if turn.lease is None:
             return None
         # The writer commits in order; what commits beside it would overtake.

@@ -36,7 +36,7 @@ from ._batch import parts_document, ring_columns, send_columns
 from ._budget import READERS, check_budget
 from ._certain import execute_certainly
 from ._connection import Connection
-from ._faults import Fault, fault_of
+from ._faults import Fault, fault_of, is_shortage
 from ._fetching import PostgresFetchSession, hold_number
 from ._listening import PostgresListenSession, channel_of
 from ._markers import Markers
@@ -314,6 +314,10 @@ class PostgresStore:
             self.statements["send"],
             (*send_columns(sends), parts_document(parts), *ring_columns(rings)),
         )
+
+    def is_shortage(self, error: BaseException) -> bool:
+        """Whether a turn failed for what the database lacked: no fault of its message's nor of its code's."""
+        return is_shortage(error)
 
     def has_ended(self, connection: Any) -> bool:
         """Say whether no transaction is open on a connection that `send` was given."""

@@ -39,7 +39,7 @@ from ._signals import (
     Reread,
     Withdraw,
 )
-from ._standing import Standing
+from ._standing import FORGOTTEN, SessionLost, Standing
 
 SHEET = 250
 """Messages in one page to a handler: what it has done of a read can be committed while it does the rest."""
@@ -125,7 +125,7 @@ class Fetcher:
                     await self._serve(session, stopping, task_status)
         except ServerForgot as error:
             self.standing.forget(error)
-            raise
+            raise SessionLost(FORGOTTEN) from None
         finally:
             self._forget()
 

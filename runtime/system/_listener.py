@@ -14,7 +14,7 @@ from .._settings import Settings
 from ..contract import OWNERS, ListenSession, ServerForgot, Store
 from ._life import Life
 from ._signals import FetcherSignal, Look, LookAtOwners
-from ._standing import Standing
+from ._standing import FORGOTTEN, SessionLost, Standing
 
 _log = logging.getLogger("rolebook.listener")
 
@@ -58,7 +58,7 @@ class Listener:
                     await self._serve(session)
         except ServerForgot as error:
             self.standing.forget(error)
-            raise
+            raise SessionLost(FORGOTTEN) from None
         finally:
             self.state = "degraded"
 

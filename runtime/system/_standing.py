@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, field
@@ -15,6 +15,9 @@ from rolebook.actors import RolebookError
 from ..contract import ServerForgot
 
 _log = logging.getLogger("rolebook")
+
+FORGOTTEN: Final = "the server has forgotten commits that it had acknowledged"
+"""Why a session is lost then."""
 
 
 @final
@@ -67,9 +70,14 @@ class Standing:
             self._scope.cancel()
 
     def forget(self, error: ServerForgot) -> None:
-        """The server has forgotten what it had acknowledged: everything in memory is void."""
+        """The server has forgotten what it had acknowledged: everything in memory is void.
+
+        Several may find that out; what the first has said is not said again.
+        """
+        if error is self.forgot:
+            return
         _log.error("%s", error)
         self.forgot = error
         for call in self.on_forgotten:
             call(error)
-        self.lose(self.nonce, "the server has forgotten commits that it had acknowledged")
+        self.lose(self.nonce, FORGOTTEN)

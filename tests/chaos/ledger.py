@@ -101,12 +101,15 @@ class Ticker:
         self.numbers.append(event.number)
 
 
-def ledger() -> rb.App:
-    """Make the app; nothing that is tried again may ever fail for good."""
-    app = rb.App("ledger", actors=[Account, Ticker])
-    patient = rb.Retry(attempts=1000, backoff=rb.Backoff(first=0.01, cap=0.2))
+PATIENT = rb.Retry(attempts=1000, backoff=rb.Backoff(first=0.01, cap=0.2))
+"""Nothing that is tried again may ever fail for good."""
 
-    @app.handler("audit", concurrency=4, retry=patient)
+
+def ledger(*more: type) -> rb.App:
+    """Make the app, with more actors if there are any."""
+    app = rb.App("ledger", actors=[Account, Ticker, *more])
+
+    @app.handler("audit", concurrency=4, retry=PATIENT)
     async def audit(command: Audit, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(

@@ -15,11 +15,11 @@ import trio
 from attrs import define, field
 
 import rolebook as rb
-from rolebook.runtime import Runtime
+from rolebook.runtime import Client
 from rolebook.runtime.postgres import Connection, DatabaseError, migrate
 from tests import seeds
 from tests.chaos.books import Books
-from tests.chaos.ledger import ACCOUNTS, Account, Transfer, settings
+from tests.chaos.ledger import ACCOUNTS, Account, Transfer, ledger, settings
 from tests.chaos.weakening import slow_down
 from tests.runtime.looking import Looking
 
@@ -59,8 +59,8 @@ class Senders:
         self.numbers[sender] = first + count
         return range(first, first + count)
 
-    async def through(self, runtime: Runtime, sender: str) -> None:
-        """Send through a runtime, three at a time."""
+    async def through(self, runtime: Client, sender: str) -> None:
+        """Send through a client, three at a time."""
         while True:
             numbers = self._next(sender, 3)
             ids = [f"{sender}-{number}" for number in numbers]
@@ -103,7 +103,7 @@ class Senders:
 
 
 @asynccontextmanager
-async def sending(runtime: Runtime, books: Books, senders: int = 4) -> AsyncGenerator[Senders]:
+async def sending(runtime: Client, books: Books, senders: int = 4) -> AsyncGenerator[Senders]:
     """Send through a runtime for the length of a block; at its end no send is under way."""
     group = Senders(books)
     async with trio.open_nursery() as nursery:
@@ -160,20 +160,21 @@ class Worker:
 @contextmanager
 def worker(url: str, name: str, *options: str, **changes: float) -> Generator[Worker]:
     """Run a worker; whatever has become of it, it is gone at the end."""
-    with _running("worker", url, name, json.dumps(changes), *options) as process:
+    with running("tests.chaos.worker", url, name, json.dumps(changes), *options) as process:
         yield process
 
 
 @contextmanager
 def version(url: str, name: str, number: int, *options: str) -> Generator[Worker]:
     """Run a process of a version of the lists; see `versions`."""
-    with _running("versions", url, name, str(number), *options) as process:
+    with running("tests.chaos.versions", url, name, str(number), *options) as process:
         yield process
 
 
 @contextmanager
-def _running(module: str, *arguments: str) -> Generator[Worker]:
-    command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
+def running(module: str, *arguments: str) -> Generator[Worker]:
+    """Run a module that says when it is ready and ends with its input; it is gone at the end."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
@@ -183,13 +184,11 @@ def _running(module: str, *arguments: str) -> Generator[Worker]:
             process.kill()
 
 
-async def settle(url: str, looking: Looking) -> None:
+async def settle(url: str, looking: Looking, app: rb.App | None = None, *, within: float = 60) -> None:
     """Let a fresh runtime finish what is left, and see that it leaves nothing behind."""
     await slow_down(looking, 0)
-    with trio.fail_after(60):
-        from tests.chaos.ledger import ledger
-
-        async with rb.open_runtime(ledger(), database=url, settings=settings()) as runtime:
+    with trio.fail_after(within):
+        async with rb.open_runtime(app or ledger(), database=url, settings=settings()) as runtime:
             await runtime.wait_idle()
             await looking.until(
                 "select not exists (select from rolebook.messages)"

@@ -117,6 +117,10 @@ class _SlowSession:
     async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
         return await self.session.suspects(ids)
 
+    @property
+    def nonce(self) -> int:
+        return self.session.nonce
+
     async def begin_trials(self, trials: Sequence[TrialRow]) -> None:
         async with self._slowly():
             await self.session.begin_trials(trials)

@@ -216,7 +216,7 @@ end $$;
 -- inserted: who takes a partition over meanwhile waits for the transactions that had an id by then. A snapshot
 -- that was taken earlier may show a former owner: then everybody is woken.
 create function {schema}.ring_owners(queues text[], partitions smallint[]) returns void language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
@@ -299,15 +299,21 @@ end $$;
 
 -- Put dead letters back into their mailboxes, as new arrivals with no attempts.
 create function {schema}.redrive(letters bigint[], wanted_queue text) returns bigint language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     moved bigint;
 begin
+    -- By the index of what is given: one condition for both would have all of them read for one letter.
+    if letters is null and wanted_queue is null then
+        letters := array(select d.id from {schema}.dead_letters d);
+    elsif letters is null then
+        letters := array(select d.id from {schema}.dead_letters d where d.queue = wanted_queue);
+    end if;
     with gone as (
         delete from {schema}.dead_letters d
-        where (letters is null or d.id = any (letters)) and (wanted_queue is null or d.queue = wanted_queue)
+        where d.id = any (letters) and (wanted_queue is null or d.queue = wanted_queue)
         returning d.*
     ), back as (
         insert into {schema}.messages
@@ -407,7 +413,9 @@ end $$;
 -- The mailbox is empty one moment and holds a million rows the next, so
 -- statistics about it are wrong most of the time, and a plan made for an empty
 -- table reads all of a full one. The functions below therefore name their one
--- good plan by its settings: index scans, driven by the given arrays.
+-- good plan by its settings: index scans, driven by the given arrays. Where
+-- these leave no choice, a server before 18 takes the plan for very costly and
+-- compiles it, which takes a thousand times as long as to run it: jit is off.
 
 -- Commit one batch of turns, or nothing of it. The checks:
 --   the session whose number is given lives on this server: its lock can not be taken. Locks die with the memory
@@ -429,7 +437,7 @@ create function {schema}.commit_batch(
     send_type text[], send_version smallint[], send_payload json[], send_headers json[],
     rare json, ring_queue text[], ring_partition smallint[]
 ) returns void language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -529,7 +537,7 @@ $$;
 -- letters, snapshots, outcomes. What is JSON in them comes as text: a function
 -- that takes JSON apart refuses a \u0000 in it, which a column of it stores.
 create function {schema}.commit_rare(rare json) returns void language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -669,18 +677,29 @@ end $$;
 
 -- Move what is due into the mailbox, where it gets a fresh transaction id; forget what has expired.
 -- Returns the queues that got something, and the seconds to the next due time.
+--
+-- One process does so at a time, by a lock that lasts as long as this transaction, which is one statement: a process
+-- that is frozen holds it for nobody. Who comes meanwhile moves nothing, and comes again in a moment.
+-- The time is taken once: a clock that goes on while the statement runs is no condition for an index.
 create function {schema}.promote_due(most integer) returns table (queues text[], next_due double precision)
 language plpgsql
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
+    moment constant timestamptz := clock_timestamp();
     placed smallint[];
 begin
-    delete from {schema}.outcomes where expires_at <= clock_timestamp();
+    if not pg_try_advisory_xact_lock(-7411000000000000000 - '{schema}.scheduled'::regclass::oid::bigint) then
+        queues := array[]::text[];
+        select greatest(0.02, extract(epoch from min(due_at) - moment)) into next_due from {schema}.scheduled;
+        return next;
+        return;
+    end if;
+    delete from {schema}.outcomes where expires_at <= moment;
     with gone as (  -- not by a join: see places
         delete from {schema}.scheduled where ctid = any (array(
-            select ctid from {schema}.scheduled where due_at <= clock_timestamp()
+            select ctid from {schema}.scheduled where due_at <= moment
             order by due_at, id limit most for update skip locked))
         returning *
     ), moved as (
@@ -692,8 +711,10 @@ begin
         select distinct queue, partition from moved
     )
     select array_agg(queue), array_agg(partition) into queues, placed from places;
-    perform {schema}.ring_owners(queues, placed);
+    if queues is not null then
+        perform {schema}.ring_owners(queues, placed);
+    end if;
     queues := array(select distinct queue from unnest(queues) as q (queue));
-    select extract(epoch from min(due_at) - clock_timestamp()) into next_due from {schema}.scheduled;
+    select extract(epoch from min(due_at) - moment) into next_due from {schema}.scheduled;
     return next;
 end $$;

@@ -30,11 +30,18 @@ class Watched:
         return getattr(self.real, name)
 
     async def load(
-        self, actor: str, state_version: int, after: Mapping[str, int | None], most: int, most_bytes: int
+        self,
+        actor: str,
+        state_version: int,
+        after: Mapping[str, int | None],
+        most: int,
+        most_bytes: int,
+        *,
+        nonce: int | None,
     ) -> Mapping[str, Stream]:
         """Load, and note how much it was."""
         await trio.sleep(self.takes)
-        streams = await self.real.load(actor, state_version, after, most, most_bytes)
+        streams = await self.real.load(actor, state_version, after, most, most_bytes, nonce=nonce)
         self.loads.append(sum(len(stream.events) for stream in streams.values()))
         return streams
 

@@ -364,7 +364,8 @@ def test_what_is_due_is_found_by_index(migrated_database: str) -> None:
         postpone(connection)
         with connection.transaction():
             plan_as_inside(connection, "promote_due")
-            plan = explain(connection, with_parameters(DUE, {"most": "integer"}), 1000)
+            types = {"moment": "timestamptz", "most": "integer"}
+            plan = explain(connection, with_parameters(DUE, types), "now", 1000)
         assert plan["Actual Rows"] == 1000
         assert {node["Node Type"] for node in nodes(plan)}.isdisjoint({"Nested Loop", "Seq Scan", "Sort"})
         found = connection.execute("select count(*) from rolebook.scheduled").fetchone()

@@ -1,0 +1,145 @@
+"""What the database lacks is no message's fault: no attempt is counted, and the work waits and goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from attrs import frozen
+from psycopg.conninfo import make_conninfo
+
+import rolebook as rb
+from rolebook.runtime.handlers._shortage import QUIET
+from tests.runtime.apps import Note
+from tests.runtime.looking import Looking
+from tests.waiting import WITHIN, eventually
+
+ONCE = rb.Retry(attempts=1)
+SETTINGS = rb.Settings(pool_size=1, acquire_timeout=0.05, backoff=rb.Backoff(first=0.01, cap=0.1))
+
+
+@frozen
+class Worked:
+    """An app whose handler wants a transaction for each message, and lets go when it is told."""
+
+    app: rb.App
+    release: trio.Event
+
+
+@asynccontextmanager
+async def a_role(looking: Looking, url: str) -> AsyncGenerator[str]:
+    """A role that may use the runtime's schema, and the URL with it."""
+    await looking.do("create role frugal login")
+    try:
+        await looking.do("grant all on schema public, rolebook to frugal")
+        await looking.do("grant all on all tables in schema public, rolebook to frugal")
+        await looking.do("grant all on all sequences in schema rolebook to frugal")
+        yield make_conninfo(url, user="frugal")
+    finally:
+        await looking.do("drop owned by frugal")
+        await looking.do("drop role frugal")
+
+
+def worked() -> Worked:
+    """An app that handles many messages at once; its handler holds its connection until released."""
+    app, release = rb.App("app"), trio.Event()
+
+    @app.handler("mail", concurrency=8, retry=ONCE)
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        async with turn.connection() as connection:
+            await connection.execute("insert into public.done values (%s)", (command.number,))
+            await release.wait()
+
+    return Worked(app, release)
+
+
+async def test_a_pool_that_is_exhausted_costs_no_attempt(
+    database_url: str, looking: Looking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Eight handlers and one connection: those without one wait, whatever their messages' attempts."""
+    caplog.set_level(logging.INFO, "rolebook.handler")
+    await looking.do("create table public.done (number int)")
+    it = worked()
+    async with rb.open_runtime(it.app, database=database_url, settings=SETTINGS) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(n), key=f"k{n % 9}") for n in range(30)))
+        await runtime.send(*(rb.Enqueue("mail", Note(n)) for n in range(30, 60)))
+
+        def says_so() -> bool:
+            return "waits since" in str(runtime.tree.snapshot()) and "PoolExhausted" in str(
+                runtime.tree.snapshot()
+            )
+
+        await eventually(says_so)
+        it.release.set()
+        with trio.fail_after(WITHIN):
+            await runtime.wait_idle()
+        assert [] == await runtime.dead_letters()
+        assert "waits since" not in str(runtime.tree.snapshot())
+    assert [(n,) for n in range(60)] == await looking.rows("select number from public.done order by number")
+    assert 1 == sum("waits, at no message's cost: PoolExhausted" in each for each in caplog.messages)
+
+
+async def test_a_role_without_connections_left_costs_no_attempt(database_url: str, looking: Looking) -> None:
+    """The server refuses further connections to the role; when it has more, everything is handled."""
+    await looking.do("create table public.done (number int)")
+    await looking.do("drop role if exists frugal")
+    await looking.do(
+        "create role frugal login superuser"
+    )  # superusers are bound by their role's limit as well
+    await looking.do("alter role frugal nosuperuser connection limit 5")
+    await looking.do("grant all on schema public, rolebook to frugal")
+    await looking.do("grant all on all tables in schema public, rolebook to frugal")
+    await looking.do("grant all on all sequences in schema rolebook to frugal")
+    it = worked()
+    it.release.set()
+    url = make_conninfo(database_url, user="frugal")
+    settings = rb.Settings(pool_size=4, acquire_timeout=5, backoff=SETTINGS.backoff)
+    async with rb.open_runtime(it.app, database=url, settings=settings) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(n)) for n in range(60)))
+        await eventually(lambda: "DatabaseRefused" in str(runtime.tree.snapshot()))
+        assert [] == await runtime.dead_letters()
+        await looking.do("alter role frugal connection limit 20")
+        with trio.fail_after(WITHIN):
+            await runtime.wait_idle()
+        assert [] == await runtime.dead_letters()
+    assert 60 == await looking.value("select count(*) from public.done")
+
+
+async def test_a_turn_that_fails_by_itself_still_costs_its_attempt(
+    database_url: str, looking: Looking
+) -> None:
+    """An error of the handler's own SQL is its own: with one attempt it is a dead letter."""
+    await looking.do("create table public.done (number int primary key)")
+    it = worked()
+    it.release.set()
+    async with rb.open_runtime(it.app, database=database_url) as runtime:
+        await runtime.send(rb.Enqueue("mail", Note(1)), rb.Enqueue("mail", Note(1)))
+        await runtime.wait_idle()
+        (letter,) = await runtime.dead_letters()
+    assert "UniqueViolation" in letter.error
+
+
+async def test_a_shutdown_does_not_wait_for_what_is_short(database_url: str, looking: Looking) -> None:
+    """Turns that wait are given back at once; the next process handles their messages."""
+    await looking.do("create table public.done (number int)")
+    it = worked()
+    settings = rb.Settings(pool_size=1, acquire_timeout=0.05, backoff=rb.Backoff(first=60, cap=60, jitter=0))
+    with trio.fail_after(WITHIN):
+        async with rb.open_runtime(it.app, database=database_url, settings=settings) as runtime:
+            await runtime.send(*(rb.Enqueue("mail", Note(n), key=str(n)) for n in range(5)))
+            await eventually(lambda: "waits since" in str(runtime.tree.snapshot()))
+            it.release.set()
+            started = trio.current_time()
+        assert trio.current_time() - started < 30
+        async with rb.open_runtime(it.app, database=database_url) as runtime:
+            await runtime.wait_idle()
+            assert [] == await runtime.dead_letters()
+    assert 5 == await looking.value("select count(*) from public.done")
+
+
+def test_it_is_quiet_for_longer_than_a_try() -> None:
+    """Else it would be said to be over between two turns that press on the same."""
+    assert QUIET > SETTINGS.acquire_timeout
