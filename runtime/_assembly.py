@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 
 from rolebook.actors import App, InvalidSetting, Stopping
 
+from ._outages import Outages
 from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
@@ -51,6 +52,7 @@ class Assembly:
         life: The number of this process in the database.
         replays: What rebuilds the actors of a kind: it keeps what it has done of a long journal.
         replies: Wakes those who wait for a reply through the database.
+        outages: Tells of the failures of all parts.
         client_context: What the client side of the runtime works with.
         handler_context: What every handler works with.
     """
@@ -76,6 +78,7 @@ class Assembly:
     replays: dict[str, Replay] = field(factory=dict[str, Replay])
     handlers: dict[str, ActorHandler | QueueHandler] = field(factory=dict[str, ActorHandler | QueueHandler])
     replies: Replies = field(factory=Replies)
+    outages: Outages = field(factory=Outages)
     client_context: ClientContext = field(init=False)
     handler_context: HandlerContext = field(init=False)
     fetcher: Fetcher = field(init=False)

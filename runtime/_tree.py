@@ -80,8 +80,9 @@ def startable(assembly: Assembly) -> dict[str, Child]:
         name: partial(assembly.run_actors if name in assembly.app.actors else assembly.run_queue, name)
         for name in assembly.role.queues
     }
+    part = partial(Child, teller=assembly.outages)  # all fail when the database does: that is one story
     queues = [
-        Child(
+        part(
             name,
             run,
             shutdown=shutdown,
@@ -91,12 +92,12 @@ def startable(assembly: Assembly) -> dict[str, Child]:
         for name, run in runs.items()
     ]
     found = {
-        "listener": Child("listener", assembly.listener.run, start_timeout=None),
-        "fetcher": Child("fetcher", fetcher.run, shutdown=shutdown, start_timeout=None, note=fetcher.note),
-        "writer": Child(
+        "listener": part("listener", assembly.listener.run, start_timeout=None),
+        "fetcher": part("fetcher", fetcher.run, shutdown=shutdown, start_timeout=None, note=fetcher.note),
+        "writer": part(
             "writer", assembly.writer.run, shutdown=shutdown, mailbox=assembly.writer.inbox.statistics
         ),
-        "scheduler": Child("scheduler", assembly.scheduler.run),
+        "scheduler": part("scheduler", assembly.scheduler.run, start_timeout=None),
         **{f"queue.{child.name}": child for child in queues},
     }
     for child in assembly.role.children:

@@ -45,6 +45,7 @@ from ._spec import Child as Child
 from ._spec import Start as Start
 from ._spec import Supervisor as Supervisor
 from ._stopping import Stopping as Stopping
+from ._telling import Teller as Teller
 from ._tree import Tree as Tree
 from ._tree import open_supervisor as open_supervisor
 from ._tree import supervise as supervise

@@ -32,7 +32,7 @@ from ._toml import Tables, write_toml
 R = TypeVar("R")
 
 _UNLIMITED = "unlimited"
-_GAUGES = ("mailbox", "note")  # functions that a file cannot hold
+_GAUGES = ("mailbox", "note", "teller")  # what a file cannot hold
 
 _OF_SUPERVISORS = {field.name for field in attrs.fields(Supervisor)} - {
     field.name for field in attrs.fields(Child)
@@ -68,8 +68,8 @@ def load_tree(
 
     Args:
         source: The text, or the path of a file.
-        callables: What `start` may name: start functions, or a `Child` whose `start`, `mailbox` and
-            `note` are taken.
+        callables: What `start` may name: start functions, or a `Child` whose `start`, `mailbox`,
+            `note` and `teller` are taken.
         allow_imports: Whether `start = "module:function"` may import. Only for files you trust like code.
 
     Raises:
@@ -270,7 +270,7 @@ class _Finder:
         found = self.callables.get(table["start"])
         if not isinstance(found, Child):
             return child
-        return attrs.evolve(child, mailbox=found.mailbox, note=found.note)
+        return attrs.evolve(child, **{name: getattr(found, name) for name in _GAUGES})
 
 
 # Writing
@@ -293,6 +293,7 @@ def _dumper(callables: Mapping[str, Start | Child]) -> cattrs.Converter:
         _cattrs_omit_if_default=True,
         mailbox=override(omit=True),
         note=override(omit=True),
+        teller=override(omit=True),
         start=override(unstruct_hook=name_of),
         start_timeout=words,
     )

@@ -12,7 +12,7 @@ from ._cell import Cell
 from ._errors import ChildFailed, GaveUp
 from ._events import ChildCrashed, ChildParked, ChildStuck, EventHub, SupervisionEvent, SupervisorGaveUp
 from ._policy import History
-from ._spec import Supervisor
+from ._spec import Child, Supervisor
 from ._stack import stack_of
 
 log = logging.getLogger("rolebook.supervision")
@@ -85,7 +85,15 @@ class Records:
         """Tell everybody who listens."""
         self.hub.emit(event)
 
-    def note_failure(self, cell: Cell, error: Exception, attempt: int, *, counts: bool = False) -> None:
+    def note_failure(
+        self,
+        cell: Cell,
+        error: Exception,
+        attempt: int,
+        *,
+        counts: bool = False,
+        delay: float | None = None,
+    ) -> None:
         """Keep and tell a failure.
 
         Args:
@@ -93,19 +101,26 @@ class Records:
             error: Its error.
             attempt: Failures in a row, this one included; 0 for an error during the stop.
             counts: Whether the child is to be restarted, so that the failure may lead to giving up.
+            delay: Seconds until it is, as far as that is known.
         """
         now = trio.current_time()
         failure = cell.failure = ChildFailed(cell.path, attempt, now, datetime.now(UTC), [error])
         if counts and self.spec.max_restarts is not None and self.spec.on_exhausted == "escalate":
             recent = (each for each in self._failures if now - each.at <= self.spec.within)
             self._failures = [*recent, failure]
-        says_all = isinstance(error, RolebookError) and not isinstance(error, ExceptionGroup)
-        if says_all and error.__cause__ is None:
-            # It says what is wrong and what to do: where it was raised is of no interest.
-            log.error("%s: %s", failure.message, error)
-        else:
-            log.error("%s", failure.message, exc_info=error)
+        teller = cell.spec.teller if isinstance(cell.spec, Child) else None
+        if teller is None or not teller.failed(failure, delay):
+            _log_failure(failure, error)
         self.emit(ChildCrashed(cell.path, now, error, attempt))
+
+    def note_recovered(self, cells: Iterable[Cell]) -> None:
+        """Tell those who tell of failures that these children run, if they all do."""
+        children = list(cells)
+        if any(cell.state == "backing_off" for cell in children):
+            return  # one was ready for a moment, and its next recovery will say so
+        for cell in children:
+            if cell.state == "running" and isinstance(cell.spec, Child) and cell.spec.teller is not None:
+                cell.spec.teller.recovered(cell.path)
 
     def note_parked(self, cell: Cell) -> None:
         """Tell that a child stays down until it is resumed."""
@@ -134,3 +149,14 @@ class Records:
     def gave_up(self) -> GaveUp:
         """Return the error that holds the history of failures."""
         return GaveUp(self.path, self.exhaustion, list(self._failures))
+
+
+def _log_failure(failure: ChildFailed, error: Exception) -> None:
+    if isinstance(error, GaveUp):
+        # Each failure in it was told when it happened: its history again would be the same pages once more.
+        log.error("%s: %s", failure.message, error.message)
+    elif isinstance(error, RolebookError) and not isinstance(error, ExceptionGroup) and not error.__cause__:
+        # It says what is wrong and what to do: where it was raised is of no interest.
+        log.error("%s: %s", failure.message, error)
+    else:
+        log.error("%s", failure.message, exc_info=error)

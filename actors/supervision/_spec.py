@@ -15,6 +15,7 @@ from .._backoff import Backoff
 from .._invalid import InvalidSetting
 from ._checks import check_call, check_child, check_supervisor
 from ._mailbox import MailboxGauge
+from ._telling import Teller
 
 Start: TypeAlias = Callable[..., Awaitable[object]]
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -43,6 +44,7 @@ class Child:
         significant: Its end by itself may shut down the supervisor (`auto_shutdown`).
         mailbox: Called for a snapshot: tells how full the child's mailbox is.
         note: Called for a snapshot: says in a few words what the child has in hand.
+        teller: Tells of its failures in place of the log of the supervisor.
 
     Raises:
         InvalidSetting: A value cannot work.
@@ -56,6 +58,7 @@ class Child:
     significant: bool = False
     mailbox: MailboxGauge | None = attrs.field(default=None, eq=False, repr=False)
     note: Callable[[], str] | None = attrs.field(default=None, eq=False, repr=False)
+    teller: Teller | None = attrs.field(default=None, eq=False, repr=False)
     reports_ready: bool = attrs.field(
         default=attrs.Factory(lambda self: _has_parameter(self.start, "task_status"), takes_self=True),
         init=False,

@@ -250,10 +250,12 @@ class RunningSupervisor:
         if isinstance(action, LeaveDown | ShutDown):
             self._leave_down(cell, error, action)
             return
-        self.records.note_failure(cell, error or EndedUnexpectedly(cell.path), action.attempt, counts=True)
+        delay = self.spec.backoff.delay(action.attempt, self.random) if isinstance(action, Restart) else None
+        failure = error or EndedUnexpectedly(cell.path)
+        self.records.note_failure(cell, failure, action.attempt, counts=True, delay=delay)
         match action:
             case Restart():
-                self._restart(cell, action)
+                self._restart(cell, action, delay or 0.0)
             case Park():
                 self._park(cell, action)
             case Escalate():
@@ -275,10 +277,9 @@ class RunningSupervisor:
         if isinstance(action, ShutDown):
             self.finish("shut_down")
 
-    def _restart(self, cell: Cell, action: Restart) -> None:
+    def _restart(self, cell: Cell, action: Restart, delay: float) -> None:
         self.records.remember(cell, action.history)
         cell.become("backing_off")
-        delay = self.spec.backoff.delay(action.attempt, self.random)
         self.recover(Recovery(self.startable(action.children), delay, action.attempt, culprit=cell))
 
     def _park(self, cell: Cell, action: Park) -> None:
@@ -329,6 +330,7 @@ class RunningSupervisor:
             self.records.whole_since = trio.current_time()
         if recovery.is_first:
             self._ready.set()
+        self.records.note_recovered(recovery.cells)
 
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:

@@ -10,10 +10,9 @@ from rich.table import Table
 
 from rolebook.actors import App
 
+from ..contract import headline
 from ._showing import print_table
 from ._where import Where, app_option, database_options, execute
-
-_WIDTH = 60
 
 
 @click.group(
@@ -54,7 +53,6 @@ def list_(
     for name in ("id", "died", "queue", "key", "type", "attempts", "error"):
         table.add_column(name, justify="right" if name in ("id", "attempts") else "left")
     for letter in letters:
-        error = letter["error"].strip().splitlines()[-1]
         table.add_row(
             str(letter["id"]),
             f"{letter['died_at']:%Y-%m-%d %H:%M:%S}",
@@ -62,7 +60,7 @@ def list_(
             letter["key"] or "",
             f"{letter['type']} v{letter['version']}",
             str(letter["attempts"]),
-            error if len(error) <= _WIDTH else error[: _WIDTH - 1] + "…",
+            headline(letter["error"]),
         )
     print_table(table)
 

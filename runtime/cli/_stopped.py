@@ -16,8 +16,6 @@ from ..contract import StoppedKey
 from ._showing import print_table
 from ._where import Where, app_option, connected, database_options, execute, rows
 
-_WIDTH = 70
-
 
 def _group(state: Literal["parked", "broken"], what: str) -> click.Group:
     """Return the commands for the keys in one of the two states."""
@@ -107,9 +105,7 @@ def _show(found: list[StoppedKey], state: str) -> None:
     for name in ("queue", "key", "attempts", "reason"):
         table.add_column(name, justify="right" if name == "attempts" else "left")
     for each in found:
-        reason = each.reason.strip().partition("\n")[0]
-        shown = reason if len(reason) <= _WIDTH else reason[: _WIDTH - 1] + "…"
-        table.add_row(each.queue, each.key, str(each.attempts), shown)
+        table.add_row(each.queue, each.key, str(each.attempts), each.headline)
     print_table(table)
 
 

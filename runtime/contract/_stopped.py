@@ -10,7 +10,7 @@ from typing import Literal, Self, final
 
 from attrs import frozen
 
-from ._error_texts import report_of
+from ._error_texts import headline, report_of
 
 _BROKEN = "broken: "
 
@@ -34,6 +34,11 @@ class StoppedKey:
     state: Literal["parked", "broken"]
     attempts: int
     reason: str
+
+    @property
+    def headline(self) -> str:
+        """The line of the reason that names the error, and what caused it: for lists."""
+        return headline(self.reason)
 
     @classmethod
     def of_row(cls, queue: str, key: str, attempts: int, error: str) -> Self:

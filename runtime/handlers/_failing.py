@@ -7,7 +7,7 @@ from typing import Literal
 
 from rolebook.actors import Dead, ProcessEnded, Refused, RetryAt, RolebookError
 
-from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, report_of, text_of
+from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, line_of, report_of
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -33,13 +33,13 @@ def after_failure(
     if delay is None and not (on_failure == "park" and isinstance(error, ProcessEnded)):
         # The traceback of user code is worth logging; our own errors say what to do.
         trace = None if isinstance(error, RolebookError) else error
-        _log.error("%s is a dead letter: %s", name_of(message), text_of(error), exc_info=trace)
+        _log.error("%s is a dead letter: %s", name_of(message), line_of(error), exc_info=trace)
         return Bury(place, attempts, report)
     if on_failure == "park":
-        _log.warning("%s failed, parked until it is resumed: %s", name_of(message), text_of(error))
+        _log.warning("%s failed, parked until it is resumed: %s", name_of(message), line_of(error))
         return RetryInPlace(place, attempts, report, None)
     assert delay is not None
-    _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, text_of(error))
+    _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, line_of(error))
     if on_failure == "skip":
         return RetryAsNew(place, attempts, report, delay)
     return RetryInPlace(place, attempts, report, delay)
@@ -47,7 +47,7 @@ def after_failure(
 
 def bury(message: Message, error: BaseException) -> Bury:
     """Say in the log that a message is a dead letter, and return the part that makes it one."""
-    _log.error("%s is a dead letter: %s", name_of(message), error)
+    _log.error("%s is a dead letter: %s", name_of(message), line_of(error))
     return Bury(message.place, message.attempts + 1, report_of(error))
 
 

@@ -37,8 +37,15 @@ class DatabaseError(RolebookError):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        where = f"{self.summary}: {self.address}" if self.address else self.summary
-        return f"{where}\n  reason: {self.reason}\n  remedy: {self.remedy}"
+        # The reason first: what shows the first line alone shows it.
+        which = f"\n  which: {self.address}" if self.address else ""
+        return f"{self.summary}: {self.reason}{which}\n  remedy: {self.remedy}"
+
+    @property
+    def line(self) -> str:
+        """All of it in one line, for the log."""
+        which = f" ({self.address})" if self.address else ""
+        return f"{self.summary}: {self.reason}{which}; remedy: {self.remedy}"
 
     summary = "the database cannot be used"
 

@@ -13,6 +13,7 @@ from psycopg import sql
 from rolebook.actors import RolebookError
 
 from ._connection import Connection
+from ._owner_settings import name_settings
 
 OLDEST_SERVER: Final = 140000
 _LOCK: Final = 7_411_000_001
@@ -66,6 +67,7 @@ async def migrate(connection: Connection[Any], *, schema: str, partitions: int) 
     """
     check_server(connection.info.server_version)
     _check_encoding(connection)
+    await name_settings(connection)
     try:
         async with connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -92,6 +94,7 @@ async def check_schema(connection: Connection[Any], *, schema: str) -> None:
     """
     check_server(connection.info.server_version)
     _check_encoding(connection)
+    await name_settings(connection)
     missing = _unapplied(await _applied(connection, schema), schema)
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)

@@ -27,8 +27,30 @@ _LINK: Final[Mapping[str, str]] = {
 }
 # What the runtime does, it cannot do on a standby. The URL and PGTARGETSESSIONATTRS win.
 SERVER: Final[Mapping[str, str]] = {"target_session_attrs": "read-write"}
-# Names are schema-qualified everywhere, so an attacker's schema cannot shadow one.
-_SETTINGS: Final[Mapping[str, str]] = {"TimeZone": "UTC", "search_path": ""}
+# Of every session, whatever the database or the role has: what our statements need, on lent ones too.
+_SETTINGS: Final[Mapping[str, str]] = {
+    "TimeZone": "UTC",
+    "search_path": "",  # names are schema-qualified everywhere: an attacker's schema cannot shadow one
+    "array_nulls": "on",  # arrays travel as texts, with NULL in them
+    "client_min_messages": "warning",  # a warning on a commit says that its outcome is unknown
+}
+# Of those that only our own statements run on. The time limits are Settings.command_deadline and the like.
+_OWN: Final[Mapping[str, str]] = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "extra_float_digits": "1",  # the clock is a float
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "standard_conforming_strings": "on",
+    "exit_on_error": "off",  # a refused commit is no reason to end the session
+    "plpgsql.extra_errors": "none",
+    "plpgsql.extra_warnings": "none",
+    "enable_indexscan": "on",
+    "enable_nestloop": "on",
+    "jit": "off",  # settings raise the costs of our statements, which would have each of them compiled
+}
 # Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
 _CHECK_CLIENT: Final = ("client_connection_check_interval", "10s")
 
@@ -67,7 +89,8 @@ async def connect_session(
         process: the name of the process or app.
         idle_session_timeout: seconds after which the server ends the session if nothing comes.
         statement_timeout: seconds after which the server cancels a statement.
-        isolation: of its transactions, whatever the database's default is; None leaves it at that.
+        isolation: of its transactions, whatever the database's default is; None leaves it at that, with time
+            limits, formats and plans: for a session that is lent.
         prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
         accept: looks at the server that was connected to; a `psycopg.Error` from it refuses that server, and
             the next host is tried.
@@ -93,8 +116,9 @@ async def connect_session(
         limits["statement_timeout"] = _milliseconds(statement_timeout)
     if isolation is not None:
         limits["default_transaction_isolation"] = isolation
+    defaults = _SETTINGS if isolation is None else {**_SETTINGS, **_OWN}
     try:
-        return await _connect(params, limits, prepare_threshold, accept)
+        return await _connect(params, defaults, limits, prepare_threshold, accept)
     except psycopg.Error as error:
         raise translate(error, params) from error
 
@@ -119,10 +143,14 @@ def _parse(url: str) -> ConnDict:
 
 
 async def _connect(
-    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None, accept: Accept
+    params: ConnDict,
+    defaults: Mapping[str, str],
+    limits: Mapping[str, str],
+    prepare_threshold: int | None,
+    accept: Accept,
 ) -> Connection[TupleRow]:
-    defaults = _flags({**_SETTINGS, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
-    parts = (defaults, get_param(params, "options"), _flags(limits))  # the later one wins
+    first = _flags({**defaults, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
+    parts = (first, get_param(params, "options"), _flags(limits))  # the later one wins
     options = " ".join(part for part in parts if part)
     try:
         return await Connection.connect_if(
@@ -137,7 +165,7 @@ async def _connect(
         make_conninfo("", **params), accept, prepare_threshold=prepare_threshold
     )
     try:
-        await _set_late(connection, {**_SETTINGS, **limits})
+        await _set_late(connection, {**defaults, **limits})
     except BaseException:
         await connection.close()
         raise

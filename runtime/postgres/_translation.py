@@ -5,6 +5,7 @@ choose the remedy, and a phrase that is not there costs the remedy its precision
 """
 
 import getpass
+import re
 
 import psycopg
 from psycopg._conninfo_utils import get_param, get_param_def
@@ -29,6 +30,8 @@ _REFUSALS = {
     'role "': "create the role, or correct the user in the URL",
     'database "': "create the database with createdb, or correct its name in the URL",
 }
+# libpq puts two spaces between the server's word for FATAL, in whatever language, and its message.
+_SAID_BY_SERVER = re.compile(r"FATAL|\S: {2}\S")
 _UNKNOWN_REFUSAL = "see the reason, and the server's log"
 _UNREACHABLE = "start the server, or correct host and port in the URL; check firewalls in between"
 _READ_ONLY = ("session is read-only", "hot standby mode", "session is not read-only")
@@ -59,7 +62,7 @@ def translate(error: psycopg.Error, params: ConnDict) -> DatabaseError:
         return DatabaseUnreachable(address, reason, _LEFT_BEHIND)
     if any(phrase in reason for phrase in _READ_ONLY):
         return DatabaseUnreachable(address, reason, _TAKES_NO_WRITES)
-    if "FATAL" not in reason and "password" not in reason:
+    if not _SAID_BY_SERVER.search(str(error)) and "password" not in reason:
         return DatabaseUnreachable(address, reason, _UNREACHABLE)
     said = reason.partition("FATAL:")[2] or reason
     remedies = (remedy for phrase, remedy in _REFUSALS.items() if phrase in said)

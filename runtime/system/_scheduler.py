@@ -25,10 +25,14 @@ class Scheduler:
     fetcher: trio.MemorySendChannel[FetcherSignal]
     inbox: trio.MemoryReceiveChannel[None]
 
-    async def run(self) -> None:
-        """Promote until cancelled."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Promote until cancelled; it is ready once it has.
+
+        Else each try would count as health, however long it waited for a server that does not answer.
+        """
         while True:
             due = await self.store.promote_due(MOST)
+            task_status.started()
             if due.queues:
                 self.fetcher.send_nowait(Look())
             rest = self.settings.poll_interval

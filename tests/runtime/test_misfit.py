@@ -77,10 +77,8 @@ async def test_a_right_that_is_taken_away(database_url: str, looking: Looking) -
 
 
 def error_of(caplog: pytest.LogCaptureFixture) -> str:
-    """What was logged of the fetcher's failure, as a log file shows it."""
+    """What was logged of the first failure, as a log file shows it: all parts fail for the same reason."""
     formatter = logging.Formatter("%(message)s")
     return next(
-        formatter.format(record)
-        for record in caplog.records
-        if "session/fetcher' failed" in record.getMessage()
+        formatter.format(record) for record in caplog.records if "failed, attempt 1" in record.getMessage()
     )

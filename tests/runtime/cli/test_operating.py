@@ -126,8 +126,17 @@ def test_dead_letters_are_listed_shown_and_redriven(database: Database) -> None:
         program.wait()
     letter = str(database.ask("select id from rolebook.dead_letters"))
     listed = database.rolebook("dead", "list", "--queue", "wrapping").out
-    assert "ValueError" in listed
+    assert "ValueError: no paper left\n" in listed
     assert "shop.wrap v1" in listed
+    with psycopg.connect(database.url) as connection:
+        error = (
+            'SyntaxError: at "selct"\nLINE 1: selct\n        ^\ncaused by: OSError: no\n\nTraceback (most…'
+        )
+        connection.execute("update rolebook.dead_letters set error = %s", (error,))
+    listed = database.rolebook("dead", "list").out
+    assert 'SyntaxError: at "selct"; caused by: OSError: no\n' in listed
+    with psycopg.connect(database.url) as connection:
+        connection.execute("update rolebook.dead_letters set error = 'ValueError: no paper left'")
     shown = database.rolebook("dead", "show", letter).out
     assert "no paper left" in shown
     assert '"seconds"' in shown

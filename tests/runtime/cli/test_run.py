@@ -144,7 +144,9 @@ def test_an_unreachable_database_is_a_sentence() -> None:
     """It names the server and the remedy."""
     ended = run(CLI, "run", SHOP, "--database-url", "postgresql://me:secret@127.0.0.1:1/x")
     assert ended.code == 1
-    assert "error: cannot reach the database: database 'x' on 127.0.0.1, port 1" in ended.err
+    assert "error: cannot reach the database: connection failed" in ended.err
+    assert "database 'x' on 127.0.0.1, port 1" in ended.err
+    assert "remedy: start the server" in ended.err
     assert "secret" not in ended.text
     assert "Traceback" not in ended.text
 

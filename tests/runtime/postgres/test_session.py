@@ -19,6 +19,7 @@ from rolebook.runtime.postgres import (
     application_name,
     connect_session,
 )
+from rolebook.runtime.postgres._translation import translate
 from tests.databases import TestServer, drop_database
 from tests.proxy import Proxy
 
@@ -251,3 +252,20 @@ async def test_too_many_connections(database_url: str) -> None:
         await connect_session(make_conninfo(database_url, user="crowded"), role="r", process="p")
     assert "too many connections" in caught.value.reason
     assert "use fewer connections" in caught.value.remedy
+
+
+@pytest.mark.parametrize("severity", ["FATAL", "\u0412\u0410\u0416\u041d\u041e", "\u81f4\u547d\u9519\u8bef"])
+def test_a_refusal_in_another_language(severity: str) -> None:
+    """Whatever the server's word for it: it was there, so nobody is told to start it."""
+    said = f'connection to server at "db", port 5432 failed: {severity}:  n\u00f3n'
+    error = translate(psycopg.OperationalError(said), {"host": "db", "dbname": "x", "user": "me"})
+    assert isinstance(error, DatabaseRefused)
+    assert "see the reason" in error.remedy
+
+
+def test_a_server_that_is_not_there_in_another_language() -> None:
+    """What libpq says itself is no answer of a server."""
+    said = 'connection to server at "db", port 5432 failed: abgelehnt\n\tL\u00e4uft der Server?'
+    error = translate(psycopg.OperationalError(said), {"host": "db", "dbname": "x", "user": "me"})
+    assert isinstance(error, DatabaseUnreachable)
+    assert "start the server" in error.remedy
