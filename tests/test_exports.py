@@ -83,6 +83,8 @@ OURS_ALONE = {
     "NotOwner",  # one way of an ask is closed: the asker takes the other
     "Repeated",  # an idempotency key has its outcome: the asker reads it
     "TurnConflict",  # a handler's transaction lost its message: said in the log
+    "Elsewhere",  # a server does not know the session: it ends, and all begins anew
+    "SessionLost",  # what ends it then
     "NoDatabase",  # the pytest plugin's own
 }
 

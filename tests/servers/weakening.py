@@ -19,6 +19,8 @@ patch the program, for what it does itself; see `tests/chaos/weakening.py` for b
   outcome. The hook restores the cancelling, and passes over the warning.
 """
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
