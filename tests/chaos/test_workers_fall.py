@@ -96,7 +96,7 @@ async def test_a_frozen_worker(database_url: str, looking: Looking) -> None:
 async def test_a_frozen_worker_control(database_url: str, looking: Looking) -> None:
     """Without the check of the epoch, the woken process commits what it had in its hands."""
     await prepare(looking)
-    await weaken(looking, "epoch")
+    await weaken(looking, "epoch", "session")
     await note_trespasses(looking)
     books = Books()
     for _ in range(ROUNDS // 3):
