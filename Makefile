@@ -9,7 +9,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # half a .venv is none
-.PHONY: help setup demo test explore pythons chaos check package examples bench lock clean
+.PHONY: help setup demo test explore pythons chaos servers check package examples bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -31,6 +31,9 @@ pythons: $(VENV)/.test ## Run the tests on every Python from 3.11 to 3.14 that i
 
 chaos: $(VENV)/.test ## Kill, cut and freeze for longer: SECONDS=30 for each test
 	@ROLEBOOK_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
+
+servers: $(VENV)/.test ## Kill, promote and exchange whole servers for longer: SECONDS=30 for each test
+	@ROLEBOOK_SERVERS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/servers --timeout 1200 $(ARGS)
 
 check: $(VENV)/.check ## Lint, formatting, mypy and pyright (both strict), layering, exports
 	@$(PY) -m ruff check .

@@ -12,6 +12,7 @@ The scenarios, each module beside its tests:
 - `switching`: planned switchovers; the old primary stays as a standby; one address that moves.
 - `losing`: the primary dies; its standby lags, or is synchronous, or was away while commits waited.
 - `doubling`: the old primary is there beside the new one; a frozen one wakes.
+- `ending`: sessions end, and the server stays.
 - `fleets`: several processes over the same.
 - `test_standby_alone`: nobody takes writes.
 

@@ -19,17 +19,8 @@ from .scene import (
     strong,
     written,
 )
-from .server import Server
 
 ROLES = ("writer", "fetcher", "pool", "reader", "listener")
-
-
-def end_session(server: Server, role: str) -> None:
-    """End the sessions of one role, as an idle timeout or an administrator does."""
-    server.ask(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like %s",
-        f"rolebook % {role}",
-    )
 
 
 async def the_old_primary_returns(weaken: Weakness = strong) -> list[str]:
@@ -44,7 +35,7 @@ async def the_old_primary_returns(weaken: Weakness = strong) -> list[str]:
             await aside(bed.a.start)
             before = await aside(written, bed.a)
             for role in ROLES:
-                await aside(end_session, bed.b, role)
+                await aside(bed.b.end_sessions, role)
                 await busy(records, 10)
             await deserted(bed.a)
             assert await aside(written, bed.a) == before
@@ -77,7 +68,7 @@ async def the_primary_is_left(weaken: Weakness = strong) -> list[str]:
             await bed.cut(bed.b)
             await bed.replace(bed.b)
             await busy(records)
-            await aside(end_session, bed.a, "writer")
+            await aside(bed.a.end_sessions, "writer")
             await deserted(bed.a)
             await back_at_work(runtime, records, bed.b)
             await busy(records)

@@ -76,7 +76,8 @@ def office() -> rb.App:
     async def note(command: Note, turn: rb.Turn) -> None:
         async with turn.connection() as connection:
             await connection.execute(
-                "insert into public.notes (sender, number) values (%s, %s)", (command.sender, command.number)
+                "insert into public.notes (sender, number, message, attempt) values (%s, %s, %s, %s)",
+                (command.sender, command.number, turn.message_id, turn.attempt),
             )
 
     return app

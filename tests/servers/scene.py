@@ -24,7 +24,7 @@ from .server import Server
 SECONDS = float(os.environ.get("ROLEBOOK_SERVERS_SECONDS", "0"))
 """How long the long scenarios are under fire; without it they are not run."""
 
-ROUNDS = 4 + round(SECONDS / 5)
+ROUNDS = 3 + round(SECONDS / 5)
 """How often a scenario does what it does, where that can be done again."""
 
 BACK = 10.0
@@ -48,7 +48,8 @@ async def furnish(bed: Cluster, weaken: Weakness = strong) -> None:
         await looking.do("set synchronous_commit = on")
         await prepare_ledger(looking)
         await looking.do(
-            "create table public.notes (sender text, number int, at bigint generated always as identity)"
+            "create table public.notes (sender text, number int, message text, attempt int,"
+            " at bigint generated always as identity)"
         )
         await slow_down(looking, LATE)
         await weaken(looking)

@@ -131,6 +131,13 @@ class Server:
         os.kill(rows[0][0], signal.SIGKILL)
         return int(rows[0][0])
 
+    def end_sessions(self, role: str) -> None:
+        """End the runtime's sessions of one role, as an idle timeout or an administrator does."""
+        self.ask(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like %s",
+            f"rolebook % {role}",
+        )
+
     def freeze(self) -> None:
         """Stop it, as a hypervisor does."""
         assert self.pid is not None
