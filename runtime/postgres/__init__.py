@@ -14,6 +14,7 @@ from ._errors import Holder as Holder
 from ._errors import InvalidDatabaseUrl as InvalidDatabaseUrl
 from ._errors import PoolClosed as PoolClosed
 from ._errors import PoolExhausted as PoolExhausted
+from ._errors import UnfitSession as UnfitSession
 from ._migrating import SchemaError as SchemaError
 from ._migrating import check_schema as check_schema
 from ._migrating import migrate as migrate

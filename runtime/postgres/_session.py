@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from ._connection import Connection
-from ._errors import InvalidDatabaseUrl
+from ._errors import InvalidDatabaseUrl, UnfitSession
+from ._probing import Between, Open, find_route
 from ._translation import translate
 
 # A dead link is noticed after 10 + 3 x 5 s when idle, after 15 s when something was sent. The URL wins.
@@ -27,6 +29,7 @@ _LINK: Final[Mapping[str, str]] = {
 _SETTINGS: Final[Mapping[str, str]] = {"TimeZone": "UTC", "search_path": ""}
 # Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
 _CHECK_CLIENT: Final = ("client_connection_check_interval", "10s")
+_POOLERS_WORD: Final = "startup parameter"
 
 _NAME_BYTES: Final = 63  # PostgreSQL cuts an application_name silently
 
@@ -40,13 +43,16 @@ async def connect_session(
     statement_timeout: float | None = None,
     isolation: str | None = "read committed",
     prepare_threshold: int | None = 5,
+    between: Between = Between.NOBODY,
 ) -> Connection[TupleRow]:
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
 
     It has UTC, UTF-8 whatever the encoding of the database, an empty search_path, keepalives and time limits
     for a dead link, and `rolebook <process> <role>` as its application_name. Other connection parameters
     and `options` of the URL are kept, and beat the defaults; the arguments of this function beat the URL. A
-    pooler that refuses `options` gets the settings in statements after the connection is made.
+    pooler that refuses `options` gets the settings in statements after the connection is made; unless it
+    shares its sessions: there nothing is set, for strangers would find it, and time limits and isolation are
+    what the pooler's sessions have.
 
     Cancelled at any point, it leaves no connection behind.
 
@@ -58,6 +64,7 @@ async def connect_session(
         statement_timeout: seconds after which the server cancels a statement.
         isolation: of its transactions, whatever the database's default is; None leaves it at that.
         prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
+        between: who is known to be in between; a pooler that was not known and refuses `options` is probed.
 
     Raises:
         InvalidDatabaseUrl: the connection string is wrong.
@@ -81,7 +88,7 @@ async def connect_session(
     if isolation is not None:
         limits["default_transaction_isolation"] = isolation
     try:
-        return await _connect(params, limits, prepare_threshold)
+        return await _connect(params, limits, prepare_threshold, between)
     except psycopg.Error as error:
         raise translate(error, params) from error
 
@@ -105,30 +112,50 @@ def _parse(url: str) -> ConnDict:
         raise InvalidDatabaseUrl(None, "libpq cannot read it", remedy) from None
 
 
+async def set_up(connection: Connection[TupleRow]) -> None:
+    """Set up a session of our own that was connected to with nothing set."""
+    await _set_late(connection, {**_SETTINGS, "default_transaction_isolation": "read committed"})
+
+
 async def _connect(
-    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None
+    params: ConnDict, limits: Mapping[str, str], prepare_threshold: int | None, between: Between
 ) -> Connection[TupleRow]:
-    defaults = _flags({**_SETTINGS, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
-    parts = (defaults, get_param(params, "options"), _flags(limits))  # the later one wins
-    options = " ".join(part for part in parts if part)
+    connect = partial(Connection.connect, autocommit=True, prepare_threshold=prepare_threshold)
+    plain = partial(connect, make_conninfo("", **params))
+    refused = ""
+    if between is Between.NOBODY:
+        defaults = _flags({**_SETTINGS, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
+        parts = (defaults, get_param(params, "options"), _flags(limits))  # the later one wins
+        options = " ".join(part for part in parts if part)
+        try:
+            return await connect(make_conninfo("", **{**params, "options": options}))
+        except psycopg.OperationalError as error:
+            refused = str(error)
+            if not _refuses_options(refused, limits):
+                raise
+    connection = await plain()
     try:
-        return await Connection.connect(
-            make_conninfo("", **{**params, "options": options}),
-            autocommit=True,
-            prepare_threshold=prepare_threshold,
-        )
-    except psycopg.OperationalError as error:
-        if not _refuses_options(str(error), limits):
-            raise
-    connection = await Connection.connect(
-        make_conninfo("", **params), autocommit=True, prepare_threshold=prepare_threshold
-    )
-    try:
-        await _set_late(connection, {**_SETTINGS, **limits})
+        if _POOLERS_WORD in refused:
+            between = await _who_refused(connection, plain)
+        if between is not Between.TRANSACTIONS:
+            await _set_late(connection, {**_SETTINGS, **limits})
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _who_refused(connection: Connection[TupleRow], another: Open) -> Between:
+    """Find out what may be set. A pooler that has no second session for that gets nothing set."""
+    try:
+        route = await find_route(connection, another)
+    except UnfitSession:
+        if connection.closed:
+            raise
+        return Between.TRANSACTIONS
+    if not route.prepares:
+        connection.prepare_threshold = None
+    return route.between
 
 
 def _flags(settings: Mapping[str, str]) -> str:
@@ -137,8 +164,8 @@ def _flags(settings: Mapping[str, str]) -> str:
 
 
 def _refuses_options(message: str, limits: Mapping[str, str]) -> bool:
-    """Whether a failed start was about the settings: poolers speak of "startup parameter"."""
-    return any(word in message for word in ("startup parameter", _CHECK_CLIENT[0], *_SETTINGS, *limits))
+    """Whether a failed start was about the settings, by a pooler's word or by the server's."""
+    return any(word in message for word in (_POOLERS_WORD, _CHECK_CLIENT[0], *_SETTINGS, *limits))
 
 
 async def _set_late(connection: Connection[TupleRow], settings: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC
 from functools import partial
 from random import Random, SystemRandom
 from typing import Any, Literal, final
@@ -40,7 +41,9 @@ from ._migrating import check_schema, migrate
 from ._misfit import explaining_misfits
 from ._outcome import FAILURES, Markers, brief, read_refusal
 from ._pool import Pool, open_pool
-from ._session import connect_session
+from ._probing import Between
+from ._routes import Routes, find_routes
+from ._session import connect_session, set_up
 from ._statements import Statements
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._writing import PostgresWriteSession
@@ -70,6 +73,7 @@ class PostgresStore:
             connection of `pool` for long keep no actor from being loaded.
         direct_url: Where session locks and notifications work: the same as `url`
             unless a pooler is in between.
+        routes: What was found on the ways to the two.
     """
 
     url: str
@@ -80,6 +84,7 @@ class PostgresStore:
     readers: Pool[Connection]
     statements: Statements
     partitions: int
+    routes: Routes
     _markers: Markers = field(factory=Markers)
     _has_large_events: bool = True  # until a look says that there are none
 
@@ -92,6 +97,7 @@ class PostgresStore:
             process=self.process,
             idle_session_timeout=self.settings.idle_session_timeout,
             prepare_threshold=0,
+            between=self.routes.direct.between,
         )
         with explaining_misfits(self.settings.schema):
             async with connection:
@@ -103,7 +109,7 @@ class PostgresStore:
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
         """Open the writer's session."""
-        connect = partial(connect_session, self.url, role="writer", process=self.process, prepare_threshold=0)
+        connect = partial(self._connect, role="writer", prepare_threshold=self.routes.prepares_at_once)
         session = PostgresWriteSession(
             connect, self.statements, self.settings.command_deadline, self.settings.backoff
         )
@@ -116,7 +122,9 @@ class PostgresStore:
     @asynccontextmanager
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
-        connection = await connect_session(self.direct_url, role="listener", process=self.process)
+        connection = await connect_session(
+            self.direct_url, role="listener", process=self.process, between=self.routes.direct.between
+        )
         async with connection:
             channels = (self.settings.schema, channel_of(life))
             yield PostgresListenSession(connection, channels, self.settings.health_deadline)
@@ -125,7 +133,7 @@ class PostgresStore:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         return open_turn_transaction(
             self.pool,
-            partial(connect_session, self.url, role="outcome", process=self.process),
+            partial(self._connect, role="outcome", prepare_threshold=self.routes.prepares_later),
             self.statements,
             self._markers,
             deadline=self.settings.command_deadline,
@@ -166,7 +174,9 @@ class PostgresStore:
 
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
-        return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
+        rows = await self._rows("read_events", (actor, key, after, most))
+        # A pooler's session may have another time zone than UTC.
+        return [RecordedEvent(*row[:-1], row[-1].astimezone(UTC)) for row in rows]
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""
@@ -271,6 +281,16 @@ class PostgresStore:
         """Say whether no transaction is open on a connection that `send` was given."""
         return connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
+    async def _connect(self, *, role: str, prepare_threshold: int | None) -> Connection:
+        """Open a session that need not be ours alone."""
+        return await connect_session(
+            self.url,
+            role=role,
+            process=self.process,
+            prepare_threshold=prepare_threshold,
+            between=self.routes.shared.between,
+        )
+
     async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with explaining_misfits(self.settings.schema), trio.fail_after(self.settings.command_deadline):
             async with self.readers.connection() as connection:
@@ -296,19 +316,23 @@ async def open_store(
 
     Raises:
         DatabaseError: The database cannot be reached, or refuses.
+        UnfitSession: A pooler that shares its sessions is in between, and no `direct_url` was given.
         SchemaError: Its schema does not fit, or may not be created.
         BudgetExceeded: It has too few connections left.
     """
     direct = direct_url or url
-    setup = await connect_session(direct, role="setup", process=process)
+    # With nothing set in it: it may be a stranger's next.
+    setup = await connect_session(direct, role="setup", process=process, between=Between.TRANSACTIONS)
     async with setup:
+        routes = await find_routes(setup, url, direct, process)
+        await set_up(setup)
         if migrating:
             await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)
         else:
             await check_schema(setup, schema=settings.schema)
         statements = Statements(settings.schema)
         await setup.execute(statements["forget_commits"])
-        await check_budget(setup, settings.pool_size)
+        await check_budget(setup, settings.pool_size, pooled=routes.pooled)
         partitions = await _partitions(setup, settings.schema)
         if settings.partitions not in {None, partitions}:
             problem = (
@@ -319,13 +343,22 @@ async def open_store(
             )
             raise InvalidSetting("partitions", problem, remedy)
     # What is lent keeps the isolation that the database's owner chose for it.
-    connect = partial(connect_session, url, role="pool", process=process, isolation=None)
-    read = partial(connect_session, url, role="reader", process=process)
+    connect_shared = partial(
+        connect_session,
+        url,
+        process=process,
+        prepare_threshold=routes.prepares_later,
+        between=routes.shared.between,
+    )
+    connect = partial(connect_shared, role="pool", isolation=None)
+    read = partial(connect_shared, role="reader")
     async with (
         open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
         open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
     ):
-        yield PostgresStore(url, direct, settings, process, connections, readers, statements, partitions)
+        yield PostgresStore(
+            url, direct, settings, process, connections, readers, statements, partitions, routes
+        )
 
 
 async def _partitions(connection: Connection, schema: str) -> int:
