@@ -1,39 +1,40 @@
 """PgBouncer in front of the tests' server: a real process, on a socket of its own.
 
-Two of them are tried: the distribution's, and one that keeps track of prepared statements (1.22 or newer), which
-may be the same. `tools/install-pgbouncer` installs both. Without them the tests fail: they are never skipped.
+Two of them are tried: the distribution's, and one that keeps prepared statements, which may be the same.
+`tools/install-pgbouncer` installs both. Without them the tests fail: they are never skipped.
 """
 
 import functools
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Literal, final
 
 import attrs
-import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.waiting import eventually
 
-ROOT = Path(__file__).parent.parent
-BUILT = ROOT / ".venv" / "pgbouncer" / "pgbouncer"
+BUILT = Path(__file__).parent.parent / ".venv" / "pgbouncer" / "pgbouncer"
 """Where `tools/install-pgbouncer` puts the newer one."""
 
 REMEDY = "run tools/install-pgbouncer (on Debian, as root), or install PgBouncer 1.22 or newer"
 
 PREPARES_SINCE = (1, 22)
-"""1.21 keeps prepared statements, and loses them at a DEALLOCATE ALL, which psycopg sends after a rollback."""
+"""1.21 keeps statements, and loses them at a DEALLOCATE ALL, which psycopg sends after a rollback."""
 
-OPTIONS_SINCE = (1, 20)
-"""From here on the startup parameter `options` is taken apart; before, it is refused or ignored as a whole."""
+_COUNTS_STATEMENTS_SINCE = (1, 21)
+_PORT = 6432  # the name of a socket; nothing else is in its folder
+_NOBODY = (65534, 65534)
 
 PoolMode = Literal["session", "transaction", "statement"]
+Account = tuple[int, int]
 
 
 @final
@@ -43,13 +44,11 @@ class Pooler:
 
     Attributes:
         url: The database through it.
-        log: What it says.
-        process: It.
+        version: Of the program.
     """
 
     url: str
-    log: Path
-    process: subprocess.Popen[bytes]
+    version: tuple[int, ...]
 
 
 @final
@@ -61,12 +60,35 @@ class Program:
     version: tuple[int, ...]
 
 
+@final
+@attrs.frozen
+class Kind:
+    """What there is to try.
+
+    Attributes:
+        servers: How many connections to the server it may have.
+        old: Whether it is the oldest program there is.
+        prepares: Whether it keeps prepared statements.
+    """
+
+    servers: int
+    old: bool = False
+    prepares: bool = False
+
+    def __str__(self) -> str:
+        age, able = "old" if self.old else "new", "prepares" if self.prepares else "plain"
+        return f"{age}-{able}-{self.servers}"
+
+
+KINDS = (Kind(1, old=True), Kind(3, old=True), Kind(3), Kind(1, prepares=True), Kind(3, prepares=True))
+
+
 @functools.cache
 def programs() -> tuple[Program, Program]:
-    """The oldest and the newest PgBouncer that are installed; of the newest, prepared statements are asked.
+    """The oldest and the newest PgBouncer that are installed; the newest keeps prepared statements.
 
     Raises:
-        AssertionError: There is none that is new enough.
+        AssertionError: There is none, or none that is new enough.
     """
     places = [str(BUILT), shutil.which("pgbouncer"), "/usr/sbin/pgbouncer"]
     found = [Program(place, _version(place)) for place in places if place and Path(place).exists()]
@@ -85,91 +107,87 @@ def _version(path: str) -> tuple[int, ...]:
 
 @asynccontextmanager
 async def open_pooler(
-    url: str,
-    *,
-    mode: PoolMode = "transaction",
-    servers: int = 1,
-    prepares: bool = False,
-    old: bool = False,
-    **settings: object,
+    url: str, kind: Kind, mode: PoolMode = "transaction", **more: object
 ) -> AsyncGenerator[Pooler]:
     """Run a PgBouncer in front of a database.
 
     Args:
         url: The database.
+        kind: Of which kind.
         mode: When a backend goes from one client to another.
-        servers: How many connections to the server it may have.
-        prepares: Whether it keeps track of prepared statements.
-        old: Whether to take the oldest program there is.
-        **settings: More of its settings.
+        **more: Settings of PgBouncer.
     """
-    program = programs()[0 if old else 1]
-    assert not (prepares and program.version < PREPARES_SINCE)
-    tracked = {"max_prepared_statements": 50 if prepares else 0} if program.version >= (1, 21) else {}
-    target = conninfo_to_dict(url)
-    account = _account(str(target.get("host", "")))
+    program = programs()[0 if kind.old else 1]
+    target = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    account = _account(target.get("host", ""))
     with _folder(account) as folder:
-        config = {
-            "listen_addr": "",
+        settings = {
             "unix_socket_dir": folder,
-            "auth_type": "any",
             "pool_mode": mode,
-            "default_pool_size": servers,
-            "max_client_conn": 200,
-            "log_connections": 0,
-            "log_disconnections": 0,
-            **tracked,
-            **settings,
+            "default_pool_size": kind.servers,
+            **_statements(program, prepares=kind.prepares),
+            **more,
         }
-        lines = [
-            "[databases]",
-            f"* = {make_conninfo('', **_upstream(target))}",
-            "[pgbouncer]",
-            *(f"{k} = {v}" for k, v in config.items()),
-        ]
-        path, log = folder / "pgbouncer.ini", folder / "log"
-        path.write_text("\n".join(lines) + "\n")
-        path.chmod(0o600)
-        if account is not None:
-            shutil.chown(path, *account)
-        pooled = make_conninfo(
-            "", host=str(folder), port=6432, user=target.get("user", ""), dbname=target.get("dbname", "")
-        )
-        as_whom = {} if account is None else {"user": account[0], "group": account[1], "extra_groups": []}
-        with log.open("wb") as out:
-            process = subprocess.Popen([program.path, str(path)], stdout=out, stderr=out, **as_whom)
-        try:
-            await eventually(lambda: process.poll() is not None or (folder / ".s.PGSQL.6432").exists())
-            assert process.poll() is None, log.read_text()
-            yield Pooler(pooled, log, process)
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        config = _configure(folder, target, settings, account)
+        with _running(program, config, account) as process:
+            await eventually(lambda: process.poll() is not None or _accepts(folder))
+            assert process.poll() is None, (folder / "log").read_text()
+            here = {"host": folder, "port": _PORT, "user": target.get("user"), "dbname": target.get("dbname")}
+            yield Pooler(make_conninfo("", **{k: str(v) for k, v in here.items() if v}), program.version)
 
 
-def _upstream(target: dict[str, object]) -> dict[str, object]:
-    """What PgBouncer understands of a connection string; the database is the one that is asked for."""
-    kept = {name: target[name] for name in ("host", "port", "user", "password") if target.get(name)}
-    return kept
+def _accepts(folder: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(folder / f".s.PGSQL.{_PORT}")) == 0
 
 
-def _account(socket_folder: str) -> tuple[int, int] | None:
-    """Who may enter the server's socket and is not root, as whom PgBouncer refuses to run; None: as we are."""
-    if os.geteuid() != 0:
-        return None
-    if socket_folder.startswith("/"):
-        owner = Path(socket_folder).stat()
-        if owner.st_uid != 0:
-            return owner.st_uid, owner.st_gid
-    return 65534, 65534
+def _statements(program: Program, *, prepares: bool) -> dict[str, object]:
+    if program.version < _COUNTS_STATEMENTS_SINCE:
+        assert not prepares
+        return {}
+    return {"max_prepared_statements": 50 if prepares else 0}
+
+
+def _configure(
+    folder: Path, target: dict[str, str], settings: dict[str, object], account: Account | None
+) -> Path:
+    server = {name: target[name] for name in ("host", "port", "user", "password") if target.get(name)}
+    fixed = {"listen_addr": "", "auth_type": "any", "log_connections": 0, "log_disconnections": 0}
+    lines = [f"{name} = {value}" for name, value in {**fixed, **settings}.items()]
+    path = folder / "pgbouncer.ini"
+    path.touch(0o600)  # it may hold a password
+    path.write_text("\n".join(["[databases]", f"* = {make_conninfo('', **server)}", "[pgbouncer]", *lines]))
+    if account is not None:
+        os.chown(path, *account)
+    return path
 
 
 @contextmanager
-def _folder(account: tuple[int, int] | None) -> Iterator[Path]:
+def _running(program: Program, config: Path, account: Account | None) -> Generator["subprocess.Popen[bytes]"]:
+    user, group = account or (None, None)
+    groups = None if account is None else ()
+    with (config.parent / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program.path, config], stdout=log, stderr=log, user=user, group=group, extra_groups=groups
+        )
+    try:
+        yield process
+    finally:
+        process.kill()  # an orderly end waits for its clients
+        process.wait()
+
+
+def _account(place: str) -> Account | None:
+    """Who is not root, as whom PgBouncer refuses to run, and may enter the server's folder; or we."""
+    if os.geteuid() != 0:
+        return None
+    if place.startswith("/") and (owner := Path(place).stat()).st_uid != 0:
+        return owner.st_uid, owner.st_gid
+    return _NOBODY
+
+
+@contextmanager
+def _folder(account: Account | None) -> Generator[Path]:
     """A folder with a short name, for the socket."""
     folder = Path(tempfile.mkdtemp(prefix="rolebook-", dir="/tmp"))
     folder.chmod(0o755)

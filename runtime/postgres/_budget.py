@@ -52,7 +52,10 @@ async def check_budget(connection: Connection, pool_size: int, *, pooled: bool =
     parts = f"listener, fetcher, writer, {READERS} to read and a pool of {pool_size}"
     remedy = "Lower Settings(pool_size=…), raise max_connections, or put a pooler in between."
     if pooled:
-        parts, remedy = "listener and fetcher", "Raise max_connections, or lower the size of the pooler's pool."
+        parts, remedy = (
+            "listener and fetcher",
+            "Raise max_connections, or lower the size of the pooler's pool.",
+        )
     raise BudgetExceeded(
         f"this process needs {needed} connections ({parts}),"
         f" but the server has {free} free: max_connections {most} - {reserved} reserved - {used} in use."

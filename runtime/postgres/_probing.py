@@ -4,12 +4,12 @@ A pooler in transaction mode gives a session another backend for each transactio
 strangers in between. Locks of the session are then held by whoever comes next, LISTEN hears nothing, and what
 was SET is found by others. Nothing announces it, so it is tried: what a session is good for is what it does.
 
-1. A session whose backend is not the one that the start of the connection named talks to somebody in between.
+1. A session whose backend is not the one that was named when it started talks to somebody in between.
 2. While a second session is in a transaction, the first one must have the backend that it had, and not the
-   second one's. A pooler that keeps the backend used last on top shows itself at the first look, one that goes
-   round too; a busy one is looked at several times.
-3. A lock that one session holds must be refused to another, and be free when that one has ended: where locks do
-   nothing two processes would own one partition, and where a pooler does not clean up, nobody would.
+   second one's, and nobody may have used it meanwhile. A pooler shows itself at the first look, whether it
+   gives out the backend used last or goes round; a busy one is looked at several times.
+3. A lock that one session holds must be refused to another, and be free when that one has ended: where locks
+   do nothing two processes would own one partition, and where a pooler does not clean up, nobody would.
 4. A pooler that can carry prepared statements gives them names of its own.
 """
 
@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, final
 import psycopg
 import trio
 from attrs import frozen
-from psycopg import capabilities, generators, sql
+from psycopg import capabilities, generators
 from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
@@ -36,15 +36,19 @@ from ._errors import DatabaseAddress, UnfitSession
 PATIENCE: Final = 5.0
 """Seconds that one step of the probe may take: a pooler without a free backend lets a session wait."""
 
-_LOOKS: Final = 4
-"""At a pooler: strangers may have had the backend that the second session would have been given."""
+_LOOKS: Final = 10
+"""At a pooler: a stranger may have given back another backend just before the second session wanted one."""
 
 _BITS: Final = 62
 
 _WHO: Final = (
     b"select pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint,"
-    b" (select oid::bigint from pg_catalog.pg_database where datname = current_database())"
+    b" (select oid::bigint from pg_catalog.pg_database where datname = current_database()),"
+    b" (extract(epoch from statement_timestamp()) * 1000000)::bigint,"
+    b" (select (extract(epoch from query_start) * 1000000)::bigint from pg_catalog.pg_stat_activity"
+    b"  where pid = %d)"
 )
+"""Who answers, when; and when another backend was last asked something."""
 
 _DIRECT: Final = (
     "give direct_url=, a URL past the pooler, for the sessions that own partitions and listen;"
@@ -82,19 +86,21 @@ class Route:
     prepares: bool = True
 
 
-class _Backend(NamedTuple):
-    """A number, with its server and database: behind several hosts one number may be there twice."""
+class _Answer(NamedTuple):
+    """A backend's number, with its server and database, and the times: its own, and another backend's."""
 
     pid: int
-    started: int
+    server: int
     database: int
+    asked: int
+    other_asked: int | None
 
 
 async def find_route(connection: Connection[Any], another: Open) -> Route:
     """Find out who is in between; nothing stays behind in a session, whoever has it next.
 
     Four round trips and the opening of a second connection. A pooler that keeps sessions apart is looked at
-    three times more, with three round trips each; one that shares them is asked for prepared statements, with
+    nine times more, with five round trips each; one that shares them is asked for prepared statements, with
     five.
 
     Args:
@@ -149,34 +155,52 @@ async def check_same_database(session: Connection[Any], other: Connection[Any]) 
 
 async def _look(connection: Connection[Any], other: Connection[Any]) -> Route:
     async with _in_time(connection):
-        first = await _who(connection, _WHO)
+        first = await _who(connection)
         named = connection.info.backend_pid
         if first.pid == named:
             looks, apart = 1, Route(Between.NOBODY, f"the backend is the one that was named, {named}")
         else:
             looks = _LOOKS
             apart = Route(Between.SESSIONS, f"the backend is {first.pid}, and {named} was named")
-        for _ in range(looks):
-            reason = await _shared(connection, first, other)
-            await other.rollback()
-            if reason is not None:
-                return Route(Between.TRANSACTIONS, reason, await _renames_statements(connection))
-        return apart
+        reason = await _shared(connection, first, other)
+        while reason is None and (looks := looks - 1):
+            # Twice: the first time the backend of the other session would be the one used last. And of two
+            # backends that go round this session and the other one might each get the same one every time.
+            before = await _who(connection)
+            again = await _who(connection)
+            moved = _moved(first, before) or _moved(before, again)
+            reason = moved or await _shared(connection, again, other)
+        if reason is None:
+            return apart
+        return Route(Between.TRANSACTIONS, reason, await _renames_statements(connection))
 
 
-async def _shared(connection: Connection[Any], first: _Backend, other: Connection[Any]) -> str | None:
-    """Say how it shows that two sessions do not each have a backend; leave the second in a transaction."""
-    second = await _who(other, b"begin; " + _WHO)
-    if second[1:] != first[1:]:
+async def _shared(connection: Connection[Any], before: _Answer, other: Connection[Any]) -> str | None:
+    """Say how it shows that two sessions do not each have a backend."""
+    second = await _who(other, before.pid, begin=True)
+    _check_server(connection, before, second)
+    reason: str | None
+    if second.pid == before.pid:
+        # The first one is not asked: if there is no other backend, it would wait for this transaction.
+        reason = f"two sessions had the same backend, {before.pid}"
+    elif second.other_asked not in {before.asked, None}:
+        reason = f"somebody else had the backend of a session, {before.pid}"
+    else:
+        reason = _moved(before, await _who(connection))
+    await other.rollback()
+    return reason
+
+
+def _moved(before: _Answer, after: _Answer) -> str | None:
+    if before.pid == after.pid:
+        return None
+    return f"one session had two backends, {before.pid} and then {after.pid}"
+
+
+def _check_server(connection: Connection[Any], first: _Answer, second: _Answer) -> None:
+    if (first.server, first.database) != (second.server, second.database):
         reason = "two connections of one URL lead to two servers"
         raise _unfit(connection, reason, "let it lead to one, as with target_session_attrs=read-write")
-    if second == first:
-        return f"two sessions had the same backend, {first.pid}"
-    # Not if they were the same: there may be no other backend, and this would wait for that transaction.
-    now = await _who(connection, _WHO)
-    if now != first:
-        return f"one session had two backends, {first.pid} and then {now.pid}"
-    return None
 
 
 async def _check_lock(connection: Connection[Any], other: Connection[Any], key: int) -> None:
@@ -207,14 +231,14 @@ async def _can_lock(connection: Connection[Any], key: int) -> bool:
     return await answer.fetchone() != (False,)
 
 
-async def _who(connection: Connection[Any], query: bytes) -> _Backend:
-    """Ask for the backend, by the last of one or more statements that are sent at once."""
-    answer = await connection.execute(query, prepare=False)
+async def _who(connection: Connection[Any], other: int = 0, *, begin: bool = False) -> _Answer:
+    """Ask for the backend; in one round trip, also if a transaction is to begin with it."""
+    answer = await connection.execute((b"begin; " if begin else b"") + _WHO % other, prepare=False)
     while answer.nextset():
         pass
     row = await answer.fetchone()
     assert row is not None
-    return _Backend(*row)
+    return _Answer(*row)
 
 
 async def _renames_statements(connection: Connection[Any]) -> bool:

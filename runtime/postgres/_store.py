@@ -176,7 +176,10 @@ class PostgresStore:
         """Read one page of an actor's journal."""
         rows = await self._rows("read_events", (actor, key, after, most))
         # A pooler's session may have another time zone than UTC.
-        return [RecordedEvent(*row[:-1], row[-1].astimezone(UTC)) for row in rows]
+        return [
+            RecordedEvent(seq, type_, version, payload, metadata, at.astimezone(UTC))
+            for seq, type_, version, payload, metadata, at in rows
+        ]
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""

@@ -1,7 +1,8 @@
 """Translate a failed connection into our errors: the only place that reads libpq's messages.
 
-A failed start has no SQLSTATE in libpq, only text; servers may speak another language, and poolers their own. So the phrases below
-choose the remedy, and a phrase that is not there costs the remedy its precision, nothing else.
+A failed start has no SQLSTATE in libpq, only text; servers may speak another language, and poolers speak in
+their own name. So the phrases below choose the remedy, and a phrase that is not there costs the remedy its
+precision, nothing else.
 """
 
 import getpass
@@ -30,7 +31,7 @@ _REFUSALS = {
     "permission denied": "grant the user CONNECT on the database",
     "startup parameter": "leave it out of the URL, or let the pooler ignore it (ignore_startup_parameters)",
     "query_wait_timeout": "let the pooler have more server connections (default_pool_size), or use fewer",
-    "no more connections allowed": "let the pooler have more clients (max_client_conn), or use fewer connections",
+    "no more connections allowed": "let the pooler have more clients (max_client_conn), or use fewer",
     "no such user": "name the user in the pooler's auth_file, or correct it in the URL",
     "no such database": "name the database in the pooler's configuration, or correct it in the URL",
     'role "': "create the role, or correct the user in the URL",
