@@ -166,9 +166,11 @@ def _configure(
 def _running(program: Program, config: Path, account: Account | None) -> Generator["subprocess.Popen[bytes]"]:
     user, group = account or (None, None)
     groups = None if account is None else ()
+    path = config.parent / "pgbouncer"
+    shutil.copy(program.path, path)  # whoever may run it need not be able to enter our folders
     with (config.parent / "log").open("wb") as log:
         process = subprocess.Popen(
-            [program.path, config], stdout=log, stderr=log, user=user, group=group, extra_groups=groups
+            [path, config], stdout=log, stderr=log, user=user, group=group, extra_groups=groups
         )
     try:
         yield process
