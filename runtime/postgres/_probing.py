@@ -100,8 +100,8 @@ async def find_route(connection: Connection[Any], another: Open) -> Route:
     """Find out who is in between; nothing stays behind in a session, whoever has it next.
 
     Four round trips and the opening of a second connection. A pooler that keeps sessions apart is looked at
-    nine times more, with five round trips each; one that shares them is asked for prepared statements, with
-    five.
+    nine times more, with five round trips each. One that shares them is asked for prepared statements, with
+    five, and takes three before that if it is idle.
 
     Args:
         connection: In autocommit mode.
@@ -135,7 +135,7 @@ async def find_session_route(connection: Connection[Any], another: Open) -> Rout
 
 
 async def check_same_database(session: Connection[Any], other: Connection[Any]) -> None:
-    """Refuse two URLs of which one leads elsewhere; two round trips, and a third for the end.
+    """Refuse two URLs of which one leads elsewhere; four round trips, with those of a transaction.
 
     Raises:
         UnfitSession: What one of them locks the other one can lock as well.

@@ -215,6 +215,17 @@ async def test_everything_works_beside_a_direct_url(usual_url: str, kind: Kind) 
         assert sums == [(6 * 30,)]
 
 
+async def test_the_servers_connections_are_counted(usual_url: str) -> None:
+    """What goes through the pooler costs no connection of the server: only the two sessions past it do."""
+    settings = rb.Settings(pool_size=1000)
+    async with open_pooler(usual_url, KINDS[0]) as pooler:
+        async with rb.open_runtime(APP, database=pooler.url, direct_url=usual_url, settings=settings) as one:
+            assert await one.ask(Account, "a", Deposit(1)) == 1
+        with pytest.raises(rb.BudgetExceeded):
+            async with rb.open_runtime(APP, database=usual_url, settings=settings):
+                pass
+
+
 @kinds
 async def test_prepared_statements(usual_url: str, kind: Kind) -> None:
     """They are used where the pooler keeps them, and not where a stranger would meet them."""
@@ -248,9 +259,13 @@ async def test_a_cancelled_statement_of_a_lent_connection(usual_url: str) -> Non
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.servers == 1], ids=str)
-async def test_a_stranger_finds_its_defaults(usual_url: str, kind: Kind) -> None:
+@pytest.mark.parametrize("ignored", ["", "options"])
+async def test_a_stranger_finds_its_defaults(usual_url: str, kind: Kind, ignored: str) -> None:
     """No setting, lock, channel or prepared statement of ours is met by others, while we run and after."""
-    async with open_pooler(usual_url, kind) as pooler, stranger(pooler) as other:
+    async with (
+        open_pooler(usual_url, kind, ignore_startup_parameters=ignored) as pooler,
+        stranger(pooler) as other,
+    ):
         assert await what_is_left(other) == NOTHING
         async with rb.open_runtime(APP, database=pooler.url, direct_url=usual_url) as runtime:
             await work(runtime, "a")
@@ -317,10 +332,17 @@ async def test_events_are_told_in_utc(usual_url: str) -> None:
 # ---- session mode ----
 
 
+@pytest.mark.parametrize("ignored", ["", "options"])
 @pytest.mark.parametrize("kind", [Kind(24, old=True), Kind(24)], ids=str)
-async def test_session_mode_needs_no_direct_url(usual_url: str, kind: Kind) -> None:
-    """Each session has a backend of its own until it ends; then what it owned is free for others."""
-    async with open_pooler(usual_url, kind, "session") as pooler, looking_at(usual_url) as looking:
+async def test_session_mode_needs_no_direct_url(usual_url: str, kind: Kind, ignored: str) -> None:
+    """Each session has a backend of its own until it ends; then what it owned is free for others.
+
+    What a session needs is set in it, also if the pooler drops what is asked for at the start.
+    """
+    async with (
+        open_pooler(usual_url, kind, "session", ignore_startup_parameters=ignored) as pooler,
+        looking_at(usual_url) as looking,
+    ):
         opened = partial(rb.open_runtime, APP, database=pooler.url)
         async with opened(process="one") as one, opened(process="two") as two:
             await looking.until(SHARED)
