@@ -47,8 +47,8 @@ class Routes:
 async def find_routes(setup: Connection[Any], url: str, direct: str, process: str) -> Routes:
     """Find out what lies on the ways, and refuse what the runtime cannot work through.
 
-    With one URL it takes six round trips and, for a moment, one connection more. With two it takes eight round
-    trips and two connections more than that; and four further ones if a pooler shares its sessions.
+    With one URL it takes six round trips and, for a moment, one connection more. With two it takes eight
+    round trips and two connections beyond that, or twelve round trips if a pooler shares its sessions.
 
     Args:
         setup: A session of `direct` with nothing set in it.
