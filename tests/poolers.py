@@ -4,6 +4,7 @@ Two of them are tried: the distribution's, and one that keeps prepared statement
 `tools/install-pgbouncer` installs both. Without them the tests fail: they are never skipped.
 """
 
+import atexit
 import functools
 import os
 import re
@@ -172,6 +173,7 @@ def _running(program: Program, config: Path, account: Account | None) -> Generat
         process = subprocess.Popen(
             [path, config], stdout=log, stderr=log, user=user, group=group, extra_groups=groups
         )
+    atexit.register(process.kill)  # a test that ran out of time does not come to the end of this block
     try:
         yield process
     finally:
