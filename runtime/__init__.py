@@ -38,4 +38,5 @@ from .postgres import InvalidDatabaseUrl as InvalidDatabaseUrl
 from .postgres import PoolClosed as PoolClosed
 from .postgres import PoolExhausted as PoolExhausted
 from .postgres import SchemaError as SchemaError
+from .postgres import UnfitSession as UnfitSession
 from .system import FetcherStatistics as FetcherStatistics

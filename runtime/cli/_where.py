@@ -107,7 +107,7 @@ async def connected(where: Where, *, checked: bool = True) -> AsyncGenerator[Con
     """
     async with (
         database_of(where) as url,
-        await connect_session(url, role="command", process="cli") as connection,
+        await connect_session(url, role="command", process="cli", prepare_threshold=None) as connection,
     ):
         if checked:
             await check_schema(connection, schema=where.schema)

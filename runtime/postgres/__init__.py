@@ -14,11 +14,13 @@ from ._errors import Holder as Holder
 from ._errors import InvalidDatabaseUrl as InvalidDatabaseUrl
 from ._errors import PoolClosed as PoolClosed
 from ._errors import PoolExhausted as PoolExhausted
+from ._errors import UnfitSession as UnfitSession
 from ._faults import Fault as Fault
 from ._faults import fault_of as fault_of
 from ._migrating import SchemaError as SchemaError
 from ._migrating import check_schema as check_schema
 from ._migrating import migrate as migrate
+from ._opening import open_store as open_store
 from ._patience import SETTLE_SECONDS as SETTLE_SECONDS
 from ._patience import Patience as Patience
 from ._pool import Pool as Pool
@@ -30,6 +32,5 @@ from ._session import application_name as application_name
 from ._session import connect_session as connect_session
 from ._statements import Statements as Statements
 from ._store import PostgresStore as PostgresStore
-from ._store import open_store as open_store
 from .embedded import BinariesNotFoundError as BinariesNotFoundError
 from .embedded import EmbeddedError as EmbeddedError

@@ -65,6 +65,16 @@ class DatabaseRefused(DatabaseError):
 
 
 @final
+class UnfitSession(DatabaseError):
+    """The server answered, but a session on it is not this program's alone: a pooler in transaction mode.
+
+    Or its locks hold nobody off, or a second session is not to be had.
+    """
+
+    summary = "the database's sessions are not fit for this"
+
+
+@final
 class InvalidDatabaseUrl(DatabaseError):
     """The connection string is wrong: fix the setting."""
 

@@ -206,3 +206,13 @@ async def _check_cluster(connection: Connection[Any], schema: str) -> None:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+async def read_partitions(connection: Connection[Any], *, schema: str) -> int:
+    """Return how many partitions each queue has."""
+    answer = await connection.execute(
+        sql.SQL("select partitions from {}.meta").format(sql.Identifier(schema))
+    )
+    row = await answer.fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,7 +1,8 @@
 """Open a connection the way every connection of the runtime is opened."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from ._connection import Connection
-from ._errors import InvalidDatabaseUrl
+from ._errors import InvalidDatabaseUrl, UnfitSession
+from ._probing import Between, Open, find_route
 from ._translation import translate
 
 Accept: TypeAlias = Callable[[Connection[Any]], Awaitable[None]]
@@ -53,6 +55,7 @@ _OWN: Final[Mapping[str, str]] = {
 }
 # Lets the server notice, while it computes, that the client has gone. Some platforms cannot: see `_set_late`.
 _CHECK_CLIENT: Final = ("client_connection_check_interval", "10s")
+_POOLERS_WORD: Final = "startup parameter"
 
 _NAME_BYTES: Final = 63  # PostgreSQL cuts an application_name silently
 
@@ -71,6 +74,7 @@ async def connect_session(
     statement_timeout: float | None = None,
     isolation: str | None = "read committed",
     prepare_threshold: int | None = 5,
+    between: Between = Between.NOBODY,
     accept: Accept = accept_any,
 ) -> Connection[TupleRow]:
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
@@ -79,7 +83,9 @@ async def connect_session(
     of the database, an empty search_path, keepalives and time limits for a dead link, and
     `rolebook <process> <role>` as its application_name. Other connection parameters and `options` of the URL
     are kept, and beat the defaults; the arguments of this function beat the URL. A pooler that refuses
-    `options` gets the settings in statements after the connection is made.
+    `options` gets the settings in statements after the connection is made; unless it shares its sessions:
+    there nothing is set, for strangers would find it, and time limits and isolation are what the pooler's
+    sessions have.
 
     Cancelled at any point, it leaves no connection behind.
 
@@ -92,6 +98,7 @@ async def connect_session(
         isolation: of its transactions, whatever the database's default is; None leaves it at that, with time
             limits, formats and plans: for a session that is lent.
         prepare_threshold: executions until a statement is prepared; None for a pooler that cannot.
+        between: who is known to be in between; a pooler that was not known and refuses `options` is probed.
         accept: looks at the server that was connected to; a `psycopg.Error` from it refuses that server, and
             the next host is tried.
 
@@ -118,7 +125,7 @@ async def connect_session(
         limits["default_transaction_isolation"] = isolation
     defaults = _SETTINGS if isolation is None else {**_SETTINGS, **_OWN}
     try:
-        return await _connect(params, defaults, limits, prepare_threshold, accept)
+        return await _connect(params, defaults, limits, prepare_threshold, between=between, accept=accept)
     except psycopg.Error as error:
         raise translate(error, params) from error
 
@@ -142,34 +149,56 @@ def _parse(url: str) -> ConnDict:
         raise InvalidDatabaseUrl(None, "libpq cannot read it", remedy) from None
 
 
+async def set_up(connection: Connection[TupleRow]) -> None:
+    """Set up a session of our own that was connected to with nothing set."""
+    await _set_late(connection, {**_SETTINGS, **_OWN, "default_transaction_isolation": "read committed"})
+
+
 async def _connect(
     params: ConnDict,
     defaults: Mapping[str, str],
     limits: Mapping[str, str],
     prepare_threshold: int | None,
+    *,
+    between: Between,
     accept: Accept,
 ) -> Connection[TupleRow]:
-    first = _flags({**defaults, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
-    parts = (first, get_param(params, "options"), _flags(limits))  # the later one wins
-    options = " ".join(part for part in parts if part)
+    connect = partial(Connection.connect_if, accept=accept, prepare_threshold=prepare_threshold)
+    plain = partial(connect, make_conninfo("", **params))
+    refused = ""
+    if between is Between.NOBODY:
+        first = _flags({**defaults, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
+        parts = (first, get_param(params, "options"), _flags(limits))  # the later one wins
+        options = " ".join(part for part in parts if part)
+        try:
+            return await connect(make_conninfo("", **{**params, "options": options}))
+        except psycopg.OperationalError as error:
+            refused = str(error)
+            if not _refuses_options(refused, (*defaults, *limits)):
+                raise
+    connection = await plain()
     try:
-        return await Connection.connect_if(
-            make_conninfo("", **{**params, "options": options}),
-            accept,
-            prepare_threshold=prepare_threshold,
-        )
-    except psycopg.OperationalError as error:
-        if not _refuses_options(str(error), limits):
-            raise
-    connection = await Connection.connect_if(
-        make_conninfo("", **params), accept, prepare_threshold=prepare_threshold
-    )
-    try:
-        await _set_late(connection, {**defaults, **limits})
+        if _POOLERS_WORD in refused:
+            between = await _who_refused(connection, plain)
+        if between is not Between.TRANSACTIONS:
+            await _set_late(connection, {**defaults, **limits})
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _who_refused(connection: Connection[TupleRow], another: Open) -> Between:
+    """Find out what may be set. A pooler that has no second session for that gets nothing set."""
+    try:
+        route = await find_route(connection, another)
+    except UnfitSession:
+        if connection.closed:
+            raise
+        return Between.TRANSACTIONS
+    if not route.prepares:
+        connection.prepare_threshold = None
+    return route.between
 
 
 def _flags(settings: Mapping[str, str]) -> str:
@@ -177,9 +206,9 @@ def _flags(settings: Mapping[str, str]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
-def _refuses_options(message: str, limits: Mapping[str, str]) -> bool:
-    """Whether a failed start was about the settings: poolers speak of "startup parameter"."""
-    return any(word in message for word in ("startup parameter", _CHECK_CLIENT[0], *_SETTINGS, *limits))
+def _refuses_options(message: str, settings: Iterable[str]) -> bool:
+    """Whether a failed start was about the settings, by a pooler's word or by the server's."""
+    return any(word in message for word in (_POOLERS_WORD, _CHECK_CLIENT[0], *settings))
 
 
 async def _set_late(connection: Connection[TupleRow], settings: Mapping[str, str]) -> None:

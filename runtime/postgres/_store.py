@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC
 from functools import partial
 from random import Random
 from typing import Any, Literal, final
@@ -12,12 +13,11 @@ from typing import Any, Literal, final
 import psycopg
 import trio
 from attrs import define, field
-from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from rolebook.actors import Fingerprint, InvalidSetting
+from rolebook.actors import Fingerprint
 
-from .._settings import PARTITIONS, Settings
+from .._settings import Settings
 from ..contract import (
     MOST_BYTES,
     CommitPart,
@@ -33,17 +33,17 @@ from ..contract import (
 )
 from ._arrays import numbers, texts
 from ._batch import parts_document, ring_columns, send_columns
-from ._budget import READERS, check_budget
 from ._certain import execute_certainly
 from ._connection import Connection
 from ._faults import Fault, fault_of, is_shortage
 from ._fetching import PostgresFetchSession, hold_number
 from ._listening import PostgresListenSession, channel_of
 from ._markers import Markers
-from ._migrating import SchemaError, check_schema, migrate
+from ._migrating import SchemaError, read_partitions
 from ._misfit import explaining_misfits
 from ._outcome import FAILURES, brief
-from ._pool import Pool, open_pool
+from ._pool import Pool
+from ._routes import Routes
 from ._session import connect_session
 from ._statements import Statements
 from ._surveying import survey
@@ -72,6 +72,7 @@ class PostgresStore:
             connection of `pool` for long keep no actor from being loaded.
         direct_url: Where session locks and notifications work: the same as `url`
             unless a pooler is in between.
+        routes: What was found on the ways to the two.
     """
 
     url: str
@@ -83,6 +84,7 @@ class PostgresStore:
     statements: Statements
     partitions: int
     whereabouts: Whereabouts
+    routes: Routes
     _markers: Markers = field(factory=Markers)
     _has_large_events: bool = True  # until a look says that there are none
 
@@ -96,6 +98,7 @@ class PostgresStore:
             idle_session_timeout=self.settings.idle_session_timeout,
             prepare_threshold=0,
             accept=self.whereabouts.check,
+            between=self.routes.direct.between,
         )
         with explaining_misfits(self.settings.schema):
             async with connection:
@@ -114,7 +117,7 @@ class PostgresStore:
         await self.pool.renew()
         await self.readers.renew()
         await self._markers.check(connection, self.statements)
-        partitions = await _partitions(connection, self.settings.schema)
+        partitions = await read_partitions(connection, schema=self.settings.schema)
         if partitions != self.partitions:
             raise SchemaError(
                 f"the queues have {partitions} partitions now, and had {self.partitions} when this process"
@@ -125,14 +128,7 @@ class PostgresStore:
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
         """Open the writer's session."""
-        connect = partial(
-            connect_session,
-            self.url,
-            role="writer",
-            process=self.process,
-            prepare_threshold=0,
-            accept=self.whereabouts.check,
-        )
+        connect = partial(self._connect, role="writer", prepare_threshold=self.routes.prepares_at_once)
         session = PostgresWriteSession(
             connect,
             self.statements,
@@ -151,7 +147,11 @@ class PostgresStore:
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
         connection = await connect_session(
-            self.direct_url, role="listener", process=self.process, accept=self.whereabouts.check
+            self.direct_url,
+            role="listener",
+            process=self.process,
+            between=self.routes.direct.between,
+            accept=self.whereabouts.check,
         )
         async with connection:
             channels = (self.settings.schema, channel_of(life))
@@ -177,13 +177,7 @@ class PostgresStore:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
         return open_turn_transaction(
             self.pool,
-            partial(
-                connect_session,
-                self.url,
-                role="outcome",
-                process=self.process,
-                accept=self.whereabouts.check,
-            ),
+            partial(self._connect, role="outcome", prepare_threshold=self.routes.prepares_later),
             self.statements,
             self._markers,
             self.settings.schema,
@@ -229,7 +223,12 @@ class PostgresStore:
 
     async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
         """Read one page of an actor's journal."""
-        return [RecordedEvent(*row) for row in await self._rows("read_events", (actor, key, after, most))]
+        rows = await self._rows("read_events", (actor, key, after, most))
+        # A pooler's session may have another time zone than UTC.
+        return [
+            RecordedEvent(seq, type_, version, payload, metadata, at.astimezone(UTC))
+            for seq, type_, version, payload, metadata, at in rows
+        ]
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""
@@ -338,6 +337,17 @@ class PostgresStore:
         """Say whether no transaction is open on a connection that `send` was given."""
         return connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
+    async def _connect(self, *, role: str, prepare_threshold: int | None) -> Connection:
+        """Open a session that need not be ours alone."""
+        return await connect_session(
+            self.url,
+            role=role,
+            process=self.process,
+            prepare_threshold=prepare_threshold,
+            between=self.routes.shared.between,
+            accept=self.whereabouts.check,
+        )
+
     async def _rows(
         self, statement: str, parameters: tuple[Any, ...], *, certainly: bool = False
     ) -> list[tuple[Any, ...]]:
@@ -366,64 +376,3 @@ class PostgresStore:
                         self.statements[statement], parameters, prepare=False, binary=True
                     )
                 return await answer.fetchall()
-
-
-@asynccontextmanager
-async def open_store(
-    url: str, settings: Settings, process: str, *, direct_url: str | None = None, migrating: bool = True
-) -> AsyncGenerator[PostgresStore]:
-    """Open the store of one database, bringing its schema up to date first.
-
-    Args:
-        url: The database, as psycopg takes it.
-        settings: Of the runtime.
-        process: This process's name, for `application_name` and the owner of partitions.
-        direct_url: Past the pooler, for the sessions that a pooler would break.
-        migrating: Whether to migrate; otherwise an older schema is an error.
-
-    Raises:
-        DatabaseError: The database cannot be reached, or refuses.
-        SchemaError: Its schema does not fit, or may not be created.
-        BudgetExceeded: It has too few connections left.
-    """
-    direct = direct_url or url
-    whereabouts = Whereabouts()
-    await survey(direct, process, whereabouts, patience=settings.health_deadline)
-    setup = await connect_session(direct, role="setup", process=process, accept=whereabouts.check)
-    async with setup:
-        if migrating:
-            await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)
-        else:
-            await check_schema(setup, schema=settings.schema)
-        statements = Statements(settings.schema)
-        await setup.execute(statements["forget_commits"])
-        await check_budget(setup, settings.pool_size)
-        partitions = await _partitions(setup, settings.schema)
-        if settings.partitions not in {None, partitions}:
-            problem = (
-                f"{settings.partitions} are asked for, and the queues of this database have {partitions}"
-            )
-            remedy = (
-                f"leave it out, or stop every process and run: rolebook repartition {settings.partitions}"
-            )
-            raise InvalidSetting("partitions", problem, remedy)
-    # What is lent keeps the isolation that the database's owner chose for it.
-    accept = whereabouts.check
-    connect = partial(connect_session, url, role="pool", process=process, isolation=None, accept=accept)
-    read = partial(connect_session, url, role="reader", process=process, accept=accept)
-    async with (
-        open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
-        open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
-    ):
-        yield PostgresStore(
-            url, direct, settings, process, connections, readers, statements, partitions, whereabouts
-        )
-
-
-async def _partitions(connection: Connection, schema: str) -> int:
-    answer = await connection.execute(
-        sql.SQL("select partitions from {}.meta").format(sql.Identifier(schema))
-    )
-    row = await answer.fetchone()
-    assert row is not None
-    return int(row[0])

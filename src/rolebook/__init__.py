@@ -81,6 +81,7 @@ from rolebook.runtime import Settings as Settings
 from rolebook.runtime import StoppedKey as StoppedKey
 from rolebook.runtime import TransactionOver as TransactionOver
 from rolebook.runtime import TurnTooLong as TurnTooLong
+from rolebook.runtime import UnfitSession as UnfitSession
 from rolebook.runtime import UnknownQueue as UnknownQueue
 from rolebook.runtime import Unstorable as Unstorable
 from rolebook.runtime import open_client as open_client

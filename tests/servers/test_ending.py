@@ -1,10 +1,8 @@
 """Sessions end and their server stays: nothing is lost, nothing happens twice, every order is kept."""
 
 from .ending import sessions_end
-from .known import ORDER
 
 
-@ORDER
 async def test_sessions_of_handlers_end() -> None:
     """A handler whose transaction breaks begins again, before what waits behind it in its key."""
     assert await sessions_end("pool") == []
