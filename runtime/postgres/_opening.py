@@ -43,9 +43,8 @@ async def open_store(
     direct = direct_url or url
     whereabouts = Whereabouts()
     await survey(direct, process, whereabouts, patience=settings.health_deadline)
-    # With nothing set in it: it may be a stranger's next.
     setup = await connect_session(
-        direct, role="setup", process=process, between=Between.TRANSACTIONS, accept=whereabouts.check
+        direct, role="setup", process=process, between=Between.UNKNOWN, accept=whereabouts.check
     )
     async with setup:
         routes = await find_routes(setup, url, direct, process)

@@ -68,6 +68,8 @@ class Between(Enum):
     """A pooler that gives each session a backend until it ends."""
     TRANSACTIONS = auto()
     """A pooler that gives each transaction a backend: no session has anything of its own."""
+    UNKNOWN = auto()
+    """Nobody has looked yet: what the start of a session cannot set is not set later."""
 
 
 @final

@@ -60,7 +60,7 @@ async def find_routes(setup: Connection[Any], url: str, direct: str, process: st
         UnfitSession: `direct` does not lead to sessions of our own, or the two lead to different databases.
         DatabaseError: `url` cannot be reached.
     """
-    plain = partial(connect_session, role="probe", process=process, between=Between.TRANSACTIONS)
+    plain = partial(connect_session, role="probe", process=process, between=Between.UNKNOWN)
     found = await find_session_route(setup, partial(plain, direct))
     if url == direct:
         return Routes(found, found)

@@ -166,7 +166,7 @@ async def _connect(
     connect = partial(Connection.connect_if, accept=accept, prepare_threshold=prepare_threshold)
     plain = partial(connect, make_conninfo("", **params))
     refused = ""
-    if between is Between.NOBODY:
+    if between in {Between.NOBODY, Between.UNKNOWN}:
         first = _flags({**defaults, _CHECK_CLIENT[0]: _CHECK_CLIENT[1]})
         parts = (first, get_param(params, "options"), _flags(limits))  # the later one wins
         options = " ".join(part for part in parts if part)
@@ -178,9 +178,9 @@ async def _connect(
                 raise
     connection = await plain()
     try:
-        if _POOLERS_WORD in refused:
+        if _POOLERS_WORD in refused and between is Between.NOBODY:
             between = await _who_refused(connection, plain)
-        if between is not Between.TRANSACTIONS:
+        if between in {Between.NOBODY, Between.SESSIONS}:
             await _set_late(connection, {**defaults, **limits})
     except BaseException:
         await connection.close()

@@ -179,10 +179,9 @@ async def test_locks_that_do_nothing_are_refused(empty_database_url: str) -> Non
             "create function fake.pg_try_advisory_xact_lock_shared(bigint) returns bool return true",
         ):
             await connection.execute(statement)
-        name = sql.Identifier(connection.info.dbname)
-        await connection.execute(sql.SQL("alter database {} set search_path = fake, pg_catalog").format(name))
+    url = make_conninfo(empty_database_url, options="-c search_path=fake,pg_catalog")
     with pytest.raises(UnfitSession, match="advisory lock that one session holds was given to a second one"):
-        async with rb.open_runtime(APP, database=empty_database_url):
+        async with rb.open_runtime(APP, database=url):
             pass
 
 
