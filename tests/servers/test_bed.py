@@ -42,7 +42,7 @@ async def test_a_killed_backend_takes_the_whole_server_with_it() -> None:
             with psycopg.connect(bed.a.url) as bystander:
                 await aside(bed.a.kill_backend, "victim")
                 with pytest.raises(psycopg.OperationalError):
-                    await aside(bystander.execute, "select pg_sleep(30)")
+                    await aside(lambda: bystander.execute("select pg_sleep(30)"))
             victim.close()
         await bed.returned(bed.a)
         assert await aside(bed.a.value, "select to_regclass('noted')") is None
