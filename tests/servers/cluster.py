@@ -9,6 +9,7 @@ import functools
 import socket
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from random import SystemRandom
 from typing import Final
 
 import psycopg
@@ -172,6 +173,12 @@ def _template() -> Installation:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Draw a port below those that the system gives to clients.
+
+    One of theirs might be a client's when its server wants it back after a kill, or even connect to itself.
+    """
+    while True:
+        port = SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
