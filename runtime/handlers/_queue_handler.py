@@ -51,7 +51,7 @@ class QueueHandler:
     definition: HandlerDefinition
     context: HandlerContext
     shortage: Shortage = field(init=False)
-    _ready: deque[Message] = field(factory=deque[Message])
+    _ready: deque[tuple[Message, Lineage | None]] = field(factory=deque[tuple[Message, Lineage | None]])
     _by_key: dict[str, Line] = field(factory=dict[str, Line])
     _owned: AbstractSet[int] = frozenset()
     _in_work: InWork = field(factory=InWork)
@@ -137,10 +137,10 @@ class QueueHandler:
         self.shortage.look_up()
         if not gone:
             return
-        ready, self._ready = self._ready, deque[Message]()
-        for message in ready:
+        ready, self._ready = self._ready, deque[tuple[Message, Lineage | None]]()
+        for message, lineage in ready:
             if message.partition not in gone:
-                self._ready.append(message)
+                self._ready.append((message, lineage))
                 continue
             self._lines.done_with(message)
             if message.key is not None:
@@ -204,7 +204,8 @@ class QueueHandler:
         if message.wait is not None:
             self._hold(message, message.wait)
             return
-        self._ready.append(message)
+        # As of now, not of when a worker is free: if something before it falls from now on, it falls too.
+        self._ready.append((message, None if message.key is None else self._by_key[message.key].lineage))
         self._lot.unpark()
 
     def _hold(self, message: Message, wait: float) -> None:
@@ -307,14 +308,12 @@ class QueueHandler:
                 await self._lot.park()
                 slice_end = trio.current_time() + SLICE
                 continue
-            message = self._ready.popleft()
+            message, lineage = self._ready.popleft()
             partition = message.partition
             self._in_work.begun(partition)
             self.context.hand.messages[me] = message
             try:
-                # As of its begin: if something before it falls from now on, it falls too, and begins again.
                 line = None if message.key is None else self._by_key[message.key]
-                lineage = None if line is None else line.lineage
                 wait = await self._handle(message, lineage)
             except BaseException:
                 self._done(partition)
@@ -357,12 +356,11 @@ class QueueHandler:
                 self._hand_over(unit, verdict)
                 return None
 
-    async def _come_next(self, key: str | None) -> None:
-        """Wait until the writer has given its verdict on all that came before in a key."""
-        if key is not None:
-            line = self._by_key[key]
-            while line.uncommitted:
-                await self._verdicts.park()
+    async def _come_next(self, message: Message) -> None:
+        """Wait for the verdict on all that came before in its key, and on the mark of its own failure."""
+        line = None if message.key is None else self._by_key[message.key]
+        while (line is not None and line.uncommitted) or message.id in self._marking:
+            await self._verdicts.park()
 
     def _failed(self, message: Message, error: Exception, lineage: Lineage | None) -> float | None:
         """Note the outcome of a turn that raised; return the delay if it is to be tried again in place."""

@@ -102,7 +102,7 @@ async def run_turn(
     context: HandlerContext,
     message: Message,
     unit: CommitUnit,
-    come_next: Callable[[str | None], Awaitable[None]],
+    come_next: Callable[[Message], Awaitable[None]],
 ) -> Verdict | None:
     """Run the handler of a queue once for a message.
 
@@ -111,7 +111,7 @@ async def run_turn(
         context: What it works with.
         message: What it is given.
         unit: Of the message; what the handler sends is added to it.
-        come_next: Waits until what came before it in a key is settled.
+        come_next: Waits until what came before it in its key is settled, and a mark of its failure.
 
     Returns:
         The verdict, if it asked for a transaction of its own: the turn was committed in that. Otherwise None:
@@ -142,7 +142,7 @@ async def run_turn(
         if turn.lease is None:
             return None
         # The writer commits in order; what commits beside it would overtake.
-        await come_next(message.key)
+        await come_next(message)
         return await _commit_own(turn.lease, context, unit)
 
 

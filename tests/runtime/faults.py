@@ -74,6 +74,7 @@ class FaultyStore:
     commits: int = 0
     early: list[CommitUnit] = field(factory=list[CommitUnit])
     stolen: list[Message] = field(factory=list[Message])
+    results: list[CommitResult] = field(factory=list[CommitResult])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -110,7 +111,9 @@ class FaultySession:
                 result = await self._strike(fault, units, rings, nonce)
                 if result is not None:
                     return result
-        return await self.real.commit(units, rings, nonce)
+        result = await self.real.commit(units, rings, nonce)
+        store.results.append(result)
+        return result
 
     async def renew(self) -> None:
         """As the real one."""

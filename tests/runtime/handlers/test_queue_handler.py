@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.runtime import MemoryStore
+from rolebook.runtime.contract import Committed
 from tests.runtime.apps import QUICK, Account, Broken, Deposit, Note, diary
 from tests.runtime.faults import FaultyStore, Hooks
 from tests.runtime.looking import Looking
@@ -379,3 +380,40 @@ async def test_a_transaction_of_its_own_commits_behind_what_came_before_it(autoj
         await runtime.send(*(rb.Enqueue("mail", Note(number), key="k") for number in range(1, 9)))
         await runtime.wait_idle()
     assert [1, 2, 3, 4, 5, 6, 7, 8] == order
+
+
+async def test_a_retry_with_a_transaction_of_its_own_commits_behind_its_mark(
+    autojump_clock: MockClock,
+) -> None:
+    """It begins before the writer has stored that it failed, and waits for that with its commit.
+
+    Else the mark would find its message gone, and what is behind it in the key would fall with it.
+    """
+    order, tried = list[int](), list[int]()
+    app = rb.App("app")
+
+    @app.handler("mail", on_failure="block", retry=rb.Retry(attempts=3, backoff=rb.Backoff(first=0)))
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        tried.append(command.number)
+        async with turn.connection():
+            turn.send(rb.Enqueue("seen", command, key="k"))
+            if tried.count(command.number) == 1:
+                raise ValueError("the first try")
+
+    @app.handler("seen")
+    async def seen(command: Note) -> None:
+        order.append(command.number)
+
+    async def slowly() -> None:
+        await trio.sleep(1)
+
+    async def never(*_: object) -> bool:
+        raise AssertionError("no fault was planned")
+
+    store = FaultyStore(MemoryStore(), Hooks(never, never, slowly), [])
+    async with rb.open_runtime(app, database=store.as_store()) as runtime:
+        await runtime.send(*(rb.Enqueue("mail", Note(number), key="k") for number in range(1, 9)))
+        await runtime.wait_idle()
+    assert [1, 2, 3, 4, 5, 6, 7, 8] == order
+    assert [number for number in range(1, 9) for _ in range(2)] == tried
+    assert {Committed()} == set(store.results)
