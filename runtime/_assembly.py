@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any
@@ -19,7 +18,7 @@ from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
 from .client import ClientContext, Replies
-from .contract import CommitUnit, Replay, ServerForgot, Store, Totals
+from .contract import CommitUnit, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
@@ -98,13 +97,8 @@ class Assembly:
             float("inf") if self.role.is_something else 1
         )
         to_writer, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
-        to_scheduler, scheduler_inbox = trio.open_memory_channel[None](1)
-
-        def wake_scheduler() -> None:
-            with suppress(trio.WouldBlock):  # it is awake already
-                to_scheduler.send_nowait(None)
-
         app, store, settings = self.app, self.store, self.settings
+        self.scheduler = Scheduler(store, settings, to_fetcher, self.clock)
         self.fetcher = Fetcher(
             store=store,
             settings=settings,
@@ -125,7 +119,7 @@ class Assembly:
             count=self.count,
             owned=self.owned,
             batch=settings.batch,
-            on_schedule=wake_scheduler,
+            on_schedule=self._expect,
             totals=self.totals,
             standing=self.standing,
         )
@@ -136,12 +130,11 @@ class Assembly:
             life=self.life,
             fetcher=to_fetcher,
             on_reply=self.replies.wake,
-            on_schedule=wake_scheduler,
+            on_schedule=self.scheduler.expect,
             on_resume=self.look_for_resumed,
             standing=self.standing,
             proves=not self.role.is_something,
         )
-        self.scheduler = Scheduler(store, settings, to_fetcher, scheduler_inbox)
         self.handler_context = HandlerContext(
             app=app,
             store=store,
@@ -173,6 +166,10 @@ class Assembly:
             standing=self.standing,
         )
         self.standing.on_forgotten += [self.writer.void_waiting, self._wake_askers]
+
+    def _expect(self, parts: Sequence[SendLater | RetryAsNew]) -> None:
+        now = self.clock.now().timestamp()
+        self.scheduler.expect(min(due_of(part, now) for part in parts))
 
     def _wake_askers(self, _: ServerForgot) -> None:
         self.replies.wake()

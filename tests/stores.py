@@ -334,10 +334,10 @@ async def take_all(session: FetchSession, queue: str = QUEUE) -> list[Fence]:
 
 
 async def hear(ear: ListenSession, last: str) -> list[str]:
-    """Everything that rings up to a hint; in short rounds, each listened to until its end."""
+    """Everything that rings up to a hint that begins so; in short rounds, each listened to until its end."""
     heard: list[str] = []
     with trio.fail_after(10):
-        while last not in heard:
+        while not any(hint.startswith(last) for hint in heard):
             heard += [hint async for hint in ear.hints(0.02)]
     return heard
 

@@ -10,6 +10,7 @@ from ._commit_parts import RetryInPlace as RetryInPlace
 from ._commit_parts import SendLater as SendLater
 from ._commit_parts import StoreFirstOutcome as StoreFirstOutcome
 from ._commit_parts import StoreOutcome as StoreOutcome
+from ._commit_parts import due_of as due_of
 from ._commit_unit import Base as Base
 from ._commit_unit import CommitUnit as CommitUnit
 from ._commit_unit import Lineage as Lineage

@@ -6,6 +6,7 @@ kind that was forgotten there is an error before anything runs.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeAlias, final
 
 from attrs import frozen
@@ -144,3 +145,10 @@ MessagePart: TypeAlias = RetryInPlace | RetryAsNew | Bury
 CommitPart: TypeAlias = (
     SendLater | MessagePart | KeepSnapshot | StoreOutcome | StoreFirstOutcome | CopyOutcome
 )
+
+
+def due_of(part: SendLater | RetryAsNew, now: float) -> float:
+    """Return when a message is due that is committed now, both in seconds since the epoch."""
+    if isinstance(part, SendLater) and part.at is not None:
+        return datetime.fromisoformat(part.at).timestamp()
+    return now + (part.delay or 0.0)

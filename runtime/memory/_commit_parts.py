@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any, assert_never
 
 from attrs import asdict, evolve
@@ -21,6 +20,7 @@ from ..contract import (
     SendLater,
     StoreFirstOutcome,
     StoreOutcome,
+    due_of,
 )
 from ._mailbox import Stored
 from ._tables import Buried, Tables, moment
@@ -53,12 +53,12 @@ def perform(tables: Tables, part: CommitPart) -> None:  # noqa: C901 - one case 
             assert_never(part)
 
 
-def hints(parts: Sequence[CommitPart]) -> Iterator[str]:
+def hints(parts: Sequence[CommitPart], now: float) -> Iterator[str]:
     """Say whom the parts of a commit wake: the scheduler, and those who wait for a reply."""
+    if later := [due_of(part, now) for part in parts if isinstance(part, SendLater | RetryAsNew)]:
+        yield f"@{min(later)}"
     for part in parts:
-        if isinstance(part, SendLater | RetryAsNew):
-            yield "@"
-        elif isinstance(part, StoreOutcome | CopyOutcome):
+        if isinstance(part, StoreOutcome | CopyOutcome):
             yield f"!{part.asker}"
 
 
@@ -74,8 +74,9 @@ def wait_until(tables: Tables, due_at: float, message: Stored) -> None:
 
 def _schedule(tables: Tables, part: SendLater) -> None:
     now = tables.time.now()
-    due_at = now + (part.delay or 0.0) if part.at is None else datetime.fromisoformat(part.at).timestamp()
-    wait_until(tables, due_at, Stored(next(tables.message_ids), 0, **part.send._asdict(), sent_at=now))
+    wait_until(
+        tables, due_of(part, now), Stored(next(tables.message_ids), 0, **part.send._asdict(), sent_at=now)
+    )
 
 
 def _take_tried(tables: Tables, part: MessagePart) -> Stored:

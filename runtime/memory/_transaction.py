@@ -110,7 +110,7 @@ class MemoryTransaction:
         self.roll_back()
         if failure is None:
             self._tables.ring_owners(self._rings)
-            self._tables.bell.ring(hints(self._parts))
+            self._tables.bell.ring(hints(self._parts, self._tables.time.now()))
         return failure or Committed()
 
     def roll_back(self) -> None:

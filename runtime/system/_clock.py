@@ -27,3 +27,7 @@ class StoreClock:
         if self._offset is None:
             return datetime.now(UTC)
         return _EPOCH + timedelta(seconds=self._offset + trio.current_time())
+
+    def when(self, server_time: float) -> float:
+        """Return when it is that time of the store's, on Trio's clock; now, if nothing is known of it."""
+        return trio.current_time() if self._offset is None else server_time - self._offset

@@ -42,7 +42,7 @@ class Listener:
     life: Life
     fetcher: trio.MemorySendChannel[FetcherSignal]
     on_reply: Callable[[], None]
-    on_schedule: Callable[[], None]
+    on_schedule: Callable[[float | None], None]
     on_resume: Callable[[str], None]
     standing: Standing
     proves: bool = False
@@ -103,8 +103,8 @@ class Listener:
             self.life.overslept(trio.current_time() - due, self.settings.idle_session_timeout * 0.9)
 
     def _route(self, hint: str) -> None:
-        if hint == "@":
-            self.on_schedule()
+        if hint.startswith("@"):
+            self.on_schedule(float(hint[1:]) if hint[1:] else None)
         elif hint.startswith("!"):
             if hint[1:] == self.process:
                 self.on_reply()
@@ -118,7 +118,7 @@ class Listener:
     def _look_everywhere(self) -> None:
         self._tell(Look())
         self._tell(LookAtOwners())
-        self.on_schedule()
+        self.on_schedule(None)
         self.on_reply()
 
     def _tell(self, signal: FetcherSignal) -> None:

@@ -57,7 +57,7 @@ class Writer:
         owned: The partitions of each queue that this process owns: no bell is needed for them.
         standing: The session that commits stand on.
         batch: Units in one commit at most.
-        on_schedule: Called when messages for later were committed.
+        on_schedule: Called with the messages for later that were committed.
     """
 
     store: Store
@@ -66,7 +66,7 @@ class Writer:
     count: SendCount
     owned: Mapping[str, Container[int]]
     batch: int
-    on_schedule: Callable[[], None]
+    on_schedule: Callable[[Sequence[SendLater | RetryAsNew]], None]
     totals: Totals
     standing: Standing
     committed: trio.Event = field(factory=trio.Event)
@@ -212,8 +212,10 @@ class Writer:
             # gate of local asks would let the ask overtake it.
             self.count.sent(queues)
             self.fetcher.send_nowait(Look())
-        if any(isinstance(part, (SendLater, RetryAsNew)) for unit in units for part in unit.parts):
-            self.on_schedule()
+        if later := [
+            part for unit in units for part in unit.parts if isinstance(part, SendLater | RetryAsNew)
+        ]:
+            self.on_schedule(later)
         self.committed.set()
         self.committed = trio.Event()
         _settle(units, Verdict.COMMITTED)

@@ -1,5 +1,9 @@
 """The doorbell: hints for whoever listens."""
 
+import time
+from datetime import datetime
+
+import pytest
 import trio
 
 from rolebook.runtime.contract import OWNERS, Bury, RetryAsNew, SendLater
@@ -54,15 +58,26 @@ async def test_nobody_is_woken_unasked(bench: Bench) -> None:
 
 
 async def test_the_scheduler_is_woken_by_what_waits(bench: Bench) -> None:
-    """A message for later, and a retry that comes back later, ring for the scheduler."""
+    """A message for later, and a retry that comes back later, ring for the scheduler, and say when."""
     async with bench.store.open_listen_session(1) as ear, open_process(bench.store) as process:
         await ear.retry()
         await process.commit(finished(parts=[SendLater(send_row(1), 50.0, None)]))
-        assert await hear(ear, "@") == ["@"]
+        assert 50 == pytest.approx(_seconds_until(await hear(ear, "@")), abs=10)
         await process.send(send_row(2))
         (message,) = await process.messages()
         await process.commit(finished(parts=[retry_part(RetryAsNew, message, delay=50.0)]))
-        assert await hear(ear, "@") == ["@"]
+        assert 50 == pytest.approx(_seconds_until(await hear(ear, "@")), abs=10)
+        at = "2040-01-02T03:04:05.678+00:00"
+        later = [SendLater(send_row(1), None, at), SendLater(send_row(1), 10**9, None)]
+        await process.commit(finished(parts=later))
+        (hint,) = await hear(ear, "@")
+        assert datetime.fromisoformat(at).timestamp() == pytest.approx(float(hint[1:]), abs=0.001)
+
+
+def _seconds_until(hints: list[str]) -> float:
+    """How far away is what the scheduler was woken for."""
+    (hint,) = hints
+    return float(hint[1:]) - time.time()
 
 
 async def test_promoting_and_redriving_ring(bench: Bench) -> None:

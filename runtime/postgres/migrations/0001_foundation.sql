@@ -206,7 +206,7 @@ language sql volatile as $$
 $$;
 
 -- Wake every process: the name of a queue or `*` for a look at the mailbox, `+name` for the parked keys of a queue,
--- `@` for the scheduler, `!name` for one asker, `~` for a look at who owns what.
+-- `@` for the scheduler, with the time when something is due in seconds since the epoch, `!name` for one asker, `~` for a look at who owns what.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     perform pg_notify({channel}, queue);
@@ -254,7 +254,7 @@ begin
         values (wanted, enqueue.queue, placed, enqueue.priority, enqueue.key,
                 enqueue.type, enqueue.version, enqueue.payload, enqueue.headers)
         returning id into message_id;
-        perform {schema}.ring('@');
+        perform {schema}.ring('@' || extract(epoch from wanted));
     end if;
     return message_id;
 end $$;
@@ -543,16 +543,21 @@ as $$
 declare
     changed bigint[];
     failed json;
+    due timestamptz;
 begin
     if rare -> 'scheduled' is not null then
-        insert into {schema}.scheduled
-            (due_at, queue, partition, priority, key, type, version, payload, headers)
-        select coalesce(s.at, clock_timestamp() + s.delay * interval '1 second'),
-               s.queue, s.partition, s.priority, s.key, s.type, s.version, s.payload::json, s.headers::json
-        from json_to_recordset(rare -> 'scheduled') as s (
-            delay double precision, at timestamptz, queue text, partition smallint, priority smallint,
-            key text, type text, version smallint, payload text, headers text);
-        perform {schema}.ring('@');
+        with added as (
+            insert into {schema}.scheduled
+                (due_at, queue, partition, priority, key, type, version, payload, headers)
+            select coalesce(s.at, clock_timestamp() + s.delay * interval '1 second'),
+                   s.queue, s.partition, s.priority, s.key, s.type, s.version, s.payload::json, s.headers::json
+            from json_to_recordset(rare -> 'scheduled') as s (
+                delay double precision, at timestamptz, queue text, partition smallint, priority smallint,
+                key text, type text, version smallint, payload text, headers text)
+            returning due_at
+        )
+        select min(due_at) into due from added;
+        perform {schema}.ring('@' || extract(epoch from due));
     end if;
 
     -- A failed message that keeps its place at the head of its key.
@@ -587,11 +592,11 @@ begin
                  attempts, last_error, sent_at)
             select id, clock_timestamp() + delay * interval '1 second', queue, partition, priority, key,
                    type, version, payload, headers, tried, error, sent_at
-            from gone returning id
+            from gone returning id, due_at
         )
-        select array_agg(id) into changed from moved;
+        select array_agg(id), min(due_at) into changed, due from moved;
         perform {schema}.check_all(rare -> 'later', changed);
-        perform {schema}.ring('@');
+        perform {schema}.ring('@' || extract(epoch from due));
     end if;
 
     if rare -> 'dead' is not null then

@@ -97,7 +97,7 @@ async def test_without_notifications_it_says_once_that_it_polls(
     to_fetcher, looks = trio.open_memory_channel[FetcherSignal](100)
     settings = rb.Settings(health_interval=0.05, poll_interval=0.02)
     listener = Listener(
-        store, settings, "test", Life(1), to_fetcher, lambda: None, lambda: None, lambda _: None, Standing()
+        store, settings, "test", Life(1), to_fetcher, lambda: None, lambda _: None, lambda _: None, Standing()
     )
     with caplog.at_level(logging.INFO, "rolebook.listener"):
         async with trio.open_nursery() as nursery:

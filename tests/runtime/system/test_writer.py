@@ -17,7 +17,7 @@ async def write(store: Store, *units: CommitUnit) -> list[Verdict]:
         unit.origin = origin
     to_writer.send_nowait(units)
     stopping = Stopping()
-    writer = Writer(store, inbox, to_fetcher, SendCount(), {}, 100, lambda: None, Totals(), Standing())
+    writer = Writer(store, inbox, to_fetcher, SendCount(), {}, 100, lambda _: None, Totals(), Standing())
     found = list[Verdict]()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: writer.run(stopping=stopping))
