@@ -287,10 +287,23 @@ class Process:
 
     def message(self, row: FetchedRow, queue: str = QUEUE, priority: int = 0) -> Message:
         """A row as a handler gets it."""
-        id_, tx, partition, key, type_, version, payload, headers, attempts, wait = row
+        id_, tx, partition, key, type_, version, payload, headers, attempts, wait, sent = row
         fence = self.fences.get(partition, Fence(queue, partition, 0, 0))
         return Message(
-            id_, tx, queue, partition, priority, key, type_, version, payload, headers, attempts, wait, fence
+            id_,
+            tx,
+            queue,
+            partition,
+            priority,
+            key,
+            type_,
+            version,
+            payload,
+            headers,
+            attempts,
+            wait,
+            sent,
+            fence,
         )
 
 

@@ -64,6 +64,7 @@ class FetchedRow(NamedTuple):
 
     Attributes:
         wait: Seconds until it may be tried again; None when it may be tried now.
+        sent: When it was sent, in seconds since the epoch.
     """
 
     id: int
@@ -76,6 +77,7 @@ class FetchedRow(NamedTuple):
     headers: str | None
     attempts: int
     wait: float | None
+    sent: float
 
 
 @final
@@ -85,6 +87,7 @@ class Message:
 
     Attributes:
         wait: Seconds until it may be tried again; None when it may be tried now.
+        sent: When it was sent, in seconds since the epoch.
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
         trial: Under which it is begun, after a process died that may have had it in work.
@@ -102,6 +105,7 @@ class Message:
     headers: str | None
     attempts: int
     wait: float | None
+    sent: float
     fence: Fence
     counted: bool = True
     trial: Trial | None = None
@@ -110,6 +114,14 @@ class Message:
     def place(self) -> Place:
         """Its primary key."""
         return Place(self.queue, self.priority, self.tx, self.id)
+
+    @property
+    def lasting_id(self) -> str:
+        """Names it for ever, also to those outside who remember what this server forgets.
+
+        A server that forgets the last of its messages gives their numbers to others, which are sent later.
+        """
+        return f"{self.id}-{round(self.sent * 1_000_000):x}"
 
 
 @final

@@ -130,7 +130,7 @@ async def run_turn(
         await _finish(definition.function(command), limit)
         return None
     headers = parse(message.headers)
-    message_id, key, attempt = str(message.id), message.key or "", message.attempts + 1
+    message_id, key, attempt = message.lasting_id, message.key or "", message.attempts + 1
     turn = QueueTurn(message.queue, key, message_id, context.clock.now(), attempt, headers)
     async with AsyncExitStack() as stack:
         turn.begin(context, stack)

@@ -100,7 +100,7 @@ class TurnComputer:
         if isinstance(work, LocalAsk):
             message_id, attempt = work.id, 1
         else:
-            message_id, attempt = str(work.id), work.attempts + 1
+            message_id, attempt = work.lasting_id, work.attempts + 1
         command = codec.decode_command(work.type, work.version, work.payload)
         turn = DecideTurn(definition.name, resident.key, message_id, self._clock.now(), attempt, headers)
         causes = trail(message_id, headers)

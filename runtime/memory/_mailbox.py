@@ -47,7 +47,7 @@ class Stored:
         wait = self.not_before - now if self.not_before > now else None
         return FetchedRow(
             self.id, self.tx, self.partition, self.key, self.type, self.version,
-            self.payload, self.headers, self.attempts, wait,
+            self.payload, self.headers, self.attempts, wait, self.sent_at,
         )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def messages(
     lane: Lane, rows: Iterable[FetchedRow], fences: Mapping[int, Fence], trial: Trial | None = None
 ) -> Iterable[Message]:
     """Make the messages of some rows."""
-    for id_, tx, partition, key, type_, version, payload, headers, attempts, wait in rows:
+    for id_, tx, partition, key, type_, version, payload, headers, attempts, wait, sent in rows:
         yield Message(
             id_,
             tx,
@@ -175,6 +175,7 @@ def messages(
             headers,
             attempts,
             wait,
+            sent,
             fences[partition],
             True,
             trial,

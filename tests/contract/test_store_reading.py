@@ -1,11 +1,13 @@
 """Reading the mailbox: every committed row once, whatever the order of commits."""
 
+import time
 from random import Random
 from typing import Any
 
 import pytest
+import trio
 
-from rolebook.runtime.contract import Lane, RetryInPlace, merge, partition_of_key
+from rolebook.runtime.contract import Bury, Lane, RetryAsNew, RetryInPlace, merge, partition_of_key
 from tests.stores import (
     EVERYWHERE,
     QUEUE,
@@ -31,8 +33,27 @@ async def test_a_row_is_what_was_sent(bench: Bench) -> None:
         await one.send(send_row(7, "k", headers='{"a": "b"}'), send_row(8, None))
         (keyed, keyless) = await Reader(one.session).read()
         partition = partition_of_key("k", 4)
-        assert (partition, "k", "count", 1, "7", '{"a": "b"}', 0, None) == keyed[2:]
-        assert keyless[2:] == (0, None, "count", 1, "8", None, 0, None)
+        assert (partition, "k", "count", 1, "7", '{"a": "b"}', 0, None) == keyed[2:-1]
+        assert keyless[2:-1] == (0, None, "count", 1, "8", None, 0, None)
+        assert time.time() == pytest.approx(keyed.sent, abs=60)
+        assert keyed.sent == keyless.sent
+
+
+async def test_a_message_keeps_the_time_of_its_sending(bench: Bench) -> None:
+    """It is part of the name that others know it by: whatever becomes of it, it stays to the microsecond."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(7, None))
+        (message,) = await one.messages()
+        await one.commit(finished(fence=message.fence, parts=[retry_part(RetryAsNew, message, delay=0.0)]))
+        with trio.fail_after(10):
+            while not (await bench.store.promote_due(10)).queues:
+                await trio.lowlevel.checkpoint()
+        (again,) = await one.messages()
+        assert message.lasting_id == again.lasting_id
+        await one.commit(finished(fence=again.fence, parts=[retry_part(Bury, again)]))
+        await bench.store.redrive(None, None)
+        (redriven,) = await one.messages()
+        assert message.lasting_id == redriven.lasting_id
 
 
 async def test_rows_come_in_the_order_they_were_sent(bench: Bench) -> None:

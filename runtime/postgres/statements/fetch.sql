@@ -16,14 +16,16 @@
 with seen as materialized (select pg_current_snapshot() as snapshot)
 select 0::bigint as lane, null::bigint as id, null::bigint as tx, null::smallint as partition, null::text as key,
        null::text as type, null::smallint as version, snapshot::text as payload, null::text as headers,
-       null::integer as attempts, extract(epoch from clock_timestamp())::double precision as wait
+       null::integer as attempts, extract(epoch from clock_timestamp())::double precision as wait,
+       null::double precision as sent
 from seen
 union all
 select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.version,
        m.payload::text, m.headers::text, m.attempts,
        case when m.not_before = 'infinity' then 'infinity'::double precision
             when m.not_before > clock_timestamp()
-            then extract(epoch from m.not_before - clock_timestamp())::double precision end
+            then extract(epoch from m.not_before - clock_timestamp())::double precision end,
+       date_part('epoch', m.sent_at)
 from unnest(%s::text[], %s::smallint[], %s::text[], %s::smallint[], %s::smallint[], %s::text[], %s::xid8[],
             %s::bigint[], %s::xid8[], %s::bigint[], %s::text[], %s::xid8[], %s::int[])
      with ordinality as lane (queue, priority, key, first, last, xip, xip_tx, xip_id,
@@ -33,7 +35,8 @@ cross join lateral (
         (select late.*
          from unnest(lane.xip::xid8[]) as running (tx)
          cross join lateral (
-            select r.id, r.tx, r.partition, r.key, r.type, r.version, r.payload, r.headers, r.attempts, r.not_before
+            select r.id, r.tx, r.partition, r.key, r.type, r.version, r.payload, r.headers, r.attempts, r.not_before,
+                   r.sent_at
             from {schema}.messages r
             where r.queue = lane.queue and r.priority = lane.priority and r.tx = running.tx
               and r.id > case when running.tx = lane.xip_tx then lane.xip_id else -1 end
@@ -44,7 +47,8 @@ cross join lateral (
          ) as late
          where running.tx >= lane.xip_tx)
         union all
-        (select n.id, n.tx, n.partition, n.key, n.type, n.version, n.payload, n.headers, n.attempts, n.not_before
+        (select n.id, n.tx, n.partition, n.key, n.type, n.version, n.payload, n.headers, n.attempts, n.not_before,
+                n.sent_at
          from {schema}.messages n
          where n.queue = lane.queue and n.priority = lane.priority
            and (n.tx, n.id) > (lane.late_tx, lane.late_id) and n.tx < lane.within_xmax

@@ -67,7 +67,7 @@ def message_of(stored: Stored) -> Message:
     """A message as a handler gets it."""
     fence = Fence("queue", 0, 1, 1)
     return Message(
-        stored.id, 0, "queue", 0, 0, stored.key, "t", 1, str(stored.name), None, 0, stored.wait, fence
+        stored.id, 0, "queue", 0, 0, stored.key, "t", 1, str(stored.name), None, 0, stored.wait, 0.0, fence
     )
 
 

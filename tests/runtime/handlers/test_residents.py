@@ -13,7 +13,7 @@ def hold(residents: Residents, key: str, wait: float) -> Resident:
     """An actor whose first message waits."""
     resident = residents.need(key)
     resident.line.step(Step.BEGIN)
-    message = Message(1, 1, "q", 0, 0, key, "t", 1, "{}", None, 0, wait, Fence("q", 0, 1, 1))
+    message = Message(1, 1, "q", 0, 0, key, "t", 1, "{}", None, 0, wait, 0.0, Fence("q", 0, 1, 1))
     assert LINES.hold(resident.line, message)
     residents.block(resident, wait)
     return resident

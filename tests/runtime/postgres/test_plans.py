@@ -386,7 +386,7 @@ def acknowledged(connection: psycopg.Connection[Any], most: int) -> tuple[Any, .
     ).fetchall()
     fence = Fence(QUEUE, 0, 0, 0)
     messages = [
-        Message(id_, tx, queue, partition, priority, None, "t", 1, "{}", None, 0, None, fence)
+        Message(id_, tx, queue, partition, priority, None, "t", 1, "{}", None, 0, None, 0.0, fence)
         for id_, tx, queue, partition, priority in rows
     ]
     return batch_parameters([finished(consumed=message) for message in messages], [], None)
