@@ -47,7 +47,7 @@ async def open_store(
         direct, role="setup", process=process, between=Between.UNKNOWN, accept=whereabouts.check
     )
     async with setup:
-        routes = await find_routes(setup, url, direct, process)
+        routes = await find_routes(setup, url, direct, process, whereabouts.check)
         await set_up(setup)
         if migrating:
             await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)

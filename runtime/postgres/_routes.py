@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ._connection import Connection
 from ._probing import Between, Route, check_same_database, find_route, find_session_route
-from ._session import connect_session
+from ._session import Accept, connect_session
 
 _log = logging.getLogger("rolebook")
 
@@ -44,7 +44,7 @@ class Routes:
         return 5 if self.shared.prepares else None
 
 
-async def find_routes(setup: Connection[Any], url: str, direct: str, process: str) -> Routes:
+async def find_routes(setup: Connection[Any], url: str, direct: str, process: str, accept: Accept) -> Routes:
     """Find out what lies on the ways, and refuse what the runtime cannot work through.
 
     With one URL it takes six round trips and, for a moment, one connection more. With two it takes eight
@@ -55,12 +55,13 @@ async def find_routes(setup: Connection[Any], url: str, direct: str, process: st
         url: The database, for most sessions.
         direct: The database, for the sessions that hold locks and listen.
         process: This process's name.
+        accept: Refuses servers that are not to be used.
 
     Raises:
         UnfitSession: `direct` does not lead to sessions of our own, or the two lead to different databases.
         DatabaseError: `url` cannot be reached.
     """
-    plain = partial(connect_session, role="probe", process=process, between=Between.UNKNOWN)
+    plain = partial(connect_session, role="probe", process=process, between=Between.UNKNOWN, accept=accept)
     found = await find_session_route(setup, partial(plain, direct))
     if url == direct:
         return Routes(found, found)

@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import LiteralString
 
 import pytest
 import trio
@@ -98,6 +99,31 @@ async def test_too_few_connections(database_url: str) -> None:
     """A server without room for this process is refused with the arithmetic."""
     with pytest.raises(BudgetExceeded, match=r"needs 1005 connections.*a pool of 1000.*max_connections"):
         await open_it(database_url, rb.Settings(pool_size=1000))
+
+
+async def test_the_limits_of_the_role_and_the_database_count(database_url: str, looking: Looking) -> None:
+    """The tightest limit is the one that is named; whoever has room enough under it may start."""
+
+    async def do(statement: LiteralString, name: str) -> None:
+        await looking.connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+    await open_it(database_url)
+    async with role(looking) as name:
+        await do("grant all on schema rolebook to {}", name)
+        await do("grant all on all tables in schema rolebook to {}", name)
+        await do("grant all on all sequences in schema rolebook to {}", name)
+        url = make_conninfo(database_url, user=name, password="secret")
+        await do("alter role {} connection limit 8", name)
+        await open_it(url, rb.Settings(pool_size=3))
+        with pytest.raises(
+            BudgetExceeded, match=r"needs 9 .* 8 free: the connection limit of the role 8 - 0"
+        ):
+            await open_it(url, rb.Settings(pool_size=4))
+        await do("alter database {} connection limit 7", looking.connection.info.dbname)
+        with pytest.raises(
+            BudgetExceeded, match=r"needs 8 .* 6 free: the connection limit of the database 7 -"
+        ):
+            await open_it(url, rb.Settings(pool_size=3))
 
 
 async def test_an_ordinary_role_counts_the_connections_of_others(database_url: str, looking: Looking) -> None:
