@@ -84,6 +84,7 @@ OURS_ALONE = {
     "Repeated",  # an idempotency key has its outcome: the asker reads it
     "TurnConflict",  # a handler's transaction lost its message: said in the log
     "Elsewhere",  # a server does not know the session: it ends, and all begins anew
+    "LinkCut",  # a turn whose link broke is tried again, at no cost
     "SessionLost",  # what ends it then
     "NoDatabase",  # the pytest plugin's own
 }

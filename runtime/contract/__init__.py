@@ -81,6 +81,7 @@ from ._store import OWNERS as OWNERS
 from ._store import DeadLetter as DeadLetter
 from ._store import Fetched as Fetched
 from ._store import FetchSession as FetchSession
+from ._store import LinkCut as LinkCut
 from ._store import ListenSession as ListenSession
 from ._store import Promoted as Promoted
 from ._store import RecordedEvent as RecordedEvent

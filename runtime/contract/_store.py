@@ -199,12 +199,21 @@ class TurnConflict(RolebookError):
     """Another process has handled the message of a turn, or has the right to: nothing was committed."""
 
 
+@final
+class LinkCut(RolebookError):
+    """The link on which a turn had its own transaction broke: nothing of it was committed."""
+
+
 class TurnTransaction(Protocol):
     """A transaction that a handler asked for: it commits with the handler's turn, or not at all."""
 
     @property
     def connection(self) -> Any:
         """The connection the handler may use."""
+        ...
+
+    def was_cut(self, error: Exception) -> bool:
+        """Say whether a turn failed with this error because the link of its transaction broke."""
         ...
 
     async def commit(self, unit: CommitUnit) -> None:

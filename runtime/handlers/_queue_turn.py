@@ -14,6 +14,7 @@ from rolebook.actors import EffectError, Enqueue, HandlerDefinition, RolebookErr
 from ..contract import (
     CommitUnit,
     Elsewhere,
+    LinkCut,
     Message,
     ServerForgot,
     TurnConflict,
@@ -135,15 +136,20 @@ async def run_turn(
     async with AsyncExitStack() as stack:
         turn.begin(context, stack)
         try:
-            await _finish(definition.function(command, turn), limit)
-        finally:
-            turn.end()
-        unit.sends, unit.parts = context.encoder.rows(turn.effects, trail(message_id, headers))
-        if turn.lease is None:
-            return None
-        # The writer commits in order; what commits beside it would overtake.
-        await come_next(message)
-        return await _commit_own(turn.lease, context, unit)
+            try:
+                await _finish(definition.function(command, turn), limit)
+            finally:
+                turn.end()
+            unit.sends, unit.parts = context.encoder.rows(turn.effects, trail(message_id, headers))
+            if turn.lease is None:
+                return None
+            # The writer commits in order; what commits beside it would overtake.
+            await come_next(message)
+            return await _commit_own(turn.lease, context, unit)
+        except Exception as error:
+            if turn.lease is not None and turn.lease.was_cut(error):
+                raise LinkCut(f"the link broke: {error}") from error
+            raise
 
 
 async def _commit_own(lease: TurnTransaction, context: HandlerContext, unit: CommitUnit) -> Verdict:

@@ -23,6 +23,7 @@ from ..contract import (
     CommitPart,
     DeadLetter,
     Elsewhere,
+    LinkCut,
     Promoted,
     RecordedEvent,
     Ring,
@@ -331,7 +332,7 @@ class PostgresStore:
 
     def is_shortage(self, error: BaseException) -> bool:
         """Whether a turn failed for what the database lacked: no fault of its message's nor of its code's."""
-        return is_shortage(error)
+        return isinstance(error, LinkCut) or is_shortage(error)
 
     def has_ended(self, connection: Any) -> bool:
         """Say whether no transaction is open on a connection that `send` was given."""

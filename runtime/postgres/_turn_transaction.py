@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import psycopg
 import trio
 from attrs import define
 from psycopg.pq import TransactionStatus
@@ -36,6 +37,11 @@ class PostgresTurnTransaction:
     schema: str
     deadline: float
     backoff: Backoff
+
+    def was_cut(self, error: Exception) -> bool:
+        """Say whether a turn failed with this error because the link of its transaction broke."""
+        broken = self.connection.closed or self.connection.is_spent
+        return broken and isinstance(error, psycopg.OperationalError | psycopg.InternalError)
 
     async def commit(self, unit: CommitUnit) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.

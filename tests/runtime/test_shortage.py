@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 import rolebook as rb
 from rolebook.runtime.handlers._shortage import QUIET
+from tests.proxy import open_proxy
 from tests.runtime.apps import Note
 from tests.runtime.looking import Looking
 from tests.waiting import WITHIN, eventually
@@ -82,30 +83,55 @@ async def test_a_pool_that_is_exhausted_costs_no_attempt(
     assert 1 == sum("waits, at no message's cost: PoolExhausted" in each for each in caplog.messages)
 
 
-async def test_a_role_without_connections_left_costs_no_attempt(database_url: str, looking: Looking) -> None:
+async def test_a_role_without_connections_left_costs_no_attempt(
+    database_url: str, looking: Looking, caplog: pytest.LogCaptureFixture
+) -> None:
     """The server refuses further connections to the role; when it has more, everything is handled."""
     await looking.do("create table public.done (number int)")
-    await looking.do("drop role if exists frugal")
-    await looking.do(
-        "create role frugal login superuser"
-    )  # superusers are bound by their role's limit as well
-    await looking.do("alter role frugal nosuperuser connection limit 5")
-    await looking.do("grant all on schema public, rolebook to frugal")
-    await looking.do("grant all on all tables in schema public, rolebook to frugal")
-    await looking.do("grant all on all sequences in schema rolebook to frugal")
     it = worked()
     it.release.set()
-    url = make_conninfo(database_url, user="frugal")
     settings = rb.Settings(pool_size=4, acquire_timeout=5, backoff=SETTINGS.backoff)
-    async with rb.open_runtime(it.app, database=url, settings=settings) as runtime:
-        await runtime.send(*(rb.Enqueue("mail", Note(n)) for n in range(60)))
-        await eventually(lambda: "DatabaseRefused" in str(runtime.tree.snapshot()))
-        assert [] == await runtime.dead_letters()
-        await looking.do("alter role frugal connection limit 20")
+    async with (
+        a_role(looking, database_url) as url,
+        rb.open_runtime(it.app, database=url, settings=settings) as runtime,
+    ):
         with trio.fail_after(WITHIN):
+            await runtime.enqueue("mail", Note(0))  # its own sessions are open then, and one of the pool
+            await runtime.wait_idle()
+            await looking.do("alter role frugal connection limit 3")  # fewer than that
+            await runtime.send(*(rb.Enqueue("mail", Note(n)) for n in range(1, 60)))
+            await eventually(lambda: "DatabaseRefused" in caplog.text)
+            await looking.do("alter role frugal connection limit -1")
             await runtime.wait_idle()
         assert [] == await runtime.dead_letters()
-    assert 60 == await looking.value("select count(*) from public.done")
+    assert [(n,) for n in range(60)] == await looking.rows("select number from public.done order by number")
+
+
+async def test_a_link_that_breaks_costs_no_attempt(database_url: str, looking: Looking) -> None:
+    """A turn whose own connection is cut is void, and tried again with its one attempt."""
+    await looking.do("create table public.done (number int)")
+    app, inside, go_on = rb.App("app"), trio.Event(), trio.Event()
+
+    @app.handler("mail", retry=ONCE)
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        async with turn.connection() as connection:
+            await connection.execute("insert into public.done values (%s)", (turn.attempt,))
+            inside.set()
+            await go_on.wait()
+            await connection.execute("insert into public.done values (%s)", (command.number,))
+
+    async with (
+        open_proxy(database_url) as proxy,
+        rb.open_runtime(app, database=proxy.url, settings=SETTINGS) as runtime,
+    ):
+        await runtime.enqueue("mail", Note(7))
+        with trio.fail_after(WITHIN):
+            await inside.wait()
+            proxy.cut()
+            go_on.set()
+            await looking.until("select not exists (select from rolebook.messages)")
+    assert 0 == await looking.value("select count(*) from rolebook.dead_letters")
+    assert [(1,), (7,)] == await looking.rows("select number from public.done")
 
 
 async def test_a_turn_that_fails_by_itself_still_costs_its_attempt(
