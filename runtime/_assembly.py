@@ -12,14 +12,14 @@ from typing import Any
 import trio
 from attrs import define, evolve, field
 
-from rolebook.actors import App, InvalidSetting, Stopping
+from rolebook.actors import App, InvalidSetting, OutcomeUnknown, Stopping
 
 from ._outages import Outages
 from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
-from .client import ClientContext, Replies
-from .contract import CommitUnit, Replay, ServerForgot, Store, Totals
+from .client import ClientContext, NotRunning, Replies
+from .contract import CommitUnit, Ending, Replay, ServerForgot, Store, Totals
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
@@ -47,6 +47,7 @@ class Assembly:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
         role: What of the app this process runs.
+        ending: Tells all parts that the runtime ends.
         hand: What is being handled: for the watch over the loop.
         things: What handlers and start functions are given by name.
         life: The number of this process in the database.
@@ -62,6 +63,7 @@ class Assembly:
     settings: Settings
     process: str
     role: Role
+    ending: Ending
     things: Mapping[str, Any] = field(factory=dict[str, Any])
     life: Life = field(factory=Life)
     clock: StoreClock = field(factory=StoreClock)
@@ -117,6 +119,7 @@ class Assembly:
             count=self.count,
             declines=partial(too_new, app, store),
             standing=self.standing,
+            ending=self.ending,
         )
         self.writer = Writer(
             store=store,
@@ -155,6 +158,7 @@ class Assembly:
             workers=self.workers,
             hand=self.hand,
             standing=self.standing,
+            ending=self.ending,
             client=self.things.get("runtime"),
         )
         self.client_context = ClientContext(
@@ -176,6 +180,11 @@ class Assembly:
 
     def _wake_askers(self, _: ServerForgot) -> None:
         self.replies.wake()
+
+    def end(self, what: str) -> None:
+        """The tree has ended: tell those who still wait that nobody will answer them."""
+        self.writer.refuse_rest(NotRunning(f"the {what} has ended; this was not sent"))
+        self.replies.end(OutcomeUnknown(f"the {what} ended before the reply to this ask came"))
 
     def look_for_resumed(self, queue: str) -> None:
         """Let a handler look whether stopped keys of its queue were resumed."""

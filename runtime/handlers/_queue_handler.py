@@ -76,22 +76,33 @@ class QueueHandler:
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Handle messages until asked to stop; then finish what runs, and give the rest back."""
-        queue = self.definition.queue
+        """Handle messages until asked to stop, or until the runtime ends; finish what runs, give the rest back.
+
+        If the runtime ends it is asked to stop in its turn, but ends at once, with all the others.
+        """
+        queue, ending = self.definition.queue, self.context.ending
+        if ending.is_announced:
+            task_status.started()
+            await stopping.wait()
+            return
         self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
                 for _ in range(self.definition.concurrency):
                     self._tasks.start_soon(self._worker)
-                while not stopping.is_set():
-                    with stopping.interrupts():
+                while not (stopping.is_set() or ending.is_announced):
+                    with stopping.interrupts(), ending.announced.interrupts():
                         await self._hear()
-                await self._drain()
+                with trio.move_on_at(ending.work_until):
+                    await self._drain()
                 self._tasks.cancel_scope.cancel()
+            with trio.move_on_at(ending.settle_until):
+                await self._wait_drained()  # what had ended when the rest was cancelled
         finally:
             self._inbox.close()
             self.context.fetcher.send_nowait(Detach(queue, self._send))
+        await stopping.wait()
 
     async def _hear(self) -> None:
         """Take in the next signal; look now and then whether parked keys were resumed elsewhere."""
@@ -125,6 +136,9 @@ class QueueHandler:
         self.context.fetcher.send_nowait(Withdraw(self.definition.queue, self._send))
         self._own(frozenset())
         self._lot.unpark_all()
+        await self._wait_drained()
+
+    async def _wait_drained(self) -> None:
         while self._in_work.leaving:
             self._take_in(await self._inbox.receive())
 
@@ -302,7 +316,7 @@ class QueueHandler:
 
     async def _work(self, me: trio.lowlevel.Task) -> None:
         slice_end = trio.current_time() + SLICE
-        while not self._closing:
+        while not (self._closing or self.context.ending.is_announced):
             if not self._ready:
                 await self._lot.park()
                 slice_end = trio.current_time() + SLICE
