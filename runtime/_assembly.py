@@ -210,8 +210,7 @@ class Assembly:
         if (replay := self.replays.get(name)) is None:
             replay = self.replays[name] = Replay(definition, self.app.codec, self.store)
         handler = ActorHandler(definition, self.handler_context, self.register, replay)
-        self.handlers[name] = handler
-        await handler.run(stopping=stopping, task_status=task_status)
+        await self._run(name, handler, stopping, task_status)
 
     async def run_queue(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of a queue."""
@@ -222,5 +221,18 @@ class Assembly:
             function = partial(function, **{need: self.things[need] for need in definition.needs})
         definition = evolve(definition, concurrency=wanted, function=function)
         handler = QueueHandler(definition, self.handler_context)
+        await self._run(name, handler, stopping, task_status)
+
+    async def _run(
+        self,
+        name: str,
+        handler: ActorHandler | QueueHandler,
+        stopping: Stopping,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         self.handlers[name] = handler
-        await handler.run(stopping=stopping, task_status=task_status)
+        if self.ending.is_announced:  # its session broke meanwhile: there is nothing to begin any more
+            task_status.started()
+            await stopping.wait()
+        else:
+            await handler.run(stopping=stopping, task_status=task_status)

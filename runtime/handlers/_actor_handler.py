@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from rolebook.actors import ActorDefinition, Stopping
 
@@ -47,6 +47,7 @@ from ..system import (
     Resume,
     Withdraw,
 )
+from ._actor_statistics import ActorStatistics
 from ._context import SLICE, HandlerContext
 from ._line_states import HELD
 from ._resident import BROKEN, Resident
@@ -54,32 +55,6 @@ from ._residents import Residents
 from ._turn_ledger import TurnLedger
 
 _log = logging.getLogger("rolebook.handler")
-
-
-@final
-@frozen
-class ActorStatistics:
-    """What a process holds of one kind of actor, and has done with it.
-
-    Attributes:
-        residents: Actors in memory.
-        blocked: Keys that wait for a retry.
-        parked: Keys that wait to be resumed, after a failure under `on_failure="park"`.
-        broken: Keys whose journal cannot be replayed.
-        turns: TurnLedger computed.
-        recovered: Actors loaded from the journal.
-        hits: Messages and asks that found their actor in memory.
-        evictions: Actors that left memory, because there were too many or nobody needed them.
-    """
-
-    residents: int
-    blocked: int
-    parked: int
-    broken: int
-    turns: int
-    recovered: int
-    hits: int
-    evictions: int
 
 
 @final
@@ -143,10 +118,6 @@ class ActorHandler:
         in its turn: turns of queues and children of the app that end before it may need that to end.
         """
         name, ending = self.definition.name, self.context.ending
-        if ending.is_announced:
-            task_status.started()
-            await stopping.wait()
-            return
         self.register(name, self._send)
         self.context.fetcher.send_nowait(Attach(name, self._send, self.context.settings.mailbox_capacity))
         task_status.started()

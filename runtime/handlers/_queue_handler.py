@@ -34,7 +34,7 @@ from ..system import (
     Withdraw,
 )
 from ._context import SLICE, HandlerContext
-from ._failing import after_failure, wait_of
+from ._failing import after_failure, unit_after, wait_of
 from ._in_work import InWork
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
@@ -76,15 +76,8 @@ class QueueHandler:
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Handle messages until asked to stop, or until the runtime ends; finish what runs, give the rest back.
-
-        If the runtime ends it is asked to stop in its turn, but ends at once, with all the others.
-        """
+        """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
         queue, ending = self.definition.queue, self.context.ending
-        if ending.is_announced:
-            task_status.started()
-            await stopping.wait()
-            return
         self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
         task_status.started()
         try:
@@ -384,20 +377,12 @@ class QueueHandler:
         outcome = judge(error, message.attempts + 1, definition.retry, self.context.random)
         # Without a key there is nothing that could wait behind it.
         part = after_failure(message, outcome, "skip" if message.key is None else definition.on_failure)
-        unit = CommitUnit(self._send, message.fence, lineage=lineage)
-        if isinstance(part, RetryInPlace):
-            unit.parts = (part,)  # the message is not settled with this: it keeps its place
-            self._hand_over(unit)
-            self._marking.add(message.id)
-            message.attempts += 1
-            return wait_of(part)
-        unit.subject = message
-        if part is None:
-            unit.consumed = message
-        else:
-            unit.parts = (part,)
-        self._hand_over(unit)
-        return None
+        self._hand_over(unit_after(part, message, self._send, lineage))
+        if not isinstance(part, RetryInPlace):
+            return None
+        self._marking.add(message.id)
+        message.attempts += 1
+        return wait_of(part)
 
     def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
         """Give a unit to the writer; or take note of the verdict, if it is committed already."""

@@ -83,7 +83,7 @@ async def table(looking: Looking) -> AsyncGenerator[None]:
 async def test_turns_that_do_not_end_take_one_deadline(
     database_url: str, looking: Looking, table: None
 ) -> None:
-    """Statements of six queues are cancelled at the server, at once; all is left in order, and handled later."""
+    """Statements of six queues are cancelled at the server; all is left in order, and handled later."""
     counter, settings = Counter(holds=True), rb.Settings(shutdown=SHUTDOWN, pool_size=8)
     async with rb.open_runtime(counter.app, database=database_url, settings=settings) as runtime:
         await fill(runtime)
@@ -95,7 +95,7 @@ async def test_turns_that_do_not_end_take_one_deadline(
 
 
 async def test_a_dead_link_does_not_hold_up_the_end(database_url: str, looking: Looking, table: None) -> None:
-    """With a link that swallows everything the end takes no longer; who waits is told, and nothing is lost."""
+    """Over a link that swallows everything it takes no longer; who waits is told, and nothing is lost."""
     counter, settings = Counter(holds=True), rb.Settings(shutdown=SHUTDOWN, pool_size=8)
     told: list[Exception] = []
 
@@ -144,8 +144,12 @@ async def test_a_dead_link_with_nothing_in_work(database_url: str, looking: Look
 
 async def test_a_client_with_a_dead_link(database_url: str) -> None:
     """A client ends by the same deadline, and who waits in it is told."""
-    settings, told = rb.Settings(shutdown=SHUTDOWN), list[Exception]()
+    settings, told, lost = rb.Settings(shutdown=SHUTDOWN), list[Exception](), list[Exception]()
     app = rb.App("app", actors=[Account])
+
+    async def count(client: rb.Client) -> None:
+        with suppress_into(lost, Exception):
+            await client.depths()
 
     async def tell(client: rb.Client) -> None:
         with suppress_into(told, rb.OutcomeUnknown, rb.NotRunning):
@@ -156,8 +160,9 @@ async def test_a_client_with_a_dead_link(database_url: str) -> None:
             await client.tell(Account, "a", Deposit(1))
             proxy.freeze()
             nursery.start_soon(tell, client)
+            nursery.start_soon(count, client)
             await trio.testing.wait_all_tasks_blocked()
             asked = trio.current_time()
         assert trio.current_time() - asked < SHUTDOWN + LITTLE
         proxy.cut()
-    assert 1 == len(told)
+    assert (1, 1) == (len(told), len(lost))

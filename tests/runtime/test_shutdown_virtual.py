@@ -1,4 +1,4 @@
-"""One deadline for the end of a runtime, in virtual time: everything stops beginning at once, and ends by it."""
+"""One deadline for the end of a runtime, in virtual time: all stop beginning at once, and end by it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -122,7 +122,7 @@ async def test_whatever_ends_the_tree_is_announced(autojump_clock: MockClock, wa
         diary.is_over = True
         raise ValueError("on purpose")
 
-    store, diary = MemoryStore(), Diary(0.01)
+    store, diary, asked = MemoryStore(), Diary(0.01), 0.0
     app = diary.app(rb.Child("breaking", breaking), takes_its_time(1000))
     settings = rb.Settings(shutdown=2)
 

@@ -37,8 +37,21 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
-    own = (Life(1), (), StoreClock(), inbox, {}, count, nobody_declines, Standing(), Ending(10))
-    fetcher = Fetcher(store, Settings(), "me", *own)
+    clock, ending = StoreClock(), Ending(10)
+    fetcher = Fetcher(
+        store,
+        Settings(),
+        "me",
+        Life(1),
+        (),
+        clock,
+        inbox,
+        {},
+        count,
+        nobody_declines,
+        Standing(),
+        ending,
+    )
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
         fetcher._take_in(Attach("idle", nobody, 2))
