@@ -140,7 +140,7 @@ class Runtime(Client):
             self._choice, self.settings, self.app.name, self.process, ending
         ) as store:
             await check_drift(self.app, store, self.settings.drift)
-            async with open_resources(self.app, self._role) as resources:
+            async with open_resources(self.app, self._role, ending) as resources:
                 things = {**resources, "runtime": self}
                 role = self._role.given(things)
                 async with self._serving_on(

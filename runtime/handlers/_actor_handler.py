@@ -71,7 +71,6 @@ class ActorHandler:
     _delivered: dict[int, int] = field(factory=dict[int, int])
     _leaving: dict[int, set[Resident]] = field(factory=dict[int, set[Resident]])
     _knows_owner: bool = False
-    _asks_only: bool = False
     _next_check: float = 0.0
     _next_sweep: float = float("inf")
     _residents: Residents = field(init=False)
@@ -125,7 +124,7 @@ class ActorHandler:
             while not (stopping.is_set() or ending.is_announced):
                 with stopping.interrupts(), ending.announced.interrupts():
                     await self._round()
-            self._take_asks_only()
+            self._turn_away_held()
             while not stopping.is_set():
                 with stopping.interrupts():
                     await self._work()
@@ -202,9 +201,12 @@ class ActorHandler:
         except trio.WouldBlock:
             return None
 
-    def _take_asks_only(self) -> None:
-        """From now on no message begins; asks that would have to wait for one take the way of messages."""
-        self._asks_only = True
+    @property
+    def _asks_only(self) -> bool:
+        """Whether no message begins any more; asks that would have to wait for one go by the mailbox."""
+        return self.context.ending.is_announced
+
+    def _turn_away_held(self) -> None:
         for partition in list(self._asks):
             for ask in self._asks.pop(partition):
                 ask.promise.fail(NotOwner("the runtime ends, and reads no mailbox any more"))

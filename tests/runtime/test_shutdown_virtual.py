@@ -1,7 +1,7 @@
 """One deadline for the end of a runtime, in virtual time: all stop beginning at once, and end by it."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -10,8 +10,9 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.actors import Stopping
-from rolebook.runtime import MemoryStore, Runtime
-from rolebook.runtime.contract import Store
+from rolebook.runtime import MemoryStore, Runtime, _runtime
+from rolebook.runtime._open_tree import open_tree
+from rolebook.runtime.contract import Ending, Store
 from tests.runtime.apps import Account, Deposit, Note
 from tests.runtime.faults import FaultyStore, Hooks
 
@@ -58,7 +59,7 @@ async def ending_within(
         async with rb.open_runtime(app, database=store, settings=settings) as runtime:
             yield runtime
             asked, diary.is_over = trio.current_time(), True
-    assert trio.current_time() - asked <= seconds
+    assert trio.current_time() - asked <= seconds, f"longer than {seconds:g} s"
 
 
 async def fill(runtime: Runtime, each: int) -> None:
@@ -89,6 +90,23 @@ async def test_six_queues_end_within_one_deadline(autojump_clock: MockClock) -> 
     async with rb.open_runtime(again.app(), database=store) as runtime:
         await runtime.wait_idle()
     assert [(name, number) for name in QUEUES for number in range(3)] == sorted(again.done)
+
+
+async def test_six_queues_end_within_one_deadline_control(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If all heard of the end in their turn, allowances would add up, and turns begin meanwhile."""
+
+    def unheard(spec: rb.Supervisor, _: Ending) -> AbstractAsyncContextManager[rb.Tree]:
+        return open_tree(spec, Ending(1e9))
+
+    monkeypatch.setattr(_runtime, "open_tree", unheard)
+    store, diary = MemoryStore(), Diary(1.5)
+    with pytest.raises(AssertionError, match="longer than"):  # noqa: PT012 - the block is what is tested
+        async with ending_within(2, diary.app(), store, diary) as runtime:
+            await fill(runtime, 30)
+            await trio.sleep(1)
+    assert diary.late
 
 
 async def test_no_turn_begins_once_the_end_was_announced(autojump_clock: MockClock) -> None:
@@ -216,6 +234,39 @@ async def test_an_ending_actor_takes_nothing_from_its_mailbox(autojump_clock: Mo
     async with rb.open_runtime(app, database=store) as runtime:
         await runtime.wait_idle()
         assert 111 == (await runtime.read(Account, "a")).balance
+
+
+async def test_a_resource_that_does_not_close_is_cancelled(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Resources close by the deadline too; the others are closed all the same, and the log says so."""
+    closed: list[str] = []
+    app = rb.App("app")
+
+    @app.resource
+    @asynccontextmanager
+    async def cache() -> AsyncGenerator[str]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                yield "cache"
+            finally:
+                closed.append("cache")
+                nursery.cancel_scope.cancel()
+
+    @app.resource
+    @asynccontextmanager
+    async def mailer() -> AsyncGenerator[str]:
+        yield "mailer"
+        await trio.sleep_forever()
+
+    @app.handler("mail")
+    async def mail(command: Note, cache: str, mailer: str) -> None: ...
+
+    async with ending_within(2, app, MemoryStore(), Diary(0)):
+        pass
+    assert ["cache"] == closed
+    assert "were not closed within its shutdown" in caplog.text
 
 
 async def test_who_waits_for_a_reply_from_elsewhere_is_told(autojump_clock: MockClock) -> None:
