@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 import rolebook as rb
 from rolebook.actors import Stopping
-from rolebook.runtime import MemoryStore, Runtime, _runtime
+from rolebook.runtime import MemoryStore, Runtime, _runtime  # pyright: ignore[reportPrivateUsage]
 from rolebook.runtime._open_tree import open_tree
 from rolebook.runtime.contract import Ending, Store
 from tests.runtime.apps import Account, Deposit, Note
