@@ -11,14 +11,14 @@ from typing import Any
 import trio
 from attrs import define, evolve, field
 
-from rolebook.actors import App, InvalidSetting, Stopping
+from rolebook.actors import App, InvalidSetting, OutcomeUnknown, Stopping
 
 from ._outages import Outages
 from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
-from .client import ClientContext, Replies
-from .contract import CommitUnit, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
+from .client import ClientContext, NotRunning, Replies
+from .contract import CommitUnit, Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     Fetcher,
@@ -46,6 +46,7 @@ class Assembly:
         asks: Where to hand a command for an actor of this process, by the actor's name.
         handlers: The handlers of the present session, by queue.
         role: What of the app this process runs.
+        ending: Tells all parts that the runtime ends.
         hand: What is being handled: for the watch over the loop.
         things: What handlers and start functions are given by name.
         life: The number of this process in the database.
@@ -61,6 +62,7 @@ class Assembly:
     settings: Settings
     process: str
     role: Role
+    ending: Ending
     things: Mapping[str, Any] = field(factory=dict[str, Any])
     life: Life = field(factory=Life)
     clock: StoreClock = field(factory=StoreClock)
@@ -111,6 +113,7 @@ class Assembly:
             count=self.count,
             declines=partial(too_new, app, store),
             standing=self.standing,
+            ending=self.ending,
         )
         self.writer = Writer(
             store=store,
@@ -148,6 +151,7 @@ class Assembly:
             workers=self.workers,
             hand=self.hand,
             standing=self.standing,
+            ending=self.ending,
             client=self.things.get("runtime"),
         )
         self.client_context = ClientContext(
@@ -174,6 +178,11 @@ class Assembly:
     def _wake_askers(self, _: ServerForgot) -> None:
         self.replies.wake()
 
+    def end(self, what: str) -> None:
+        """The tree has ended: tell those who still wait that nobody will answer them."""
+        self.writer.refuse_rest(NotRunning(f"the {what} has ended; this was not sent"))
+        self.replies.end(OutcomeUnknown(f"the {what} ended before the reply to this ask came"))
+
     def look_for_resumed(self, queue: str) -> None:
         """Let a handler look whether stopped keys of its queue were resumed."""
         if (handler := self.handlers.get(queue)) is not None:
@@ -198,8 +207,7 @@ class Assembly:
         if (replay := self.replays.get(name)) is None:
             replay = self.replays[name] = Replay(definition, self.app.codec, self.store)
         handler = ActorHandler(definition, self.handler_context, self.register, replay)
-        self.handlers[name] = handler
-        await handler.run(stopping=stopping, task_status=task_status)
+        await self._run(name, handler, stopping, task_status)
 
     async def run_queue(self, name: str, *, stopping: Stopping, task_status: trio.TaskStatus[None]) -> None:
         """Run one life of the handler of a queue."""
@@ -210,5 +218,18 @@ class Assembly:
             function = partial(function, **{need: self.things[need] for need in definition.needs})
         definition = evolve(definition, concurrency=wanted, function=function)
         handler = QueueHandler(definition, self.handler_context)
+        await self._run(name, handler, stopping, task_status)
+
+    async def _run(
+        self,
+        name: str,
+        handler: ActorHandler | QueueHandler,
+        stopping: Stopping,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         self.handlers[name] = handler
-        await handler.run(stopping=stopping, task_status=task_status)
+        if self.ending.is_announced:  # its session broke meanwhile: there is nothing to begin any more
+            task_status.started()
+            await stopping.wait()
+        else:
+            await handler.run(stopping=stopping, task_status=task_status)

@@ -31,7 +31,8 @@ async def open_runtime(
 
     At the end of the block the runtime stops in order: no new message is begun,
     what has begun is finished and committed, partitions are given back,
-    connections are closed. If the block is cancelled, what has not been
+    connections are closed. That takes `Settings.shutdown` seconds at most:
+    what is not done by then is cancelled. If the block is cancelled, what has not been
     committed is void and will be handled again by whoever owns it next.
 
     Args:

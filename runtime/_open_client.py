@@ -16,8 +16,8 @@ from ._roles import Role
 from ._settings import Settings
 from ._store_choice import StoreChoice, open_chosen_store
 from ._tree import client_tree
-from .client import Client, NotRunning
-from .contract import Store
+from .client import Client
+from .contract import Ending, Store
 
 
 @asynccontextmanager
@@ -74,12 +74,13 @@ class _Guest(Client):
 
     @asynccontextmanager
     async def opened(self, choice: StoreChoice) -> AsyncGenerator[None]:
-        async with open_chosen_store(choice, self.settings, self.app.name, self.process) as store:
-            assembly = Assembly(self.app, store, self.settings, self.process, Role((), ()))
+        ending = Ending(self.settings.shutdown)
+        async with open_chosen_store(choice, self.settings, self.app.name, self.process, ending) as store:
+            assembly = Assembly(self.app, store, self.settings, self.process, Role((), ()), ending)
             try:
-                async with open_tree(client_tree(assembly)):
+                async with open_tree(client_tree(assembly), ending):
                     self._begin(assembly.client_context)
                     yield
             finally:
-                assembly.writer.refuse_rest(NotRunning("the client has ended; this was not sent"))
+                assembly.end("client")
                 self._end()

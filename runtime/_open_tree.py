@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 
 from rolebook.actors import Supervisor, Tree, open_supervisor
 
+from .contract import Ending
+
 
 @asynccontextmanager
-async def open_tree(spec: Supervisor) -> AsyncGenerator[Tree]:
-    """Run a tree for the length of a block."""
+async def open_tree(spec: Supervisor, ending: Ending) -> AsyncGenerator[Tree]:
+    """Run a tree for the length of a block; it announces its end, and stops by the deadline."""
     raised: BaseException | None = None
     try:
-        async with open_supervisor(spec) as tree:
+        async with open_supervisor(spec, stopping=ending.announced) as tree:
             try:
                 yield tree
             except BaseException as error:

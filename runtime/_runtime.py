@@ -22,7 +22,7 @@ from ._settings import Settings
 from ._store_choice import StoreChoice, open_chosen_store
 from ._tree import Arrangement, arranged_tree, settings_of
 from .client import Client, NotRunning
-from .contract import StoppedKey, Store
+from .contract import Ending, StoppedKey, Store
 from .handlers import ActorHandler, ActorStatistics
 from .system import FetcherStatistics, ListenerState, LoopWatch
 
@@ -135,13 +135,16 @@ class Runtime(Client):
 
     @asynccontextmanager
     async def _working(self) -> AsyncGenerator[None]:
-        async with open_chosen_store(self._choice, self.settings, self.app.name, self.process) as store:
+        ending = Ending(self.settings.shutdown)
+        async with open_chosen_store(
+            self._choice, self.settings, self.app.name, self.process, ending
+        ) as store:
             await check_drift(self.app, store, self.settings.drift)
-            async with open_resources(self.app, self._role) as resources:
+            async with open_resources(self.app, self._role, ending) as resources:
                 things = {**resources, "runtime": self}
                 role = self._role.given(things)
                 async with self._serving_on(
-                    Assembly(self.app, store, self.settings, self.process, role, things)
+                    Assembly(self.app, store, self.settings, self.process, role, ending, things)
                 ):
                     yield
 
@@ -150,16 +153,16 @@ class Runtime(Client):
         watch = LoopWatch(self.settings.loop_hold, assembly.hand)
         try:
             with watch.watching():
-                async with open_tree(arranged_tree(assembly, self._arrangement)) as tree:
+                async with open_tree(arranged_tree(assembly, self._arrangement), assembly.ending) as tree:
                     # Only now: the tree has started, so whoever is let in finds handlers, or a mailbox.
                     self._running = _Running(assembly, tree, watch)
                     self._begin(assembly.client_context)
                     try:
                         yield
                     finally:
-                        assembly.fetcher.is_ending = True
+                        tree.request_stop()
         finally:
-            assembly.writer.refuse_rest(NotRunning("the runtime has ended; this was not sent"))
+            assembly.end("runtime")
             self._end()
             self._running = None
 

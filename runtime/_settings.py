@@ -85,8 +85,8 @@ class Settings:
         batch: Turns, and messages sent from outside, in one commit at most.
         residents: Actors of one kind kept in memory at most.
         passivate_after: Seconds after which an unused actor leaves memory; an actor may say fewer.
-        shutdown: Seconds that each handler, and the writer after them, may take to end in order before what
-            it still runs is cancelled.
+        shutdown: Seconds that the whole end may take: turns that have begun, the app's children, the last
+            commit, the closing of connections. What is not done by then is cancelled.
         pool_size: Connections for `turn.connection()` and `runtime.connection()`; replays and reads have two
             of their own.
         acquire_timeout: Seconds to wait for one of them.

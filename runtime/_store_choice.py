@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from ._settings import PARTITIONS, Settings
-from .contract import Store
+from .contract import Ending, Store
 from .memory import MemoryStore
 from .postgres import choose_database, open_database
 from .postgres import open_store as open_postgres_store
@@ -40,7 +40,7 @@ class StoreChoice:
 
 @asynccontextmanager
 async def open_chosen_store(
-    choice: StoreChoice, settings: Settings, app: str, process: str
+    choice: StoreChoice, settings: Settings, app: str, process: str, ending: Ending
 ) -> AsyncGenerator[Store]:
     """Open the store.
 
@@ -49,6 +49,7 @@ async def open_chosen_store(
         settings: Of the runtime.
         app: The app's name, which is the name of its database on the embedded server.
         process: The process's name.
+        ending: Of the runtime: bounds how long the store takes to close.
     """
     if choice.database == MEMORY:
         yield MemoryStore(partitions=settings.partitions or PARTITIONS)
@@ -60,6 +61,6 @@ async def open_chosen_store(
     async with open_database(database, folder=choice.folder, database=app) as url:
         _log.info("%s", database)
         async with open_postgres_store(
-            url, settings, process, direct_url=choice.direct_url, migrating=choice.migrate
+            url, settings, process, direct_url=choice.direct_url, migrating=choice.migrate, ending=ending
         ) as store:
             yield store

@@ -30,6 +30,7 @@ from rolebook.actors.supervision import load_configuration
 from ._assembly import Assembly
 from ._roles import Role
 from ._settings import Settings
+from .contract import Ending
 
 Arrangement: TypeAlias = Path | Callable[[Supervisor], Supervisor]
 """A TOML file, or a function from the default tree to the wanted one."""
@@ -75,7 +76,7 @@ def startable(assembly: Assembly) -> dict[str, Child]:
     The parts of the runtime have one name each, `queue.` before it for a handler.
     A child of the app goes by its own name.
     """
-    shutdown, fetcher = assembly.settings.shutdown, assembly.fetcher
+    shutdown, fetcher, rest = assembly.settings.shutdown, assembly.fetcher, assembly.ending.rest
     runs = {
         name: partial(assembly.run_actors if name in assembly.app.actors else assembly.run_queue, name)
         for name in assembly.role.queues
@@ -88,14 +89,26 @@ def startable(assembly: Assembly) -> dict[str, Child]:
             shutdown=shutdown,
             mailbox=partial(fetcher.mailbox, name),
             note=partial(assembly.note_of, name),
+            reserve=rest / 3,
         )
         for name, run in runs.items()
     ]
     found = {
         "listener": part("listener", assembly.listener.run, start_timeout=None),
-        "fetcher": part("fetcher", fetcher.run, shutdown=shutdown, start_timeout=None, note=fetcher.note),
+        "fetcher": part(
+            "fetcher",
+            fetcher.run,
+            shutdown=shutdown,
+            start_timeout=None,
+            note=fetcher.note,
+            reserve=rest * 2 / 3,
+        ),
         "writer": part(
-            "writer", assembly.writer.run, shutdown=shutdown, mailbox=assembly.writer.inbox.statistics
+            "writer",
+            assembly.writer.run,
+            shutdown=shutdown,
+            mailbox=assembly.writer.inbox.statistics,
+            reserve=rest,
         ),
         "scheduler": part("scheduler", assembly.scheduler.run, start_timeout=None),
         **{f"queue.{child.name}": child for child in queues},
@@ -161,7 +174,8 @@ def configured_tree(
 
 def _unstarted(app: App, settings: Settings, role: Role | None = None) -> Assembly:
     nothing: Any = None  # nothing is started, so nothing asks the store
-    return Assembly(app, nothing, settings, app.name, role or Role.of(app, None))
+    ending = Ending(settings.shutdown)
+    return Assembly(app, nothing, settings, app.name, role or Role.of(app, None), ending)
 
 
 def check_tree(tree: Supervisor, known: dict[str, Child], role: Role) -> None:

@@ -177,8 +177,13 @@ class Cell:
         """Forget what belonged to the incarnation that has ended."""
         self.scope = self.stopping = self.task = self.inner = self.ready_at = None
 
-    def ask_to_stop(self, *, politely: bool) -> None:
-        """Ask it to stop if it listens, else cancel it; once cancelled, it stays cancelled."""
+    def ask_to_stop(self, *, politely: bool, deadline: float = float("inf")) -> None:
+        """Ask it to stop if it listens, else cancel it; once cancelled, it stays cancelled.
+
+        Args:
+            politely: Whether to ask at all.
+            deadline: Of the tree, on Trio's clock: fewer seconds may be left until then than it has itself.
+        """
         assert self.scope is not None
         is_new = self.state != "stopping"
         if is_new:
@@ -186,9 +191,29 @@ class Cell:
         if not politely or self.stopping is None or self.spec.shutdown == "brutal" or self.is_cancelled:
             self.cancel()
         elif is_new:
-            self.scope.deadline = trio.current_time() + self._seconds_to_stop
+            now = trio.current_time()
+            # A supervisor passes the deadline on: those below that have a reserve are to have it.
+            until = min(now + self._seconds_to_stop, self._latest(deadline))
+            self.scope.deadline = until
+            self.report_at = until + self._patience
+            if until > now:
+                self.stopping.set(min(until, deadline) if isinstance(self.spec, Supervisor) else until)
+            else:
+                self.cancel()
+
+    def hold_to(self, deadline: float) -> None:
+        """Its tree stops by a deadline now: end by then what was begun before."""
+        if isinstance(self.spec, Supervisor):
+            if self.inner is not None:
+                self.inner.hold_to(deadline)
+        elif self.scope is not None and not self.is_cancelled:
+            self.scope.deadline = min(self.scope.deadline, self._latest(deadline))
             self.report_at = self.scope.deadline + self._patience
-            self.stopping.set(self.scope.deadline)
+            self.notify()
+
+    def _latest(self, deadline: float) -> float:
+        """Until when it may stay if its tree stops by a deadline."""
+        return deadline + self.spec.reserve if isinstance(self.spec, Child) else float("inf")
 
     def cancel(self) -> None:
         """Cancel it."""

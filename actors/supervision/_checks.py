@@ -26,6 +26,7 @@ def check_child(child: "Child") -> None:
     for name, given in (("mailbox", child.mailbox), ("note", child.note)):
         if given is not None and not callable(given):
             raise InvalidSetting(name, f"{given!r} cannot be called", "give a function, or None")
+    number("reserve", child.reserve)
     if child.teller is not None and not all(hasattr(child.teller, name) for name in ("failed", "recovered")):
         raise InvalidSetting("teller", f"{child.teller!r} is no Teller", "give it the methods of `Teller`")
 

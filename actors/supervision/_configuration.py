@@ -32,7 +32,7 @@ from ._toml import Tables, write_toml
 R = TypeVar("R")
 
 _UNLIMITED = "unlimited"
-_GAUGES = ("mailbox", "note", "teller")  # what a file cannot hold
+_GAUGES = ("mailbox", "note", "teller", "reserve")  # what a file cannot hold
 
 _OF_SUPERVISORS = {field.name for field in attrs.fields(Supervisor)} - {
     field.name for field in attrs.fields(Child)
@@ -69,7 +69,7 @@ def load_tree(
     Args:
         source: The text, or the path of a file.
         callables: What `start` may name: start functions, or a `Child` whose `start`, `mailbox`,
-            `note` and `teller` are taken.
+            `note`, `teller` and `reserve` are taken.
         allow_imports: Whether `start = "module:function"` may import. Only for files you trust like code.
 
     Raises:
@@ -294,6 +294,7 @@ def _dumper(callables: Mapping[str, Start | Child]) -> cattrs.Converter:
         mailbox=override(omit=True),
         note=override(omit=True),
         teller=override(omit=True),
+        reserve=override(omit=True),
         start=override(unstruct_hook=name_of),
         start_timeout=words,
     )

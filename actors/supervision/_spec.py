@@ -38,13 +38,16 @@ class Child:
             before it is cancelled.
         restart: `permanent`: always restarted. `transient`: restarted unless it returned.
             `temporary`: never restarted.
-        shutdown: Seconds the child has to stop. `"forever"`: it is waited for, however long it takes.
+        shutdown: Seconds the child has to stop; fewer if its whole tree stops by a deadline, and that comes
+            first. `"forever"`: it is waited for, however long it takes, or until that deadline.
             `"brutal"`: it is cancelled at once, without the request to stop.
         start_timeout: Seconds until it must have reported that it is ready; None waits for ever.
         significant: Its end by itself may shut down the supervisor (`auto_shutdown`).
         mailbox: Called for a snapshot: tells how full the child's mailbox is.
         note: Called for a snapshot: says in a few words what the child has in hand.
         teller: Tells of its failures in place of the log of the supervisor.
+        reserve: Seconds beyond the deadline of a tree that stops by one, for a child that has to end what
+            the others leave it. See `Stopping.seconds`.
 
     Raises:
         InvalidSetting: A value cannot work.
@@ -59,6 +62,7 @@ class Child:
     mailbox: MailboxGauge | None = attrs.field(default=None, eq=False, repr=False)
     note: Callable[[], str] | None = attrs.field(default=None, eq=False, repr=False)
     teller: Teller | None = attrs.field(default=None, eq=False, repr=False)
+    reserve: float = attrs.field(default=0.0, eq=False, repr=False)
     reports_ready: bool = attrs.field(
         default=attrs.Factory(lambda self: _has_parameter(self.start, "task_status"), takes_self=True),
         init=False,

@@ -18,6 +18,9 @@ class Stopping:
     After the child's `shutdown` seconds it is cancelled.
     When the supervisor itself is cancelled, children are cancelled at once, without this request.
 
+    Args:
+        seconds: How long who is asked has at most, from the request on, whatever the request says.
+
     Example:
         >>> async def mailer(*, stopping: Stopping) -> None:
         ...     while not stopping.is_set():
@@ -26,6 +29,7 @@ class Stopping:
         ...             continue_with(letter)
     """
 
+    seconds: float = attrs.field(default=float("inf"))
     _deadline: float = attrs.field(default=float("inf"), init=False)
     _event: trio.Event = attrs.field(factory=trio.Event, init=False)
     _scopes: set[trio.CancelScope] = attrs.field(factory=set[trio.CancelScope], init=False)
@@ -51,7 +55,7 @@ class Stopping:
         """
         if self._event.is_set():
             return
-        self._deadline = deadline
+        self._deadline = min(deadline, trio.current_time() + self.seconds)
         self._event.set()
         for scope in self._scopes:
             scope.cancel()

@@ -51,7 +51,9 @@ class RunningSupervisor:
     random: Random
     cells: dict[str, Cell] = attrs.field(init=False)
     records: Records = attrs.field(init=False)
+    announces: Stopping | None = attrs.field(default=None, init=False)
     ending: Ending | None = attrs.field(default=None, init=False)
+    deadline: float = attrs.field(default=float("inf"), init=False)
     began_at: float | None = attrs.field(default=None, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
     _over: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -138,11 +140,20 @@ class RunningSupervisor:
 
     async def _watch_for_request(self, stopping: Stopping) -> None:
         await stopping.wait()
-        self.finish("stop")
+        self.finish("stop", stopping.deadline)
 
-    def finish(self, ending: Ending) -> None:
-        """Begin to stop; from here on nothing is restarted. The first ending counts."""
+    def finish(self, ending: Ending, deadline: float = float("inf")) -> None:
+        """Begin to stop; from here on nothing is restarted. The first ending counts, and the first deadline.
+
+        Args:
+            ending: Why.
+            deadline: When its children are to have stopped; what they have to stop is cut short by it.
+        """
+        if self.announces is not None:
+            self.announces.set()
+            deadline = min(deadline, self.announces.deadline)
         if self.is_over:
+            self.hold_to(deadline)
             return
         self.ending = ending
         self._over.set()
@@ -154,6 +165,21 @@ class RunningSupervisor:
                 cell.recovery.release(cell)
             if not cell.is_alive and cell.is_pending:
                 cell.become("stopped")
+        self.hold_to(deadline)
+
+    def hold_to(self, deadline: float) -> None:
+        """Stop by a deadline, if it is earlier than the one known so far."""
+        if deadline < self.deadline:
+            self.deadline = deadline
+            for cell in self.cells.values():
+                if cell.state == "stopping":
+                    cell.hold_to(deadline)
+
+    def announce_by(self, stopping: Stopping | None) -> None:
+        """Say by this that it begins to stop, for whatever reason; also if it has been told to already."""
+        self.announces = stopping
+        if stopping is not None and self.is_over:
+            self.finish("stop")
 
     def hurry(self) -> None:
         """Cancel the children that are still being asked politely, and ask no other."""
@@ -208,6 +234,7 @@ class RunningSupervisor:
             await cell.call(readiness)
         else:
             cell.inner = RunningSupervisor(cell.spec, cell.path, self.hub, self.random)
+            cell.inner.hold_to(self.deadline)
             await cell.inner.run(readiness, cell.stopping)
 
     def note_ready(self, cell: Cell) -> None:
@@ -334,7 +361,7 @@ class RunningSupervisor:
 
     def _ask_to_stop(self, cell: Cell) -> None:
         if cell.is_alive:
-            cell.ask_to_stop(politely=not self._hurry)
+            cell.ask_to_stop(politely=not self._hurry, deadline=self.deadline)
 
     async def stop(self, cell: Cell) -> None:
         """Stop a child, and return when it has ended, though it may have been started again since."""

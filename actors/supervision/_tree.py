@@ -62,6 +62,7 @@ class Tree:
         if self._was_run:
             raise RuntimeError(f"the tree {self.spec.name!r} was run before; make a new one")
         self._was_run = True
+        self._root.announce_by(stopping)
         handing = _Handing(task_status, self)
         try:
             await self._root.run(handing, stopping)
@@ -232,7 +233,9 @@ async def supervise(
     Args:
         spec: The tree.
         random: Where the jitter of the backoff comes from.
-        stopping: Set it to ask the tree to stop politely.
+        stopping: Set it to ask the tree to stop politely, by its deadline if it has one. The tree sets it
+            itself when it begins to stop for another reason: so whoever has it hears of every end at once.
+            With `Stopping(seconds)` every end has a deadline, which cuts short what the children have.
         task_status: Given the `Tree` once all children are ready, or known to stay down.
 
     Raises:
@@ -251,7 +254,9 @@ def _make(spec: Supervisor, random: Random | None) -> Tree:
 
 
 @asynccontextmanager
-async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> AsyncGenerator[Tree, None]:
+async def open_supervisor(
+    spec: Supervisor, *, random: Random | None = None, stopping: Stopping | None = None
+) -> AsyncGenerator[Tree, None]:
     """Run a tree around the body of an `async with`.
 
     The body begins when all children are ready, or known to stay down.
@@ -262,6 +267,7 @@ async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> 
     Args:
         spec: The tree.
         random: Where the jitter of the backoff comes from.
+        stopping: As of `supervise`.
 
     Raises:
         ExceptionGroup: With the `GaveUp` of the root, as from any nursery.
@@ -272,13 +278,15 @@ async def open_supervisor(spec: Supervisor, *, random: Random | None = None) -> 
     """
     async with trio.open_nursery() as nursery:
         tree = _make(spec, random)
-        await nursery.start(_run, tree)
+        await nursery.start(_run, tree, stopping)
         yield tree
         tree.request_stop()
 
 
-async def _run(tree: Tree, task_status: "trio.TaskStatus[Tree]" = trio.TASK_STATUS_IGNORED) -> None:
-    await tree.run(task_status=task_status)
+async def _run(
+    tree: Tree, stopping: Stopping | None, task_status: "trio.TaskStatus[Tree]" = trio.TASK_STATUS_IGNORED
+) -> None:
+    await tree.run(stopping=stopping, task_status=task_status)
 
 
 @attrs.define(eq=False)

@@ -62,7 +62,7 @@ Examples:
     default=_DEFAULTS.shutdown,
     show_default=True,
     metavar="SECONDS",
-    help="How long work in progress may take to end.",
+    help="How long the end may take, all of it.",
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.pass_context
@@ -84,7 +84,8 @@ def run(
 ) -> None:
     """Run the handlers of an app until Ctrl-C (SIGINT) or SIGTERM.
 
-    The first signal stops it in order: nothing new begins, what has begun is finished and committed.
+    The first signal stops it in order: nothing new begins, what has begun is finished and committed, within
+    --shutdown seconds; what is not done by then is cancelled.
     A second one cancels what still runs; its messages are handled again by whoever owns them next.
 
     Start it as often as you like, on as many machines: the processes share the work, each with partitions of

@@ -11,7 +11,7 @@ from typing import Any, final
 import trio
 from attrs import define, field, frozen
 
-from rolebook.actors import Command, Tell
+from rolebook.actors import Command, RolebookError, Tell
 
 from ..contract import (
     ASK,
@@ -113,10 +113,21 @@ class Asking:
                 raise context.standing.forgot  # the question may be among what is gone
             # Taken before the look: a reply that comes between the look and the wait sets this very event.
             replied = context.replies.arrived
-            outcome = await context.store.outcome(ask_id)
+            outcome = await self._look(ask_id)
             if outcome is not None:
                 # What the actor told in that turn is there: it comes before what the asker asks next.
                 context.count.sent_anywhere()
                 return read_outcome(context.app.codec, type(question.command), outcome)
             with trio.move_on_after(context.settings.poll_interval):
                 await replied.wait()
+
+    async def _look(self, ask_id: str) -> str | None:
+        """Look for a reply, as long as the client is open."""
+        context = self.outside.context
+        try:
+            if context.replies.over is None:
+                return await context.store.outcome(ask_id)
+        except RolebookError:  # its connections are closed, under this look
+            if context.replies.over is None:
+                raise
+        raise context.replies.over from None

@@ -23,14 +23,21 @@ class Replies:
 
     Attributes:
         arrived: Set when replies may have arrived; then there is another.
+        over: Why nobody will hear of any more.
     """
 
     arrived: trio.Event = field(factory=trio.Event)
+    over: Exception | None = None
 
     def wake(self) -> None:
         """Let those who wait look for their reply."""
         self.arrived.set()
         self.arrived = trio.Event()
+
+    def end(self, error: Exception) -> None:
+        """No reply is waited for any more: tell those who do."""
+        self.over = error
+        self.wake()
 
 
 @final

@@ -23,6 +23,7 @@ from ._cursor import Cursor as Cursor
 from ._cursor import Lane as Lane
 from ._cursor import Snapshot as Snapshot
 from ._cursor import merge as merge
+from ._ending import Ending as Ending
 from ._error_texts import headline as headline
 from ._error_texts import line_of as line_of
 from ._error_texts import report_of as report_of

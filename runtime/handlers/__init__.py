@@ -1,7 +1,7 @@
 """The handlers: whose turns they run, in which order, and what becomes of each."""
 
 from ._actor_handler import ActorHandler as ActorHandler
-from ._actor_handler import ActorStatistics as ActorStatistics
+from ._actor_statistics import ActorStatistics as ActorStatistics
 from ._context import HandlerContext as HandlerContext
 from ._key_lines import KeyLines as KeyLines
 from ._key_lines import Line as Line

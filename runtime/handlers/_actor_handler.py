@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from rolebook.actors import ActorDefinition, Stopping
 
@@ -47,6 +47,7 @@ from ..system import (
     Resume,
     Withdraw,
 )
+from ._actor_statistics import ActorStatistics
 from ._context import SLICE, HandlerContext
 from ._line_states import HELD
 from ._resident import BROKEN, Resident
@@ -54,32 +55,6 @@ from ._residents import Residents
 from ._turn_ledger import TurnLedger
 
 _log = logging.getLogger("rolebook.handler")
-
-
-@final
-@frozen
-class ActorStatistics:
-    """What a process holds of one kind of actor, and has done with it.
-
-    Attributes:
-        residents: Actors in memory.
-        blocked: Keys that wait for a retry.
-        parked: Keys that wait to be resumed, after a failure under `on_failure="park"`.
-        broken: Keys whose journal cannot be replayed.
-        turns: TurnLedger computed.
-        recovered: Actors loaded from the journal.
-        hits: Messages and asks that found their actor in memory.
-        evictions: Actors that left memory, because there were too many or nobody needed them.
-    """
-
-    residents: int
-    blocked: int
-    parked: int
-    broken: int
-    turns: int
-    recovered: int
-    hits: int
-    evictions: int
 
 
 @final
@@ -136,19 +111,29 @@ class ActorHandler:
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Handle messages until asked to stop; then settle what has begun, and give the rest back."""
-        name = self.definition.name
+        """Handle messages until asked to stop; then settle what has begun, and give the rest back.
+
+        Once the runtime ends it takes no more messages, but answers those who ask until it is asked to stop
+        in its turn: turns of queues and children of the app that end before it may need that to end.
+        """
+        name, ending = self.definition.name, self.context.ending
         self.register(name, self._send)
         self.context.fetcher.send_nowait(Attach(name, self._send, self.context.settings.mailbox_capacity))
         task_status.started()
         try:
+            while not (stopping.is_set() or ending.is_announced):
+                with stopping.interrupts(), ending.announced.interrupts():
+                    await self._round()
+            self._turn_away_held()
             while not stopping.is_set():
                 with stopping.interrupts():
-                    await self._round()
+                    await self._work()
+                    self._take_in(await self._inbox.receive())
             # First nobody is let in, then what has begun is settled: the other way round an ask could come in
             # between, and would be answered by nobody.
             self.register(name, None)
-            await self._drain()
+            with trio.move_on_at(ending.settle_until):
+                await self._drain()
         finally:
             self.register(name, None)
             self._turn_away()
@@ -216,6 +201,16 @@ class ActorHandler:
         except trio.WouldBlock:
             return None
 
+    @property
+    def _asks_only(self) -> bool:
+        """Whether no message begins any more; asks that would have to wait for one go by the mailbox."""
+        return self.context.ending.is_announced
+
+    def _turn_away_held(self) -> None:
+        for partition in list(self._asks):
+            for ask in self._asks.pop(partition):
+                ask.promise.fail(NotOwner("the runtime ends, and reads no mailbox any more"))
+
     async def _drain(self) -> None:
         """Give everything back, each partition as soon as what has begun of it is settled."""
         self._ledger.out.hand_over()
@@ -247,6 +242,8 @@ class ActorHandler:
 
     def _take_in(self, signal: HandlerSignal) -> None:
         match signal:
+            case Page() | Delivered() | Resume() if self._asks_only:
+                pass  # what is dropped here is read by whoever owns it next
             case Page():
                 self._take_page(signal)
             case Settled():
@@ -337,7 +334,10 @@ class ActorHandler:
         if ask.promise.given_up:
             return
         if ask.after > self._delivered.get(partition, -1) and not self._is_due(partition, ask):
-            self._hold_back(ask)
+            if self._asks_only:
+                ask.promise.fail(NotOwner("the runtime ends, and reads no mailbox any more"))
+            else:
+                self._hold_back(ask)
         elif partition not in self._ledger.out.fences:
             # Never computed without a fence: its commit would not be refused if another process owns it.
             ask.promise.fail(NotOwner("this process does not own the partition"))
@@ -345,6 +345,9 @@ class ActorHandler:
             resident = self._residents.need(ask.key)
             if resident.is_broken:
                 ask.promise.fail(self._ledger.unavailable(resident))
+                return
+            if resident.line.state is HELD and self._asks_only:
+                ask.promise.fail(NotOwner("the runtime ends, and retries nothing any more"))
                 return
             if resident.line.state is HELD or resident.line.asks:
                 resident.line.forget_given_up()
@@ -358,6 +361,8 @@ class ActorHandler:
         One with a long journal is loaded over several rounds, and keeps nobody else waiting.
         """
         wanted = self._residents.loadable()
+        if self._asks_only:
+            wanted = [resident for resident in wanted if resident.line.is_asked]
         if not wanted:
             return False
         self._ledger.out.hand_over()

@@ -13,7 +13,7 @@ from attrs import frozen
 from rolebook.actors import App
 
 from .._settings import Settings
-from ..contract import CommitUnit, SendEncoder, Store, Totals
+from ..contract import CommitUnit, Ending, SendEncoder, Store, Totals
 from ..system import FetcherSignal, Hand, SendCount, Standing, StoreClock
 
 SLICE = 0.005
@@ -34,6 +34,7 @@ class HandlerContext:
         workers: The tasks that run handlers of queues.
         hand: What is being handled: for the watch over the loop.
         standing: The session that turns stand on.
+        ending: Says when nothing is to begin any more, and how long what has begun may take.
         client: What handlers get as `turn.client`.
     """
 
@@ -49,6 +50,7 @@ class HandlerContext:
     workers: set[trio.lowlevel.Task]
     hand: Hand
     standing: Standing
+    ending: Ending
     client: Any = None
 
     @cached_property

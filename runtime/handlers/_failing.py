@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Any, Literal
+
+import trio
 
 from rolebook.actors import Dead, ProcessEnded, Refused, RetryAt, RolebookError
 
-from ..contract import Bury, Message, RetryAsNew, RetryInPlace, broken_error, line_of, report_of
+from ..contract import (
+    Bury,
+    CommitPart,
+    CommitUnit,
+    Lineage,
+    Message,
+    RetryAsNew,
+    RetryInPlace,
+    broken_error,
+    line_of,
+    report_of,
+)
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -43,6 +56,17 @@ def after_failure(
     if on_failure == "skip":
         return RetryAsNew(place, attempts, report, delay)
     return RetryInPlace(place, attempts, report, delay)
+
+
+def unit_after(
+    part: CommitPart | None, message: Message, origin: trio.MemorySendChannel[Any], lineage: Lineage | None
+) -> CommitUnit:
+    """Return the unit that stores a failure; a message that keeps its place is not settled with it."""
+    unit = CommitUnit(origin, message.fence, lineage=lineage, parts=() if part is None else (part,))
+    if not isinstance(part, RetryInPlace):
+        unit.subject = message
+        unit.consumed = message if part is None else None
+    return unit
 
 
 def bury(message: Message, error: BaseException) -> Bury:

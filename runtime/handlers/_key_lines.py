@@ -94,6 +94,11 @@ class Line:
         """What it holds that is not in work."""
         return (*([] if self.first is None else [self.first]), *self.again, *self.waiting, *self.asks)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody of this process waits for an answer that has not begun."""
+        return any(isinstance(work, LocalAsk) for work in (*self.again, *self.waiting))
+
     def forget_given_up(self) -> None:
         """Let go of asks that nobody waits for any more: a held line may be asked again and again."""
         self.waiting = deque(

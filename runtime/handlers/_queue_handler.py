@@ -34,7 +34,7 @@ from ..system import (
     Withdraw,
 )
 from ._context import SLICE, HandlerContext
-from ._failing import after_failure, wait_of
+from ._failing import after_failure, unit_after, wait_of
 from ._in_work import InWork
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
@@ -76,22 +76,26 @@ class QueueHandler:
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Handle messages until asked to stop; then finish what runs, and give the rest back."""
-        queue = self.definition.queue
+        """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
+        queue, ending = self.definition.queue, self.context.ending
         self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
                 for _ in range(self.definition.concurrency):
                     self._tasks.start_soon(self._worker)
-                while not stopping.is_set():
-                    with stopping.interrupts():
+                while not (stopping.is_set() or ending.is_announced):
+                    with stopping.interrupts(), ending.announced.interrupts():
                         await self._hear()
-                await self._drain()
+                with trio.move_on_at(ending.work_until):
+                    await self._drain()
                 self._tasks.cancel_scope.cancel()
+            with trio.move_on_at(ending.settle_until):
+                await self._wait_drained()  # what had ended when the rest was cancelled
         finally:
             self._inbox.close()
             self.context.fetcher.send_nowait(Detach(queue, self._send))
+        await stopping.wait()
 
     async def _hear(self) -> None:
         """Take in the next signal; look now and then whether parked keys were resumed elsewhere."""
@@ -125,6 +129,9 @@ class QueueHandler:
         self.context.fetcher.send_nowait(Withdraw(self.definition.queue, self._send))
         self._own(frozenset())
         self._lot.unpark_all()
+        await self._wait_drained()
+
+    async def _wait_drained(self) -> None:
         while self._in_work.leaving:
             self._take_in(await self._inbox.receive())
 
@@ -303,7 +310,7 @@ class QueueHandler:
 
     async def _work(self, me: trio.lowlevel.Task) -> None:
         slice_end = trio.current_time() + SLICE
-        while not self._closing:
+        while not (self._closing or self.context.ending.is_announced):
             if not self._ready:
                 await self._lot.park()
                 slice_end = trio.current_time() + SLICE
@@ -368,20 +375,12 @@ class QueueHandler:
         outcome = judge(error, message.attempts + 1, definition.retry, self.context.random)
         # Without a key there is nothing that could wait behind it.
         part = after_failure(message, outcome, "skip" if message.key is None else definition.on_failure)
-        unit = CommitUnit(self._send, message.fence, lineage=lineage)
-        if isinstance(part, RetryInPlace):
-            unit.parts = (part,)  # the message is not settled with this: it keeps its place
-            self._hand_over(unit)
-            self._marking.add(message.id)
-            message.attempts += 1
-            return wait_of(part)
-        unit.subject = message
-        if part is None:
-            unit.consumed = message
-        else:
-            unit.parts = (part,)
-        self._hand_over(unit)
-        return None
+        self._hand_over(unit_after(part, message, self._send, lineage))
+        if not isinstance(part, RetryInPlace):
+            return None
+        self._marking.add(message.id)
+        message.attempts += 1
+        return wait_of(part)
 
     def _hand_over(self, unit: CommitUnit, verdict: Verdict | None = None) -> None:
         """Give a unit to the writer; or take note of the verdict, if it is committed already."""

@@ -9,6 +9,7 @@ from functools import partial
 from rolebook.actors import InvalidSetting
 
 from .._settings import PARTITIONS, Settings
+from ..contract import Ending
 from ._budget import READERS, check_budget
 from ._migrating import check_schema, migrate, read_partitions
 from ._pool import open_pool
@@ -23,7 +24,13 @@ from ._whereabouts import Whereabouts
 
 @asynccontextmanager
 async def open_store(
-    url: str, settings: Settings, process: str, *, direct_url: str | None = None, migrating: bool = True
+    url: str,
+    settings: Settings,
+    process: str,
+    *,
+    direct_url: str | None = None,
+    migrating: bool = True,
+    ending: Ending | None = None,
 ) -> AsyncGenerator[PostgresStore]:
     """Open the store of one database, bringing its schema up to date first.
 
@@ -33,6 +40,7 @@ async def open_store(
         process: This process's name, for `application_name` and the owner of partitions.
         direct_url: Past the pooler, for the sessions that a pooler would break.
         migrating: Whether to migrate; otherwise an older schema is an error.
+        ending: Of the runtime: bounds how long its connections take to close.
 
     Raises:
         DatabaseError: The database cannot be reached, or refuses.
@@ -73,12 +81,16 @@ async def open_store(
         prepare_threshold=routes.prepares_later,
         between=routes.shared.between,
         accept=whereabouts.check,
+        ending=ending,
     )
     connect = partial(connect_shared, role="pool", isolation=None)
     read = partial(connect_shared, role="reader")
+    open_pool_ending = partial(open_pool, ending=ending)
     async with (
-        open_pool(connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout) as connections,
-        open_pool(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
+        open_pool_ending(
+            connect, size=settings.pool_size, acquire_timeout=settings.acquire_timeout
+        ) as connections,
+        open_pool_ending(read, size=READERS, acquire_timeout=settings.command_deadline) as readers,
     ):
         yield PostgresStore(
             url,
@@ -91,4 +103,5 @@ async def open_store(
             partitions,
             whereabouts,
             routes,
+            ending,
         )

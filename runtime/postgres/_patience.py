@@ -9,6 +9,8 @@ from typing import Final, final
 import attrs
 import trio
 
+from ..contract import Ending
+
 SETTLE_SECONDS: Final = 3.0
 """How long a connection may hold up a cancelled task, unless its `patience` says otherwise."""
 
@@ -23,15 +25,18 @@ class Patience:
 
     Attributes:
         seconds: what one clean-up may take. A clean-up inside another shares the time of the outer one.
+        ending: of the runtime: its deadline cuts short what a clean-up may take.
     """
 
     seconds: float = SETTLE_SECONDS
+    ending: Ending | None = None
 
     @contextmanager
     def shield(self) -> Generator[None]:
         """Shield a block from cancellation while there is patience; then cancel it and go on after it."""
         before = _deadline.get()
-        deadline = min(before, trio.current_time() + self.seconds)
+        ending = inf if self.ending is None else self.ending.settle_until
+        deadline = min(before, ending, trio.current_time() + self.seconds)
         _deadline.set(deadline)
         try:
             with trio.CancelScope(shield=True, deadline=deadline):

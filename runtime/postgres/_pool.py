@@ -8,6 +8,7 @@ in a `finally`, so a cancellation finds nothing half-done.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, Generic, TypeVar, final
 
 import attrs
@@ -16,6 +17,7 @@ import trio
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.waiting import Wait
 
+from ..contract import Ending
 from ._connection import Connection
 from ._errors import Holder, PoolClosed, PoolExhausted
 from ._waiting import poll
@@ -74,6 +76,7 @@ class Pool(Generic[_C]):
         check_after: float,
         check_timeout: float,
         close_timeout: float,
+        ending: Ending | None,
     ) -> None:
         self._open_connection = open_connection
         self._size = size
@@ -82,6 +85,7 @@ class Pool(Generic[_C]):
         self._check_after = check_after
         self._check_timeout = check_timeout
         self._close_timeout = close_timeout
+        self._ending = ending
         self._free = size
         self._waiting = trio.lowlevel.ParkingLot()
         self._resting: list[_Member[_C]] = []
@@ -227,14 +231,17 @@ class Pool(Generic[_C]):
     # The end
 
     async def aclose(self) -> None:
-        """Let nobody in any more, wait for those inside until `close_timeout`, then close everything.
+        """Let nobody in any more, wait for those inside, then close everything.
+
+        They have `close_timeout`, and no more than the end of the runtime leaves them.
 
         Leaving the block of `open_pool` does this. Cancelled, it closes everything at once.
         """
         self._closed = True
         self._waiting.unpark_all()
         try:
-            with trio.move_on_after(self._close_timeout):
+            ending = inf if self._ending is None else self._ending.over_at
+            with trio.move_on_at(min(ending, trio.current_time() + self._close_timeout)):
                 while self._held:
                     await self._returned.park()
         finally:
@@ -254,6 +261,7 @@ async def open_pool(
     check_after: float = 5.0,
     check_timeout: float = 3.0,
     close_timeout: float = 5.0,
+    ending: Ending | None = None,
 ) -> AsyncGenerator[Pool[_C]]:
     """Open a pool for the length of a block; connections are opened when they are first needed.
 
@@ -268,6 +276,7 @@ async def open_pool(
         check_after: seconds of rest after which a connection must answer before it is lent.
         check_timeout: seconds it has for that.
         close_timeout: seconds.
+        ending: of the runtime, whose deadline comes before `close_timeout`.
 
     Example:
         ```python
@@ -286,6 +295,7 @@ async def open_pool(
         check_after=check_after,
         check_timeout=check_timeout,
         close_timeout=close_timeout,
+        ending=ending,
     )
     try:
         yield pool

@@ -11,6 +11,7 @@ from psycopg.abc import ConnDict
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from ..contract import Ending
 from ._connection import Connection
 from ._errors import InvalidDatabaseUrl, UnfitSession
 from ._probing import Between, Open, find_route
@@ -76,6 +77,7 @@ async def connect_session(
     prepare_threshold: int | None = 5,
     between: Between = Between.NOBODY,
     accept: Accept = accept_any,
+    ending: Ending | None = None,
 ) -> Connection[TupleRow]:
     """Open a connection in autocommit mode, set up as the runtime needs it, in one connection's round trips.
 
@@ -101,6 +103,7 @@ async def connect_session(
         between: who is known to be in between; a pooler that was not known and refuses `options` is probed.
         accept: looks at the server that was connected to; a `psycopg.Error` from it refuses that server, and
             the next host is tried.
+        ending: of the runtime: no connection takes longer than that to come to rest.
 
     Raises:
         InvalidDatabaseUrl: the connection string is wrong.
@@ -124,8 +127,14 @@ async def connect_session(
     if isolation is not None:
         limits["default_transaction_isolation"] = isolation
     defaults = _SETTINGS if isolation is None else {**_SETTINGS, **_OWN}
+
+    async def accept_bounded(connection: Connection[Any]) -> None:
+        connection.patience.ending = ending
+        await accept(connection)
+
+    accepts = accept if ending is None else accept_bounded
     try:
-        return await _connect(params, defaults, limits, prepare_threshold, between=between, accept=accept)
+        return await _connect(params, defaults, limits, prepare_threshold, between=between, accept=accepts)
     except psycopg.Error as error:
         raise translate(error, params) from error
 

@@ -23,6 +23,7 @@ from ..contract import (
     CommitPart,
     DeadLetter,
     Elsewhere,
+    Ending,
     LinkCut,
     Promoted,
     RecordedEvent,
@@ -74,6 +75,7 @@ class PostgresStore:
         direct_url: Where session locks and notifications work: the same as `url`
             unless a pooler is in between.
         routes: What was found on the ways to the two.
+        ending: Of the runtime: no connection takes longer than that to close.
     """
 
     url: str
@@ -86,6 +88,7 @@ class PostgresStore:
     partitions: int
     whereabouts: Whereabouts
     routes: Routes
+    ending: Ending | None = None
     _markers: Markers = field(factory=Markers)
     _has_large_events: bool = True  # until a look says that there are none
 
@@ -99,6 +102,7 @@ class PostgresStore:
             idle_session_timeout=self.settings.idle_session_timeout,
             prepare_threshold=0,
             accept=self.whereabouts.check,
+            ending=self.ending,
             between=self.routes.direct.between,
         )
         with explaining_misfits(self.settings.schema):
@@ -153,6 +157,7 @@ class PostgresStore:
             process=self.process,
             between=self.routes.direct.between,
             accept=self.whereabouts.check,
+            ending=self.ending,
         )
         async with connection:
             channels = (self.settings.schema, channel_of(life))
@@ -347,6 +352,7 @@ class PostgresStore:
             prepare_threshold=prepare_threshold,
             between=self.routes.shared.between,
             accept=self.whereabouts.check,
+            ending=self.ending,
         )
 
     async def _rows(

@@ -18,7 +18,7 @@ from rolebook.actors import Stopping
 from rolebook.actors.supervision import MailboxStatistics
 
 from .._settings import Settings
-from ..contract import Cursor, Fetched, FetchSession, ServerForgot, Store
+from ..contract import Cursor, Ending, Fetched, FetchSession, ServerForgot, Store
 from ._care import CarefulReader
 from ._clock import StoreClock
 from ._doubt import Doubt
@@ -80,8 +80,8 @@ class Fetcher:
         count: What this process may have sent.
         declines: Says which queues this process is too old for.
         standing: What everything of this process stands on: the session that is opened here.
-        is_ending: Whether the runtime is ending: what a handler leaves is for others. Otherwise its next life
-            is expected, and others leave it that for a moment.
+        ending: Whether the runtime is ending: nothing is read any more, and what a handler leaves is for
+            others. Otherwise its next life is expected, and others leave it that for a moment.
     """
 
     store: Store
@@ -95,7 +95,7 @@ class Fetcher:
     count: SendCount
     declines: Declines
     standing: Standing
-    is_ending: bool = False
+    ending: Ending
     reads: int = 0
     messages: int = 0
     _mailboxes: dict[str, Mailbox] = field(factory=dict[str, Mailbox])
@@ -135,7 +135,8 @@ class Fetcher:
         with trio.fail_after(self.settings.command_deadline):
             # Before any turn: `turn.now` is the store's time.
             self.clock.set((await session.read((), ())).server_time)
-            self._ownership.expect(self.serves)
+            if not self.ending.is_announced:
+                self._ownership.expect(self.serves)
             await self._ownership.settle(session, self._mailboxes, self.store.partitions)
         task_status.started()
         while not stopping.is_set():
@@ -144,11 +145,11 @@ class Fetcher:
             with trio.fail_after(self.settings.command_deadline):
                 if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
                     self._doubt, self._look = Doubt(trio.current_time()), True
-                if self._careful:
+                if self._careful and not self.ending.is_announced:
                     await self._careful.go_on(session, self._mailboxes, self.life.since)
                 if self._wants_to_read():
                     await self._read(session)
-        if self.is_ending:
+        if self.ending.is_announced:
             with trio.fail_after(self.settings.command_deadline):
                 await self._leave(session)
 
@@ -224,6 +225,8 @@ class Fetcher:
 
     def _rest(self) -> float:
         """How long there is nothing to do unless somebody says so."""
+        if self.ending.is_announced:
+            return self._ownership.rest()
         if self._careful.is_pressing or self._wants_to_read():
             return 0.0
         reads_next = float("inf") if self._careful.alone is not None else self._next_look
@@ -231,7 +234,7 @@ class Fetcher:
         return max(0.0, min(next_look - trio.current_time(), self._ownership.rest()))
 
     def _wants_to_read(self) -> bool:
-        if self._careful.alone is not None:
+        if self._careful.alone is not None or self.ending.is_announced:
             return False  # nothing else is to be in work
         return self._look or trio.current_time() >= self._next_look or self._has_backlog()
 
@@ -268,7 +271,7 @@ class Fetcher:
         match signal:
             case Withdraw():
                 mailbox.withdrawn = True
-                if not self.is_ending:
+                if not self.ending.is_announced:
                     self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
             case Drained(partitions=partitions):
@@ -276,14 +279,14 @@ class Fetcher:
             case Detach():
                 del self._mailboxes[mailbox.queue]
                 self.owned.pop(mailbox.queue, None)
-                if not self.is_ending:
+                if not self.ending.is_announced:
                     self._ownership.expect([mailbox.queue])
                 self._give_all(mailbox)
                 mailbox.withdrawn = True
                 self._ownership.let_go(mailbox.drained(list(mailbox.leaving)), after=self._patience(mailbox))
 
     def _patience(self, mailbox: Mailbox) -> float:
-        return RESTART if mailbox.withdrawn and not self.is_ending else 0.0
+        return RESTART if mailbox.withdrawn and not self.ending.is_announced else 0.0
 
     def _give_all(self, mailbox: Mailbox) -> None:
         self._careful.drop(mailbox.queue, mailbox.fences)

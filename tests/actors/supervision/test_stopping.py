@@ -2,9 +2,12 @@
 
 import asyncio  # noqa: TID251 - for the error that it raises
 import signal
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from rolebook.actors import Backoff, Child, GaveUp, Stopping, Supervisor, Tree, open_supervisor, supervise
@@ -312,3 +315,109 @@ async def test_giving_up_while_cancelled_is_not_forgotten(autojump_clock: MockCl
     )
     with pytest.raises(GaveUp), trio.move_on_after(2):
         await supervise(spec)
+
+
+async def test_a_deadline_of_the_tree_cuts_the_allowances_short(autojump_clock: MockClock) -> None:
+    """Each child has what it has itself, or what is left, if that is less; the order stays."""
+    diary = Diary()
+    inner = Supervisor("inner", (Child("b", diary.drains("b", 10), shutdown="forever"),))
+    children = (
+        Child("a", diary.drains("a", 1), shutdown=5),
+        inner,
+        Child("c", diary.drains("c", 10), shutdown=2),
+        Child("d", diary.drains("d", 10), shutdown=1),
+    )
+    stopping = Stopping(7)
+    async with open_supervisor(Supervisor("s", children), stopping=stopping):
+        pass
+    assert [
+        (0, "d is asked"),
+        (1, "d ends"),
+        (1, "c is asked"),
+        (3, "c ends"),
+        (3, "b is asked"),
+        (7, "b ends"),
+    ] == diary.lines, "a was cancelled without being asked"
+    assert 7 == trio.current_time() - diary.began
+    assert diary.began + 7 == stopping.deadline
+
+
+async def test_a_reserve_outlasts_the_deadline(autojump_clock: MockClock) -> None:
+    """Who has one is asked, and has it, also under supervisors, when others have used up the time."""
+    diary = Diary()
+    children = (
+        Child("first", diary.drains("first", 3), reserve=3),
+        Supervisor("inner", (Child("second", diary.drains("second", 10), shutdown=60, reserve=2),)),
+        Child("last", diary.drains("last", 1000), shutdown="forever"),
+    )
+    async with open_supervisor(Supervisor("s", children), stopping=Stopping(7)):
+        pass
+    assert [
+        (0, "last is asked"),
+        (7, "last ends"),
+        (7, "second is asked"),
+        (9, "second ends"),
+        (9, "first is asked"),
+        (10, "first ends"),
+    ] == diary.lines
+
+
+@pytest.mark.parametrize("way", ["asked", "told", "cancelled", "gave up", "interrupted"])
+async def test_every_end_is_announced(autojump_clock: MockClock, way: str) -> None:
+    """Whoever holds the request hears of it the moment the tree begins to stop, whatever the reason."""
+    diary, stopping, heard = Diary(), Stopping(7), list[float]()
+
+    async def listens() -> None:
+        await stopping.wait()
+        heard.append(trio.current_time() - diary.began)
+
+    async def breaks() -> None:
+        await trio.sleep(2)
+        raise KeyboardInterrupt if way == "interrupted" else Boom
+
+    children = [Child("a", diary.drains("a", 10), shutdown="forever")]
+    if way in ("gave up", "interrupted"):
+        children.append(Child("b", breaks))
+    tree = Tree(Supervisor("s", children, max_restarts=0))
+    raises = (pytest.raises(BaseExceptionGroup),) if len(children) > 1 else ()
+    with ExitStack() as stack:
+        for each in raises:
+            stack.enter_context(each)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listens)
+            with trio.CancelScope(deadline=diary.began + 2 if way == "cancelled" else float("inf")):
+                if way == "asked":
+                    nursery.start_soon(_later, 2, tree.request_stop)
+                elif way == "told":
+                    nursery.start_soon(_later, 2, stopping.set)
+                await tree.run(stopping=stopping)
+    assert [2] == heard
+    assert (9 if way in ("asked", "told", "gave up") else 2) == trio.current_time() - diary.began
+
+
+async def test_a_stop_that_was_begun_before_is_held_to_the_deadline(autojump_clock: MockClock) -> None:
+    """A child that is being stopped by name, and one in a group that is being restarted, end by it too."""
+    diary = Diary()
+    inner = Supervisor("inner", (Child("b", diary.drains("b", 100), shutdown="forever"),))
+    children = (Child("a", diary.drains("a", 100), shutdown=60), inner)
+    tree = Tree(Supervisor("s", children))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(tree.run, stopping=Stopping(7)))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as commands:
+                commands.start_soon(tree.stop, "a")
+                commands.start_soon(tree.restart, "inner")
+        tree.request_stop()
+    assert [(8, "a ends"), (8, "b ends")] == sorted(diary.lines[-2:])
+
+
+async def test_a_later_deadline_changes_nothing(autojump_clock: MockClock) -> None:
+    """The first request counts; its own deadline may be earlier than what the tree would have."""
+    diary, stopping = Diary(), Stopping(7)
+    child = Child("a", diary.drains("a", 100), shutdown="forever")
+    async with open_supervisor(Supervisor("s", (child,)), stopping=stopping):
+        stopping.set(trio.current_time() + 3)
+        stopping.set(trio.current_time() + 1)
+        await trio.sleep(0.5)
+    assert (3, "a ends") == diary.lines[-1]

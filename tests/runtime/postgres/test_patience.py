@@ -3,6 +3,7 @@
 import trio
 from trio.testing import MockClock, Sequencer
 
+from rolebook.runtime.contract import Ending
 from rolebook.runtime.postgres import Patience
 
 
@@ -48,3 +49,18 @@ async def test_tasks_that_clean_up_together_have_their_own_time(autojump_clock: 
     with patience.shield():
         await trio.sleep(60)
     assert trio.current_time() - start == 3
+
+
+async def test_the_end_of_the_runtime_cuts_the_time_short(autojump_clock: MockClock) -> None:
+    """A clean-up has its time before the end is announced, and no more than the end leaves it after."""
+    ending, start = Ending(2), trio.current_time()
+    patience = Patience(3, ending)
+    with patience.shield():
+        await trio.sleep(60)
+    assert 3 == trio.current_time() - start
+    ending.announced.set()
+    for _ in range(2):  # the second has nothing left
+        with patience.shield():
+            await trio.sleep(60)
+    assert ending.settle_until == trio.current_time()
+    assert start + 3 + 1.6 < trio.current_time() < start + 3 + 2

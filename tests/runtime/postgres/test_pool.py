@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from psycopg.rows import TupleRow
 
+from rolebook.runtime.contract import Ending
 from rolebook.runtime.postgres import (
     Connection,
     DatabaseUnreachable,
@@ -281,6 +282,19 @@ async def test_a_cancelled_end_closes_at_once(database_url: str) -> None:
                 await trio.sleep_forever()
         nursery.cancel_scope.cancel()
     assert [pool.statistics().discarded for pool in pools] == [1]
+
+
+async def test_the_end_of_the_runtime_closes_a_pool(database_url: str) -> None:
+    """Those inside have what the end of the runtime leaves them, if that is less than `close_timeout`."""
+    ending = Ending(0.1)
+    async with pooled(database_url, size=1, close_timeout=600, ending=ending) as pool:
+        held = pool.connection()
+        connection = await held.__aenter__()
+        ending.announced.set()
+        began = trio.current_time()
+    assert trio.current_time() - began < 10
+    assert connection.closed
+    await held.__aexit__(None, None, None)
 
 
 async def test_a_closed_pool_lends_nothing(database_url: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from rolebook.runtime import Settings
-from rolebook.runtime.contract import CommitUnit, SendRow
+from rolebook.runtime.contract import CommitUnit, Ending, SendRow
 from rolebook.runtime.memory import MemoryStore
 from rolebook.runtime.system import (
     Attach,
@@ -37,8 +37,20 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     _, inbox = trio.open_memory_channel[FetcherSignal](10)
     nobody, _ = trio.open_memory_channel[Any](10)
     full, delivered = trio.open_memory_channel[object](100)
+    clock, ending = StoreClock(), Ending(10)
     fetcher = Fetcher(
-        store, Settings(), "me", Life(1), (), StoreClock(), inbox, {}, count, nobody_declines, Standing()
+        store,
+        Settings(),
+        "me",
+        Life(1),
+        (),
+        clock,
+        inbox,
+        {},
+        count,
+        nobody_declines,
+        Standing(),
+        ending,
     )
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
         fetcher._take_in(Attach("full", full, 2))
