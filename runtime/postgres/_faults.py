@@ -109,6 +109,7 @@ CODES: Final[Mapping[str, Fault]] = {
     "57P03": _V,  # it starts, or stops
     "57P04": _V,  # the database was dropped
     "25001": _P,  # not inside a transaction
+    "25P02": _P,  # a statement failed before, and its error was passed over
 }
 
 

@@ -40,8 +40,7 @@ class PostgresTurnTransaction:
 
     def was_cut(self, error: Exception) -> bool:
         """Say whether a turn failed with this error because the link of its transaction broke."""
-        broken = self.connection.closed or self.connection.is_spent
-        return broken and isinstance(error, psycopg.OperationalError | psycopg.InternalError)
+        return self.connection.closed and isinstance(error, psycopg.OperationalError)
 
     async def commit(self, unit: CommitUnit) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.

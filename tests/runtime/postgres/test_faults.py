@@ -68,6 +68,7 @@ def test_every_exception_from_its_class_is_in_the_list() -> None:
         ("P0001", Fault.DATA),
         ("54000", Fault.DATA),
         ("25006", Fault.SESSION),
+        ("25P02", Fault.PROGRAM),
         ("26000", Fault.SESSION),
         ("42P05", Fault.SESSION),
         ("57P01", Fault.SESSION),
