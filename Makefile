@@ -9,7 +9,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR: # half a .venv is none
-.PHONY: help setup demo test explore pythons chaos servers check package examples bench lock clean
+.PHONY: help setup demo test explore pythons versions chaos servers check package examples bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -28,6 +28,9 @@ explore: $(VENV)/.test ## Play every property and simulation with many seeds: MI
 
 pythons: $(VENV)/.test ## Run the tests on every Python from 3.11 to 3.14 that is on this machine
 	@$(PY) tools/pythons.py "$(ARGS)"
+
+versions: $(VENV)/.test ## Run what stands on the server on every PostgreSQL from 14 to 18: VERSIONS='14 17'
+	@$(PY) tools/versions.py "$(VERSIONS)" "$(WORKERS)" "$(ARGS)"
 
 chaos: $(VENV)/.test ## Kill, cut and freeze for longer: SECONDS=30 for each test
 	@ROLEBOOK_CHAOS_SECONDS=$(or $(SECONDS),30) $(PY) -m pytest tests/chaos --timeout 1200 $(ARGS)
