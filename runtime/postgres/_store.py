@@ -176,7 +176,8 @@ class PostgresStore:
             LeftBehind: One has.
         """
         patience = self.settings.health_deadline
-        if await survey(self.direct_url, self.process, self.whereabouts, patience=patience):
+        url, ending = self.direct_url, self.ending
+        if await survey(url, self.process, self.whereabouts, patience=patience, ending=ending):
             await self.whereabouts.check(connection)
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:

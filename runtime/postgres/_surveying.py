@@ -9,12 +9,15 @@ from psycopg._conninfo_utils import split_attempts
 from psycopg.abc import ConnDict
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ..contract import Ending
 from ._errors import DatabaseError
 from ._session import connect_session
 from ._whereabouts import Whereabouts
 
 
-async def survey(url: str, process: str, whereabouts: Whereabouts, *, patience: float) -> bool:
+async def survey(
+    url: str, process: str, whereabouts: Whereabouts, *, patience: float, ending: Ending | None = None
+) -> bool:
     """Take note of where each server is that takes writes; one that does not answer in time is passed over.
 
     Two servers that both take writes are an accident: an old primary that came back, or one that nobody has
@@ -25,6 +28,7 @@ async def survey(url: str, process: str, whereabouts: Whereabouts, *, patience: 
         process: The name of this process.
         whereabouts: Takes note.
         patience: Seconds for all of them.
+        ending: Of the runtime: no connection takes longer than that to close.
 
     Returns:
         Whether there are several.
@@ -35,14 +39,15 @@ async def survey(url: str, process: str, whereabouts: Whereabouts, *, patience: 
     with trio.move_on_after(patience):
         async with trio.open_nursery() as nursery:
             for host in hosts:
-                nursery.start_soon(_visit, host, process, whereabouts)
+                nursery.start_soon(_visit, host, process, whereabouts, ending)
     return True
 
 
-async def _visit(host: ConnDict, process: str, whereabouts: Whereabouts) -> None:
+async def _visit(host: ConnDict, process: str, whereabouts: Whereabouts, ending: Ending | None) -> None:
     with suppress(DatabaseError):  # who connects for more than a look is told
         url = make_conninfo("", **host)
-        async with await connect_session(url, role="survey", process=process, accept=whereabouts.check):
+        accept = whereabouts.check
+        async with await connect_session(url, role="survey", process=process, accept=accept, ending=ending):
             pass
 
 

@@ -158,6 +158,7 @@ async def test_a_client_with_a_dead_link(database_url: str) -> None:
     async with open_proxy(database_url) as proxy, trio.open_nursery() as nursery:
         async with rb.open_client(app, database=proxy.url, settings=settings) as client:
             await client.tell(Account, "a", Deposit(1))
+            await client.depths()
             proxy.freeze()
             nursery.start_soon(tell, client)
             nursery.start_soon(count, client)
