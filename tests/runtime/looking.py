@@ -16,6 +16,11 @@ _NOTHING_LEFT: LiteralString = (
     " where d.datname = current_database() and l.locktype = 'advisory')"
 )
 
+# It asks slowly: these questions are counted as well.
+_TOLD: LiteralString = (
+    "select count(*) > 0 from pg_sleep(0.05), pg_stat_user_tables where relname = 'told' and n_tup_ins > 0"
+)
+
 
 @frozen
 class Looking:
@@ -86,6 +91,15 @@ class Looking:
             role,
         )
         return len(rows)
+
+    async def counted(self) -> None:
+        """Wait until the server's counts hold all that sessions did which have ended by now.
+
+        It counts late, before 15 even what they did; but what we do now it counts after that.
+        """
+        await self.do("drop table if exists pg_temp.told")
+        await self.do("create temp table told as select 1")
+        await self.until(_TOLD)
 
     async def is_empty(self) -> bool:
         """Say whether there is no other session and no advisory lock in this database."""

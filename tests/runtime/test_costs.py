@@ -50,6 +50,7 @@ async def handle(url: str, effects: list[rb.Tell | rb.Enqueue]) -> int:
 async def transactions(looking: Looking) -> int:
     """Return how many transactions all sessions that have ended made in this database."""
     await looking.nothing_left()
+    await looking.counted()
     return int(
         await looking.value("select xact_commit from pg_stat_database where datname = current_database()")
     )
@@ -79,6 +80,7 @@ async def test_rows_of_a_thousand_messages(database_url: str, looking: Looking, 
     """A message is one INSERT and one DELETE, never an UPDATE; an event is one INSERT."""
     await handle(database_url, MESSAGES[kind])
     await looking.nothing_left()
+    await looking.counted()
     rows = await looking.rows(
         "select relname, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables"
         " where relname in ('messages', 'events') order by relname"
