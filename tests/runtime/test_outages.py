@@ -133,6 +133,8 @@ async def test_a_server_that_goes_and_comes(
         log = Log(runtime, caplog)
         await trio.to_thread.run_sync(stop, server)
         await all_have_failed(runtime, "cannot reach the database")
+        # Until it is gone it may say for a while that it stops: the reason that is meant comes behind that.
+        await eventually(lambda: sum("Is the server running locally" in line for line in log.told()) >= 3)
         await trio.to_thread.run_sync(server.start)
         await eventually(log.is_over)
         with trio.fail_after(30):
