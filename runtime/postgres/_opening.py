@@ -15,7 +15,7 @@ from ._migrating import check_schema, migrate, read_partitions
 from ._pool import open_pool
 from ._probing import Between
 from ._routes import find_routes
-from ._session import connect_session, set_up
+from ._session import accept_any, connect_session, set_up
 from ._statements import Statements
 from ._store import PostgresStore
 from ._surveying import survey
@@ -50,12 +50,12 @@ async def open_store(
     """
     direct = direct_url or url
     whereabouts = Whereabouts()
-    await survey(direct, process, whereabouts, patience=settings.health_deadline)
+    several = await survey(direct, process, whereabouts, patience=settings.health_deadline)
     setup = await connect_session(
         direct, role="setup", process=process, between=Between.UNKNOWN, accept=whereabouts.check
     )
     async with setup:
-        routes = await find_routes(setup, url, direct, process, whereabouts.check)
+        routes = await find_routes(setup, url, direct, process, whereabouts.check if several else accept_any)
         await set_up(setup)
         if migrating:
             await migrate(setup, schema=settings.schema, partitions=settings.partitions or PARTITIONS)
