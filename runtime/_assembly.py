@@ -169,6 +169,8 @@ class Assembly:
             on_resumed=self.look_for_resumed,
             standing=self.standing,
         )
+        if store is not None:  # pyright: ignore[reportUnnecessaryComparison] # a tree to look at has none
+            store.on_forgotten(self.standing.forget)
         self.standing.on_forgotten += [self.writer.void_waiting, self._wake_askers]
 
     def _expect(self, parts: Sequence[SendLater | RetryAsNew]) -> None:

@@ -5,7 +5,7 @@ One contract suite states it and runs over both.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol, final
@@ -18,6 +18,7 @@ from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
 from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream, Taken
+from ._server import ServerForgot
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
 from ._trials import Suspect, TrialRow
@@ -358,6 +359,10 @@ class Store(Protocol):
         self, connection: Any, sends: Sequence[SendRow], parts: Sequence[CommitPart], rings: Sequence[Ring]
     ) -> None:
         """Send messages inside the caller's own transaction."""
+        ...
+
+    def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
+        """Have a function called when it is found that the server forgot, before anything else commits."""
         ...
 
     def is_shortage(self, error: BaseException) -> bool:

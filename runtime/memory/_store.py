@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal, final
@@ -22,6 +22,7 @@ from ..contract import (
     RecordedEvent,
     Ring,
     SendRow,
+    ServerForgot,
     StoppedKey,
     Stream,
 )
@@ -290,6 +291,10 @@ class MemoryStore:
                 " take one from `async with store.transaction() as connection`"
             )
         connection.send(sends, parts, rings)
+
+    def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
+        """It forgets nothing."""
+        del announce
 
     def is_shortage(self, error: BaseException) -> bool:
         """It lacks nothing."""

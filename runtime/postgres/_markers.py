@@ -101,6 +101,8 @@ class Markers:
     writer: uuid.UUID = field(factory=uuid.uuid4)
     forgot: ServerForgot | None = None
     """What was found the last time that a server had forgotten."""
+    announce: Callable[[ServerForgot], None] | None = None
+    """Called when that is found, before anything else can commit."""
     _batch: int = 0
     _settled: dict[int, float] = field(factory=dict[int, float])
     _under_way: dict[int, Marker] = field(factory=dict[int, Marker])
@@ -175,6 +177,8 @@ class Markers:
         self._settled.clear()
         self._under_way.clear()
         self._acknowledged.clear()
+        if self.announce is not None:
+            self.announce(error)
         return error
 
 

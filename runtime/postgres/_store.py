@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
 from functools import partial
@@ -29,6 +29,7 @@ from ..contract import (
     RecordedEvent,
     Ring,
     SendRow,
+    ServerForgot,
     StoppedKey,
     StoredSnapshot,
     Stream,
@@ -335,6 +336,10 @@ class PostgresStore:
             self.statements["send"],
             (*send_columns(sends), parts_document(parts), *ring_columns(rings)),
         )
+
+    def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
+        """Have a function called when it is found that the server forgot, before anything else commits."""
+        self._markers.announce = announce
 
     def is_shortage(self, error: BaseException) -> bool:
         """Whether a turn failed for what the database lacked: no fault of its message's nor of its code's."""

@@ -111,8 +111,10 @@ async def test_a_send_under_way_is_not_done(database_url: str, looking: Looking)
             async with trio.open_nursery() as nursery, forgetting(looking):
                 await looking.do("delete from rolebook.messages")
                 nursery.start_soon(send)
-                # The session that listens looks as well, and may be the first.
-                await looking.until("select count(*) >= 2 from pg_locks where not granted")
+                await looking.until(
+                    "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+                    " and datname = current_database() and application_name like '% writer')"
+                )
             await client.tell(Account, "alice", Deposit(3))
         assert [(3,)] == await looking.rows("select (payload ->> 'amount')::int from rolebook.messages")
 
