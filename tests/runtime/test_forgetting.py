@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from rolebook.runtime.postgres._markers import Markers
 from tests.runtime.apps import Account, Deposit
 from tests.runtime.forgetting import END_ALL, forgetting
 from tests.runtime.looking import Looking
-from tests.waiting import WITHIN
+from tests.waiting import WITHIN, eventually
 
 APP = rb.App("bank", actors=[Account])
 SETTINGS = rb.Settings(backoff=rb.Backoff(first=0.01, cap=0.1), poll_interval=0.2)
@@ -98,6 +99,14 @@ async def _ask_and_forget(client: rb.Client, looking: Looking) -> None:
     raise forgot
 
 
+async def _the_writer_waits(looking: Looking) -> object:
+    await looking.rows("select pg_stat_clear_snapshot()")  # a transaction sees one moment of it otherwise
+    return await looking.value(
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+        " and datname = current_database() and application_name like '% writer')"
+    )
+
+
 async def test_a_send_under_way_is_not_done(database_url: str, looking: Looking) -> None:
     """What was handed in before is refused to who waits for it; the next send is as ever."""
     async with rb.open_client(APP, database=database_url, settings=SETTINGS) as client:
@@ -111,10 +120,7 @@ async def test_a_send_under_way_is_not_done(database_url: str, looking: Looking)
             async with trio.open_nursery() as nursery, forgetting(looking):
                 await looking.do("delete from rolebook.messages")
                 nursery.start_soon(send)
-                await looking.until(
-                    "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
-                    " and datname = current_database() and application_name like '% writer')"
-                )
+                await eventually(partial(_the_writer_waits, looking))
             await client.tell(Account, "alice", Deposit(3))
         assert [(3,)] == await looking.rows("select (payload ->> 'amount')::int from rolebook.messages")
 
