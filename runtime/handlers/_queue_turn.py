@@ -164,8 +164,7 @@ async def _commit_own(lease: TurnTransaction, context: HandlerContext, unit: Com
         assert unit.fence is not None
         context.standing.lose(unit.fence.nonce, str(error))
         return Verdict.LOST
-    except ServerForgot as error:
-        context.standing.forget(error)
+    except ServerForgot:  # which the store has announced: the session ends
         return Verdict.LOST
     context.totals.commits += 1
     context.totals.turns += 1

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from rolebook.actors import Backoff
 
-from ..contract import text_of
+from ..contract import line_of
 
 _log = logging.getLogger("rolebook.handler")
 
@@ -50,8 +50,8 @@ class Shortage:
         """Wait for a while: longer the more often it was tried, and until `look_up` at most."""
         if not self._reason:
             self._since = trio.current_time()
-            _log.warning("queue %s waits, at no message's cost: %s", self.queue, one_line(error))
-        self._reason, self._met = one_line(error), trio.current_time()
+            _log.warning("queue %s waits, at no message's cost: %s", self.queue, line_of(error))
+        self._reason, self._met = line_of(error), trio.current_time()
         with trio.move_on_after(self.backoff.delay(tries, self.random)):
             await self._lot.park()
 
@@ -71,8 +71,3 @@ class Shortage:
         if not self._lot:
             return ""
         return f"waits since {trio.current_time() - self._since:.0f} s: {self._reason}"
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(text_of(error).split())

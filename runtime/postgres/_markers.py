@@ -146,13 +146,16 @@ class Markers:
         Raises:
             ServerForgot: It has not; whoever hears that sees to it that everything begins anew.
         """
+        writer = self.writer
         with self._checking() as claims:
             if not claims.batches:
                 return
             answer = await connection.execute(
-                statements["surviving_commits"], (numbers(claims.batches), self.writer), prepare=False
+                statements["surviving_commits"], (numbers(claims.batches), writer), prepare=False
             )
             row = await answer.fetchone()
+        if self.forgot is not None and writer != self.writer:
+            raise self.forgot  # somebody else has found it out meanwhile: it has begun anew, and does so once
         assert row is not None
         present, newest = row
         if not claims.hold(frozenset(present or ())):

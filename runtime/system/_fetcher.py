@@ -123,8 +123,7 @@ class Fetcher:
             async with self.store.open_fetch_session(self.owner, self.life.number) as session:
                 with self.standing.held(session.nonce):
                     await self._serve(session, stopping, task_status)
-        except ServerForgot as error:
-            self.standing.forget(error)
+        except ServerForgot:  # which the store has announced
             raise SessionLost(FORGOTTEN) from None
         finally:
             self._forget()

@@ -56,8 +56,7 @@ class Listener:
                     await self._listen(session)
                     task_status.started()
                     await self._serve(session)
-        except ServerForgot as error:
-            self.standing.forget(error)
+        except ServerForgot:  # which the store has announced
             raise SessionLost(FORGOTTEN) from None
         finally:
             self.state = "degraded"

@@ -30,9 +30,9 @@ class SessionLost(RolebookError):
 class Standing:
     """The session that everything which is in memory belongs to.
 
-    Whoever finds out that it is gone, or that the server has forgotten, says so here. Then whatever holds the
-    session is cancelled, and with it all that was computed in it; and after a server forgot, what would
-    outlive the session is void too.
+    Whoever finds out that it is gone says so here, and the store that the server has forgotten. Then whatever
+    holds the session is cancelled, and with it all that was computed in it; and after a server forgot, what
+    would outlive the session is void too.
 
     Attributes:
         nonce: The number of the session; None while there is none.
@@ -70,12 +70,7 @@ class Standing:
             self._scope.cancel()
 
     def forget(self, error: ServerForgot) -> None:
-        """The server has forgotten what it had acknowledged: everything in memory is void.
-
-        Several may find that out; what the first has said is not said again.
-        """
-        if error is self.forgot:
-            return
+        """The server has forgotten what it had acknowledged: everything in memory is void."""
         _log.error("%s", error)
         self.forgot = error
         for call in self.on_forgotten:

@@ -140,8 +140,9 @@ class Writer:
                 self._tell_of(units)
                 return
             if isinstance(result, Forgotten):
-                self.standing.forget(result.error)
-            elif isinstance(result, Conflict):
+                _give_up(units, result.error)
+                return
+            if isinstance(result, Conflict):
                 units = await self._without_lost(session, units, nonce, result)
             elif len(units) == 1:
                 _settle_refused(units, result)

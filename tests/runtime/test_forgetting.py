@@ -43,6 +43,7 @@ async def test_the_journal_goes_on_from_what_is_there(
         assert 4 == await runtime.ask(Account, "alice", Deposit(1))
         assert [(1,), (2,), (3,), (4,)] == await looking.rows(SEQS, "alice")
     assert 1 == sum("of this process 5 commits with 5 turns" in each.message for each in caplog.records)
+    assert 1 == sum("the server has forgotten what" in each.message for each in caplog.records)
 
 
 async def test_an_actor_that_was_forgotten_whole_begins_anew(database_url: str, looking: Looking) -> None:
