@@ -33,6 +33,7 @@ from rolebook.runtime.contract import (
 from rolebook.runtime.memory import MemoryTransaction
 from rolebook.runtime.postgres import Connection, connect_session, migrate, open_store
 from rolebook.runtime.postgres._store import PostgresStore
+from rolebook.runtime.system._mailbox import messages
 from tests.databases import create_database
 
 PARTITIONS = 4
@@ -287,24 +288,9 @@ class Process:
 
     def message(self, row: FetchedRow, queue: str = QUEUE, priority: int = 0) -> Message:
         """A row as a handler gets it."""
-        id_, tx, partition, key, type_, version, payload, headers, attempts, wait, sent = row
-        fence = self.fences.get(partition, Fence(queue, partition, 0, 0))
-        return Message(
-            id_,
-            tx,
-            queue,
-            partition,
-            priority,
-            key,
-            type_,
-            version,
-            payload,
-            headers,
-            attempts,
-            wait,
-            sent,
-            fence,
-        )
+        fence = self.fences.get(row.partition, Fence(queue, row.partition, 0, 0))
+        (found,) = messages(Lane(queue, priority, EVERYWHERE), [row], {row.partition: fence})
+        return found
 
 
 def nonce_of(*turns: CommitUnit) -> int | None:

@@ -4,7 +4,8 @@ import trio
 
 from .cluster import Cluster, aside, open_cluster
 from .records import Records
-from .scene import ROUNDS, Weakness, at_work, back_at_work, busy, furnish, judge, strong
+from .scene import ROUNDS, Weakness, at_work, back_at_work, busy, furnish, judge, strong, survive
+from .server import Server
 
 DEADLINE = 1.0
 """Seconds that a statement may take while commits wait for a standby."""
@@ -34,16 +35,28 @@ async def a_standby_lags(weaken: Weakness = strong) -> list[str]:
 
 async def a_synchronous_standby_takes_over() -> list[str]:
     """Kill a primary whose commits all waited for the standby."""
-    async with open_cluster(synchronous=True) as bed:
-        await furnish(bed)
-        records = Records()
-        async with at_work(bed.url, records) as runtime:
-            await busy(records)
-            await aside(bed.a.kill)
-            await bed.replace(bed.b)
-            await back_at_work(runtime, records, bed.b)
-            await busy(records)
-        return await judge(bed.b, records, may_forget=False)
+    return await survive(_kill_and_replace, synchronous=True)
+
+
+async def commits_wait_in_vain(weaken: Weakness = strong) -> list[str]:
+    """Kill a primary whose last commits waited for the standby until their deadline."""
+
+    async def fault(bed: Cluster) -> Server:
+        await wait_in_vain(bed)
+        return await _kill_and_replace(bed)
+
+    return await survive(fault, weaken, synchronous=True, command_deadline=DEADLINE)
+
+
+async def a_synchronous_standby_is_away() -> list[str]:
+    """Let commits wait beyond their deadline until the standby is there again."""
+
+    async def fault(bed: Cluster) -> Server:
+        await wait_in_vain(bed)
+        await bed.mend(bed.b, bed.a)
+        return bed.a
+
+    return await survive(fault, synchronous=True, command_deadline=DEADLINE)
 
 
 async def wait_in_vain(bed: Cluster) -> None:
@@ -52,30 +65,7 @@ async def wait_in_vain(bed: Cluster) -> None:
     await trio.sleep(4 * DEADLINE)
 
 
-async def commits_wait_in_vain(weaken: Weakness = strong) -> list[str]:
-    """Kill a primary whose last commits waited for the standby until their deadline."""
-    async with open_cluster(synchronous=True) as bed:
-        await furnish(bed, weaken)
-        records = Records()
-        async with at_work(bed.url, records, command_deadline=DEADLINE) as runtime:
-            await busy(records)
-            await wait_in_vain(bed)
-            await aside(bed.a.kill)
-            await bed.replace(bed.b)
-            await back_at_work(runtime, records, bed.b)
-            await busy(records)
-        return await judge(bed.b, records, may_forget=False)
-
-
-async def a_synchronous_standby_is_away() -> list[str]:
-    """Let commits wait beyond their deadline until the standby is there again."""
-    async with open_cluster(synchronous=True) as bed:
-        await furnish(bed)
-        records = Records()
-        async with at_work(bed.url, records, command_deadline=DEADLINE) as runtime:
-            await busy(records)
-            await wait_in_vain(bed)
-            await bed.mend(bed.b, bed.a)
-            await back_at_work(runtime, records, bed.a)
-            await busy(records)
-        return await judge(bed.a, records, may_forget=False)
+async def _kill_and_replace(bed: Cluster) -> Server:
+    await aside(bed.a.kill)
+    await bed.replace(bed.b)
+    return bed.b

@@ -15,7 +15,7 @@ from tests.chaos.weakening import slow_down
 from tests.runtime.looking import Looking, looking_at
 from tests.waiting import eventually
 
-from .cluster import Cluster, aside
+from .cluster import Cluster, aside, open_cluster
 from .load import under_load
 from .office import Counter, Sign, office
 from .records import Records
@@ -150,3 +150,29 @@ async def deserted(server: Server) -> None:
     except AssertionError:
         left = await aside(server.sessions)
         raise AssertionError(f"{server.name} is the wrong server, and has the sessions {left}") from None
+
+
+async def survive(
+    fault: Callable[[Cluster], Awaitable[Server]],
+    weaken: Weakness = strong,
+    *,
+    synchronous: bool = False,
+    **changes: float,
+) -> list[str]:
+    """Let something happen once under load that loses nothing which was acknowledged, and judge.
+
+    Args:
+        fault: What happens; it returns the server that is the right one then.
+        weaken: Takes a safeguard away.
+        synchronous: Whether commits wait for the standby.
+        changes: Of the runtime's settings.
+    """
+    async with open_cluster(synchronous=synchronous) as bed:
+        await furnish(bed, weaken)
+        records = Records()
+        async with at_work(bed.url, records, "w", **changes) as runtime:
+            await busy(records)
+            server = await fault(bed)
+            await back_at_work(runtime, records, server)
+            await busy(records)
+        return await judge(server, records, may_forget=False)

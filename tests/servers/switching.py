@@ -5,21 +5,19 @@ from tests.waiting import eventually
 
 from .cluster import Cluster, aside, open_cluster
 from .records import Records
-from .scene import Weakness, at_work, back_at_work, busy, deserted, furnish, judge, strong
+from .scene import Weakness, at_work, back_at_work, busy, deserted, furnish, judge, strong, survive
+from .server import Server
 
 
 async def planned_switchover() -> list[str]:
     """Stop the primary in order, and promote the standby."""
-    async with open_cluster() as bed:
-        await furnish(bed)
-        records = Records()
-        async with at_work(bed.url, records) as runtime:
-            await busy(records)
-            await aside(bed.a.stop)
-            await bed.replace(bed.b)
-            await back_at_work(runtime, records, bed.b)
-            await busy(records)
-        return await judge(bed.b, records, may_forget=False)
+
+    async def fault(bed: Cluster) -> Server:
+        await aside(bed.a.stop)
+        await bed.replace(bed.b)
+        return bed.b
+
+    return await survive(fault)
 
 
 async def demote(bed: Cluster) -> None:

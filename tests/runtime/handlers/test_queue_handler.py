@@ -353,6 +353,18 @@ async def test_what_is_no_message_is_a_dead_letter_at_once(database_url: str) ->
     assert "Note(number=1, failures=0, spoil=False) is no message" in letter.error
 
 
+def slow_to_commit() -> FaultyStore:
+    """A store whose writer takes a second for each commit."""
+
+    async def slowly() -> None:
+        await trio.sleep(1)
+
+    async def never(*_: object) -> bool:
+        raise AssertionError("no fault was planned")
+
+    return FaultyStore(MemoryStore(), Hooks(never, never, slowly), [])
+
+
 async def test_a_transaction_of_its_own_commits_behind_what_came_before_it(autojump_clock: MockClock) -> None:
     """In a key, a turn that commits beside the writer waits for what the writer has of that key."""
     order = list[int]()
@@ -369,14 +381,7 @@ async def test_a_transaction_of_its_own_commits_behind_what_came_before_it(autoj
     async def seen(command: Note) -> None:
         order.append(command.number)
 
-    async def slowly() -> None:
-        await trio.sleep(1)
-
-    async def never(*_: object) -> bool:
-        raise AssertionError("no fault was planned")
-
-    store = FaultyStore(MemoryStore(), Hooks(never, never, slowly), []).as_store()
-    async with rb.open_runtime(app, database=store) as runtime:
+    async with rb.open_runtime(app, database=slow_to_commit().as_store()) as runtime:
         await runtime.send(*(rb.Enqueue("mail", Note(number), key="k") for number in range(1, 9)))
         await runtime.wait_idle()
     assert [1, 2, 3, 4, 5, 6, 7, 8] == order
@@ -404,13 +409,7 @@ async def test_a_retry_with_a_transaction_of_its_own_commits_behind_its_mark(
     async def seen(command: Note) -> None:
         order.append(command.number)
 
-    async def slowly() -> None:
-        await trio.sleep(1)
-
-    async def never(*_: object) -> bool:
-        raise AssertionError("no fault was planned")
-
-    store = FaultyStore(MemoryStore(), Hooks(never, never, slowly), [])
+    store = slow_to_commit()
     async with rb.open_runtime(app, database=store.as_store()) as runtime:
         await runtime.send(*(rb.Enqueue("mail", Note(number), key="k") for number in range(1, 9)))
         await runtime.wait_idle()

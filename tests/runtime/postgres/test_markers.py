@@ -17,7 +17,7 @@ STATEMENTS = Statements("rolebook")
 
 @pytest.mark.parametrize(
     ("present", "holds"),
-    [({1, 2}, True), ({1, 3}, True), ({1, 2, 3}, True), ({1}, False), ({2, 3}, False), (set(), False)],
+    [({1, 2}, True), ({1, 3}, True), ({1, 2, 3}, True), ({1}, False), ({2, 3}, False), (set[int](), False)],
 )
 def test_what_a_server_must_have(present: set[int], *, holds: bool) -> None:
     """What was acknowledged; and of a commit under way itself, or what it would delete."""
