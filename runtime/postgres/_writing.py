@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -43,6 +44,8 @@ class PostgresWriteSession:
     deadline: float
     backoff: Backoff
     _connection: Connection | None = None
+    _writer: uuid.UUID | None = None
+    """As what it was connected: what was opened before a server forgot may lead to one that was left."""
 
     async def commit(
         self, units: Sequence[CommitUnit], rings: Sequence[Ring], nonce: int | None
@@ -111,15 +114,17 @@ class PostgresWriteSession:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
-        """Give the connection; a new one if it broke, whose server has forgotten nothing.
+        """Give the connection; a new one if it broke, or a server forgot, whose server has forgotten nothing.
 
         Raises:
             ServerForgot: It has. The next connection is taken as it is.
         """
         connection = self._connection
-        if connection is None or connection.closed or connection.is_spent:
+        is_left = self._writer != self.markers.writer
+        if connection is None or connection.closed or connection.is_spent or is_left:
             await self.close()
             self._connection = connection = await connect_checked(
                 self.connect, self.markers, self.statements, deadline=self.deadline
             )
+            self._writer = self.markers.writer
         yield connection

@@ -1,11 +1,13 @@
 """The markers of a process: what a server must have that has forgotten nothing."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import pytest
 import trio
 
-from rolebook.runtime.contract import ServerForgot
+from rolebook.runtime.contract import Committed, ServerForgot
 from rolebook.runtime.postgres import Connection
 from rolebook.runtime.postgres._markers import Claims, Marker, Markers
 from rolebook.runtime.postgres._statements import Statements
@@ -53,3 +55,21 @@ async def test_two_that_find_out_at_once_begin_anew_once(migrated_url: str) -> N
             await execute(blocker, "commit")
     assert [1] == [each.commits for each in announced]
     assert announced * 2 == heard
+
+
+async def test_after_a_server_forgot_the_writer_goes_elsewhere(migrated_url: str) -> None:
+    """Its connection may lead to a server that was left, where what it commits is missed again and again."""
+    async with open_postgres_bench(migrated_url) as bench, bench.store.open_write_session() as writer:
+        await writer.commit([finished()], [], None)
+        admin = await bench.connect("admin")
+        backends = "select pid from pg_stat_activity where application_name like '% writer' order by pid"
+        before = await execute(admin, backends)
+        await execute(admin, "delete from rolebook.commits")
+        with pytest.raises(ServerForgot):
+            async with bench.store.open_fetch_session("one", 1):
+                pass
+        assert Committed() == await writer.commit([finished()], [], None)
+        assert writer._connection is not None
+        assert [(writer._connection.info.backend_pid,)] != before
+        async with bench.store.open_fetch_session("one", 1):
+            pass  # what it has committed is there
