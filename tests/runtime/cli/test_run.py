@@ -34,8 +34,9 @@ def test_handles_messages_until_a_signal(database: Database, number: Signal) -> 
 
 def test_a_second_signal_cancels_what_still_runs(database: Database) -> None:
     """A handler that does not end is waited for after the first signal, and cancelled by the second."""
-    database.wrap(-1)
     with started(CLI, "run", SHOP, "--shutdown", "600", env={"DATABASE_URL": database.url}) as program:
+        program.line("shop runs")  # a signal before that cancels at once
+        database.wrap(-1)
         program.line("wrapping begins")
         program.send(Signal.SIGTERM)
         program.line("SIGTERM: stopping")
@@ -49,8 +50,9 @@ def test_a_second_signal_cancels_what_still_runs(database: Database) -> None:
 
 def test_what_does_not_end_is_cancelled_after_the_shutdown_time(database: Database) -> None:
     """`--shutdown` bounds the wait; the message stays for the next run."""
-    database.wrap(-1)
     with started(CLI, "run", SHOP, "--shutdown", "0.3", env={"DATABASE_URL": database.url}) as program:
+        program.line("shop runs")  # a signal before that cancels at once
+        database.wrap(-1)
         program.line("wrapping begins")
         program.send(Signal.SIGTERM)
         ended = program.wait(timeout=8)
