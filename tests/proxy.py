@@ -3,6 +3,7 @@
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -25,6 +26,7 @@ class Proxy:
         links: connections that are being forwarded now.
         accepted: connections taken since the start.
         screen: sees the first bytes of each client; what it answers is sent instead of a connection.
+        rate: bytes per second that each link takes from its client.
     """
 
     def __init__(self, url: str, nursery: trio.Nursery) -> None:
@@ -40,6 +42,7 @@ class Proxy:
         self._base = make_conninfo("", **{**params, "hostaddr": None})
         self.accepted = 0
         self.screen: Screen | None = None
+        self.rate = inf
 
     @property
     def url(self) -> str:
@@ -52,6 +55,8 @@ class Proxy:
     async def listen(self) -> None:
         """Take new connections, on the same port as before."""
         (listener,) = await trio.open_tcp_listeners(self._port, host="127.0.0.1")
+        if self.rate != inf:  # a slow link has little room on its way
+            listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
         self._port = listener.socket.getsockname()[1]
         self._listening = await self._nursery.start(self._serve, listener)
 
@@ -125,6 +130,8 @@ class Proxy:
                     while data := await source.receive_some(_CHUNK):
                         await self._gate.wait()
                         await sink.send_all(data)
+                        if source is client and self.rate != inf:
+                            await trio.sleep(len(data) / self.rate)
                     await self._gate.wait()
                 except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                     pass
@@ -143,10 +150,16 @@ class Proxy:
 
 
 @asynccontextmanager
-async def open_proxy(url: str) -> AsyncGenerator[Proxy]:
-    """Run a proxy in front of the server of `url` for the length of a block."""
+async def open_proxy(url: str, *, rate: float = inf) -> AsyncGenerator[Proxy]:
+    """Run a proxy in front of the server of `url` for the length of a block.
+
+    Args:
+        url: of a database.
+        rate: bytes per second that each link takes from its client.
+    """
     async with trio.open_nursery() as nursery:
         proxy = Proxy(url, nursery)
+        proxy.rate = rate
         await proxy.listen()
         yield proxy
         nursery.cancel_scope.cancel()

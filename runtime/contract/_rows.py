@@ -231,4 +231,10 @@ class Forgotten:
     error: ServerForgot
 
 
-CommitResult: TypeAlias = Committed | Conflict | BadData | Outdated | Forgotten
+@final
+@frozen
+class TimedOut:
+    """Nothing of the batch is stored: there was no answer in time. A smaller one may be answered sooner."""
+
+
+CommitResult: TypeAlias = Committed | Conflict | BadData | Outdated | Forgotten | TimedOut

@@ -32,12 +32,13 @@ async def execute_certainly(
     A server that waits for a synchronous standby, and is asked to cancel, answers that the commit succeeded,
     with a warning that the standby may not have it. So the server is never asked: at the deadline, or when
     the task is cancelled, the connection is closed. And a warning, wherever it comes from, is no success.
+    What is large takes long to send: as long as it goes on, the deadline moves.
 
     Args:
         connection: In autocommit mode, or in the transaction that the statement ends.
         statement: What to execute.
         parameters: Of the statement.
-        deadline: Seconds until it is given up.
+        deadline: Seconds without any of it being sent, nor an answer, until it is given up.
         options: As of `Connection.execute`.
 
     Raises:
@@ -54,10 +55,15 @@ async def execute_certainly(
     connection.add_notice_handler(note)
     settler.abandons = True
     try:
-        with trio.fail_after(deadline):
+        with trio.fail_after(deadline) as scope:
+
+            def move() -> None:
+                scope.deadline = trio.current_time() + deadline
+
+            settler.sends = move
             answer = await connection.execute(statement, parameters, **options)
     finally:
-        settler.abandons = False
+        settler.abandons, settler.sends = False, None
         connection.remove_notice_handler(note)
     if warnings:
         await connection.close()

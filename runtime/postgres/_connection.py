@@ -213,7 +213,7 @@ class Connection(psycopg.AsyncConnection[Row]):
             return cast("_T", stop.value)
         try:
             if timeout is None:
-                return await drive(gen, self.pgconn.socket, wanted)
+                return await drive(gen, self.pgconn.socket, wanted, self.settler.sends)
             return await drive_until(gen, self.pgconn.socket, wanted, timeout)
         except Exception as error:
             give_up(gen)

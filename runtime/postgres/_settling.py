@@ -1,6 +1,6 @@
 """The way back to rest of one connection, when a task is cancelled in the middle of something."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar, cast, final
 
@@ -35,6 +35,7 @@ class Settler:
         dropped: whether the connection was closed from this side.
         stopping: whether an operation that was given up is being brought to its end.
         abandons: whether what is cancelled is not stopped by request, but abandoned with its connection.
+        sends: called each time that some of what waited to be sent can be.
     """
 
     def __init__(self, pgconn: PGconn) -> None:
@@ -43,6 +44,7 @@ class Settler:
         self.dropped: bool = False
         self.stopping: bool = False
         self.abandons: bool = False
+        self.sends: Callable[[], None] | None = None
         self._pgconn = pgconn
 
     # What was interrupted

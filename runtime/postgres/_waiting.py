@@ -64,7 +64,7 @@ class Breath(threading.local):
 breath = Breath()
 
 
-async def drive(gen: PQGen[_T], fd: int, wanted: int) -> _T:
+async def drive(gen: PQGen[_T], fd: int, wanted: int, sends: Callable[[], None] | None = None) -> _T:
     """Run a psycopg generator that has been started to its end.
 
     A cancellation leaves the generator suspended where it was: sent `Ready.NONE` it says again what it wants.
@@ -73,6 +73,7 @@ async def drive(gen: PQGen[_T], fd: int, wanted: int) -> _T:
         gen: the operation, as psycopg's connections and cursors make it.
         fd: the connection's socket; it must not change meanwhile.
         wanted: what the generator waits for.
+        sends: called each time that the socket had been full, and takes something again.
 
     Returns:
         What the generator returns.
@@ -90,7 +91,11 @@ async def drive(gen: PQGen[_T], fd: int, wanted: int) -> _T:
             else:
                 if breath.is_due():
                     await breath.take()
-                ready = _glance(fd, wanted) or await wait_either(fd, wanted)
+                ready = _glance(fd, wanted)
+                if not ready:
+                    ready = await wait_either(fd, wanted)
+                    if sends is not None and ready & _READY_W:
+                        sends()
             wanted = gen.send(ready)
     except StopIteration as stop:
         result: _T = stop.value

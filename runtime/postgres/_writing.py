@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
+import psycopg
 import trio
 from attrs import define
 
 from rolebook.actors import Backoff
 
-from ..contract import BadData, CommitResult, Committed, CommitUnit, Forgotten, Ring, ServerForgot
+from ..contract import BadData, CommitResult, Committed, CommitUnit, Forgotten, Ring, ServerForgot, TimedOut
 from ._batch import Parameters, batch_parameters
 from ._certain import execute_certainly
 from ._connection import Connection
@@ -60,6 +61,8 @@ class PostgresWriteSession:
             marker = self.markers.new()
             try:
                 result = await self._try(marker, batch)
+                if isinstance(result, TimedOut) and len(units) == 1:
+                    result = None  # there is no smaller one
             except ServerForgot as error:
                 return Forgotten(error)
             forgot = self.markers.settle(marker, units if isinstance(result, Committed) else None)
@@ -89,9 +92,9 @@ class PostgresWriteSession:
                 raise  # no retry helps
             if did_nothing(error):
                 _log.warning("a commit was refused (%s); trying again", brief(error))
-                return None
+                return TimedOut() if isinstance(error, psycopg.errors.QueryCanceled) else None
             _log.warning("a commit got no answer (%s); looking up its outcome", brief(error))
-            return Committed() if await self._happened(marker) else None
+            return Committed() if await self._happened(marker) else TimedOut()
         return Committed()
 
     async def renew(self) -> None:

@@ -35,6 +35,7 @@ from ..contract import (
     Settled,
     Store,
     StoreFirstOutcome,
+    TimedOut,
     Totals,
     Verdict,
     WriteSession,
@@ -71,6 +72,11 @@ class Writer:
     standing: Standing
     committed: trio.Event = field(factory=trio.Event)
     _forgot: ServerForgot | None = None
+    _most: int = field(init=False)
+    """Units in one commit at present: fewer than `batch` for a while after one got no answer in time."""
+
+    def __attrs_post_init__(self) -> None:
+        self._most = self.batch
 
     async def run(
         self, *, stopping: Stopping, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -119,7 +125,7 @@ class Writer:
         # In the order in which they were handed in. To sort by queue would group better, and break the order
         # of what one sender sends to two actors that send to the same third.
         units = list(first)
-        while len(units) < self.batch:
+        while len(units) < self._most:
             try:
                 units.extend(self.inbox.receive_nowait())
             except (trio.WouldBlock, trio.EndOfChannel):
@@ -130,7 +136,7 @@ class Writer:
         """Commit some turns; single out what fails, and commit the rest."""
         # Looked at before each try: what fell in the last one has voided what was built on it.
         while units := self._without_void(units):
-            if ahead := _before_a_second_naming(units) or _before_another_session(units):
+            if ahead := _before_a_second_naming(units) or _before_another_session(units) or self._many(units):
                 await self._commit(session, units[:ahead])
                 units = units[ahead:]
                 continue
@@ -138,7 +144,11 @@ class Writer:
             result = await session.commit(units, self._rings(units), nonce)
             if isinstance(result, Committed):
                 self._tell_of(units)
+                self._most = min(self.batch, 2 * self._most)
                 return
+            if isinstance(result, TimedOut):
+                self._most = max(1, len(units) // 2)
+                continue
             if isinstance(result, Forgotten):
                 _give_up(units, result.error)
                 return
@@ -153,6 +163,11 @@ class Writer:
                 half = len(units) // 2
                 await self._commit(session, units[:half])
                 units = units[half:]
+
+    def _many(self, units: Sequence[CommitUnit]) -> int:
+        """Return how many units go into the next commit; 0 if all of them do."""
+        # A handler hands in its units together, and a few more than `batch` do no harm.
+        return self._most if self._most < min(self.batch, len(units)) else 0
 
     def _without_void(self, units: Sequence[CommitUnit]) -> Sequence[CommitUnit]:
         """Settle what is not to be committed any more, and return the rest."""
