@@ -91,6 +91,8 @@ class Message:
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
         trial: Under which it is begun, after a process died that may have had it in work.
+        refusal: With what the database refused what became of it; None once that was dealt with.
+        refusals: How many times in a row that was, whatever was tried instead.
     """
 
     id: int
@@ -109,6 +111,8 @@ class Message:
     fence: Fence
     counted: bool = True
     trial: Trial | None = None
+    refusal: Exception | None = None
+    refusals: int = 0
 
     @property
     def place(self) -> Place:

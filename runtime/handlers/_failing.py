@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from random import Random
 from typing import Any, Literal
 
 import trio
 
-from rolebook.actors import Dead, ProcessEnded, Refused, RetryAt, RolebookError
+from rolebook.actors import Backoff, Dead, ProcessEnded, Refused, RetryAt, RolebookError
 
 from ..contract import (
     Bury,
@@ -67,6 +68,24 @@ def unit_after(
         unit.subject = message
         unit.consumed = message if part is None else None
     return unit
+
+
+def refuse(message: Message, error: Exception, backoff: Backoff, random: Random) -> None:
+    """Take note that the database refused what was to be stored of a message, and when it is tried again.
+
+    At once, with the database's word as the outcome of its turn. If that is refused as well, after a pause
+    that grows: what a turn comes to is stored in few forms, and none of them may suit what is in the way.
+    """
+    message.refusal, message.refusals = error, message.refusals + 1
+    if message.refusals == 1:
+        return
+    message.wait = backoff.delay(message.refusals - 1, random)
+    _log.error(
+        "what became of %s is refused, tried again in %.1f s: %s",
+        name_of(message),
+        message.wait,
+        line_of(error),
+    )
 
 
 def bury(message: Message, error: BaseException) -> Bury:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import final
 
 import trio
 from attrs import define, field
 
-from ..contract import CommitPart, CommitUnit, Fence, Message, StoreFirstOutcome
+from ..contract import CommitPart, CommitUnit, Fence, Message, Settled, StoreFirstOutcome, Verdict, line_of
 from ..system import Credit, HandlerSignal, Reread
 from ._context import HandlerContext
+from ._failing import name_of
 from ._key_lines import KeyLines, Work
 from ._resident import Resident
+
+_log = logging.getLogger("rolebook.handler")
 
 
 @final
@@ -52,6 +56,12 @@ class Outbox:
         """Add what becomes of a message that is in no line."""
         unit = CommitUnit(self.origin, message.fence, parts=(part,), subject=(None, message))
         self.units.append(unit)
+
+    def alone_settled(self, message: Message, settled: Settled) -> None:
+        """Forget a message that is in no line; if the database refused what was to become of it, it stays."""
+        if settled.verdict is Verdict.FAILED and settled.error is not None:
+            _log.error("%s stays in its mailbox: %s", name_of(message), line_of(settled.error))
+        self.lines.done_with(message)
 
     def read_again(self, resident: Resident, number: int) -> None:
         """Have the key of an actor read again."""

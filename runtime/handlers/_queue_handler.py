@@ -34,7 +34,7 @@ from ..system import (
     Withdraw,
 )
 from ._context import SLICE, HandlerContext
-from ._failing import after_failure, unit_after, wait_of
+from ._failing import after_failure, refuse, unit_after, wait_of
 from ._in_work import InWork
 from ._key_lines import KeyLines, Line
 from ._queue_turn import run_turn
@@ -216,20 +216,25 @@ class QueueHandler:
         self._lot.unpark()
 
     def _hold(self, message: Message, wait: float) -> None:
-        """Let a message wait for its retry at the head of its key, and no worker with it."""
-        assert message.key is not None  # without a key there is nothing to wait behind it
+        """Let a message wait for its retry, at the head of its key if it has one, and no worker with it."""
         message.wait = wait
-        line = self._by_key[message.key]
-        if not self._lines.hold(line, message):
+        line = None if message.key is None else self._by_key[message.key]
+        if line is not None and not self._lines.hold(line, message):
             self._go_on(line)
-        elif wait == float("inf"):
-            self._parked.add(message.key)
+        elif line is not None and wait == float("inf"):
+            self._parked.add(line.key)
         else:
             self._tasks.start_soon(self._wake, line, message, wait)
 
-    async def _wake(self, line: Line, message: Message, wait: float) -> None:
+    async def _wake(self, line: Line | None, message: Message, wait: float) -> None:
+        if line is None and message.trial is not None:
+            message.trial.hold(message.id)
         await trio.sleep(wait)
-        if line.first is message:  # else a verdict has let it go meanwhile
+        if line is None:
+            message.wait = None
+            self._make_ready(message) if message.partition in self._owned else self._lines.done_with(message)
+            self._give_room()
+        elif line.first is message:  # else a verdict has let it go meanwhile
             self._release(line)
 
     def _release(self, line: Line) -> None:
@@ -282,19 +287,14 @@ class QueueHandler:
         """A message's turn was not committed: it begins again, unless it is somebody else's by now."""
         if line is not None:
             self._lines.fell(line)
-        begins_again = settled.verdict is Verdict.VOID
-        if message.partition not in self._owned:
-            begins_again = False
+        if message.partition not in self._owned or settled.verdict not in {Verdict.VOID, Verdict.FAILED}:
             self._lines.done_with(message)
-        elif settled.verdict is Verdict.FAILED and settled.error is not None:
-            # What the database says counts as what the turn raised.
-            message.wait = self._failed(message, settled.error, None if line is None else line.lineage)
-            begins_again = message.wait is not None
-        elif not begins_again:
-            self._lines.done_with(message)
-        if begins_again and line is not None:
+            return
+        if settled.error is not None and settled.verdict is Verdict.FAILED:
+            refuse(message, settled.error, self.context.settings.backoff, self.context.random)
+        if line is not None:
             self._lines.begin_again(line, message)
-        elif begins_again:
+        else:
             self._make_ready(message)
 
     # ---- working ----
@@ -345,7 +345,10 @@ class QueueHandler:
         """Run one turn; return the seconds until its retry if its key waits for that."""
         if message.trial is not None and message.trial.is_lost:
             return self._failed(message, ProcessEnded(), lineage)
-        context, tries = self.context, 0
+        if message.refusal is not None:  # what the database says counts as what the turn raised
+            error, message.refusal = message.refusal, None
+            return self._failed(message, error, lineage)
+        context, tries, message.refusals = self.context, 0, 0
         while True:
             unit = CommitUnit(self._send, message.fence, message, lineage=lineage, subject=message)
             try:

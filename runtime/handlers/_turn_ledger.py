@@ -46,7 +46,7 @@ from ..contract import (
 )
 from ..system import HandlerSignal, LocalAsk, Page
 from ._context import HandlerContext
-from ._failing import after_failure, bury, mark_broken, wait_of
+from ._failing import after_failure, bury, mark_broken, refuse, wait_of
 from ._key_lines import KeyLines, Work
 from ._line_states import ASIDE, FREE
 from ._outbox import Outbox, once_ids
@@ -77,7 +77,6 @@ class TurnLedger:
     count: int = 0
     out: Outbox = field(init=False)
     lines: KeyLines = field(init=False)
-    _refused: dict[int, Exception] = field(factory=dict[int, Exception])
     _codec: Codec = field(init=False)
     _computer: TurnComputer = field(init=False)
 
@@ -133,9 +132,12 @@ class TurnLedger:
         elif work.trial is not None and work.trial.is_lost:
             self._failed(resident, work, ProcessEnded(), spoilt=True)
             return
-        elif work.id in self._refused:
-            self._failed(resident, work, self._refused.pop(work.id), spoilt=True)
+        elif (refusal := work.refusal) is not None:
+            work.refusal = None
+            self._failed(resident, work, refusal, spoilt=True)
             return
+        else:
+            work.refusals = 0
         # Both computed at once would both commit, or fail together; to look the outcome up in the database
         # would find nothing, because the first is not committed yet.
         if resident.once and self._once(resident, work) in resident.once:
@@ -289,7 +291,7 @@ class TurnLedger:
             resident, work = unit.subject
             if resident is None:
                 self.marking.discard(work.key)
-                self.lines.done_with(work)
+                self.out.alone_settled(work, settled)
                 continue
             if resident.once:
                 resident.once -= once_ids(unit.parts)
@@ -319,9 +321,7 @@ class TurnLedger:
         busy: dict[int, set[Resident]] = {partition: set() for partition in partitions}
         for resident in [each for each in self.residents if each.partition in busy]:
             for work in self.lines.leave(resident.line):
-                if isinstance(work, Message):
-                    self._refused.pop(work.id, None)
-                else:
+                if not isinstance(work, Message):
                     work.promise.fail(NotOwner("the partition went to another process"))
             if resident.line.uncommitted:
                 busy[resident.partition].add(resident)
@@ -356,7 +356,7 @@ class TurnLedger:
         if error is None:
             self.lines.begin_again(resident.line, work)
         elif isinstance(work, Message):
-            self._refused[work.id] = error
+            refuse(work, error, self.context.settings.backoff, self.context.random)
             self.lines.begin_again(resident.line, work)
         else:
             work.promise.fail(told(self._codec, error))

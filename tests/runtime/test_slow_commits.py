@@ -1,4 +1,4 @@
-"""A commit that is too large for its deadline: of a slow server it is divided, over a slow link it goes on."""
+"""A commit too large for its deadline: of a slow server it is divided, over a slow link it goes on."""
 
 from __future__ import annotations
 
