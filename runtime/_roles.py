@@ -12,6 +12,8 @@ from attrs import frozen
 
 from rolebook.actors import App, Child, InvalidSetting, Supervisor
 
+from ._settings import Settings
+
 
 @final
 @frozen
@@ -62,6 +64,23 @@ class Role:
         for child in self._starts():
             needed.update(_parameters(child))
         return tuple(name for name in app.resources if name in needed)
+
+    def crowd(self, app: App, settings: Settings) -> str:
+        """Say which queues could want more connections at once than the pool has; nothing if none could."""
+        wanted = {
+            name: settings.concurrency.get(name, handler.concurrency)
+            for name, handler in app.handlers.items()
+            if name in self.queues and handler.takes_turn
+        }
+        total = sum(wanted.values())
+        if total <= settings.pool_size:
+            return ""
+        named = ", ".join(f"{name} {count}" for name, count in wanted.items())
+        return (
+            f"up to {total} messages are worked on at once by handlers that take a turn ({named}), and the"
+            f" pool has {settings.pool_size} connections: where a handler uses turn.connection(), the others"
+            " wait for theirs, at no message's cost; Settings(pool_size=…) or concurrency=… changes that"
+        )
 
     def given(self, things: Mapping[str, Any]) -> Role:
         """Return the role with start functions that are given what they have parameters for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -24,7 +25,10 @@ from ._tree import Arrangement, arranged_tree, settings_of
 from .client import Client, NotRunning
 from .contract import Ending, StoppedKey, Store
 from .handlers import ActorHandler, ActorStatistics
+from .memory import MemoryStore
 from .system import FetcherStatistics, ListenerState, LoopWatch
+
+_log = logging.getLogger("rolebook")
 
 
 @final
@@ -34,7 +38,7 @@ class RuntimeStatistics:
 
     Attributes:
         commits: Transactions.
-        turns: TurnLedger, and messages sent from outside.
+        turns: Turns, and messages sent from outside.
         events: Events appended to the journal.
         longest_step: Seconds of the longest step of any task: for so long nothing else of the process ran.
         mailbox: What this process owns of each queue, which processes are members, and what it has read.
@@ -140,6 +144,9 @@ class Runtime(Client):
             self._choice, self.settings, self.app.name, self.process, ending
         ) as store:
             await check_drift(self.app, store, self.settings.drift)
+            crowd = self._role.crowd(self.app, self.settings)
+            if crowd and not isinstance(store, MemoryStore):
+                _log.info("%s", crowd)
             async with open_resources(self.app, self._role, ending) as resources:
                 things = {**resources, "runtime": self}
                 role = self._role.given(things)

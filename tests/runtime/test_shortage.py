@@ -169,3 +169,18 @@ async def test_a_shutdown_does_not_wait_for_what_is_short(database_url: str, loo
 def test_it_is_quiet_for_longer_than_a_try() -> None:
     """Else it would be said to be over between two turns that press on the same."""
     assert QUIET > SETTINGS.acquire_timeout
+
+
+async def test_more_handlers_than_connections_are_named_at_the_start(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The arithmetic is in the log; where the pool is large enough, nothing is said."""
+    caplog.set_level(logging.INFO, "rolebook")
+    it = worked()
+    async with rb.open_runtime(it.app, database=database_url, settings=SETTINGS):
+        assert "up to 8 messages are worked on at once" in caplog.text
+        assert "(mail 8), and the pool has 1 connections" in caplog.text
+    caplog.clear()
+    enough = rb.Settings(pool_size=2, concurrency={"mail": 2})
+    async with rb.open_runtime(it.app, database=database_url, settings=enough):
+        assert "worked on at once" not in caplog.text
