@@ -35,7 +35,7 @@ from rolebook.runtime.postgres import choose_database, open_database
 Figures = dict[str, float]
 
 LONGEST = 60
-"""Seconds one contender may take in one round."""
+"""Seconds one contender may take in one round, unless it says otherwise."""
 
 
 @frozen
@@ -48,6 +48,7 @@ class Contender:
         work: A function of the module.
         arguments: For the function, beside the URL.
         needs: The package without which it is left out.
+        longest: Seconds it may take in one round.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Contender:
     work: str
     arguments: Mapping[str, Any] = field(factory=dict[str, Any])
     needs: str | None = None
+    longest: float = LONGEST
 
 
 @frozen
@@ -151,7 +153,7 @@ def execute(contender: Contender, url: str) -> Figures:
         input=json.dumps(dict(contender.arguments)),
         capture_output=True,
         text=True,
-        timeout=LONGEST,
+        timeout=contender.longest,
         check=False,
     )
     if done.returncode:
