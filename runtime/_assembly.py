@@ -171,6 +171,7 @@ class Assembly:
         )
         if store is not None:  # pyright: ignore[reportUnnecessaryComparison] # a tree to look at has none
             store.on_forgotten(self.standing.forget)
+            store.tell(self.outages)
         self.standing.on_forgotten += [self.writer.void_waiting, self._wake_askers]
 
     def _expect(self, parts: Sequence[SendLater | RetryAsNew]) -> None:

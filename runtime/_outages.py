@@ -27,7 +27,7 @@ _OUTSIDE = {Fault.SERVER, Fault.SESSION, Fault.CONTENTION, Fault.UNKNOWN}
 @final
 @define(eq=False)
 class Outages:
-    """Tells of the failures of all parts of one runtime: a `Teller`.
+    """Tells of the failures of all parts of one runtime: a `Teller`, and what its store has for `Troubles`.
 
     Each attempt is a line with its reason, whole, and the pause that follows. A traceback comes with what
     may be a bug, and with the first of its kind only.
@@ -37,12 +37,22 @@ class Outages:
 
     def failed(self, failure: ChildFailed, delay: float | None) -> bool:
         """Tell of a failure, unless another part has told the same."""
-        error = failure.exceptions[0]
-        trouble = trouble_of(error)
-        attempt = self._story.failed(failure.path, trouble, failure.at, delay or 0.0)
-        if attempt is not None:
-            _say(failure, trouble, attempt, delay)
+        self._tell(failure.path, failure.exceptions[0], failure.at, delay)
         return True
+
+    def met(self, part: str, error: Exception, delay: float) -> None:
+        """Tell of what a part tries again by itself, likewise."""
+        self._tell(part, error, trio.current_time(), delay)
+
+    def _tell(self, part: str, error: Exception, at: float, delay: float | None) -> None:
+        trouble = trouble_of(error)
+        attempt = self._story.failed(part, trouble, at, delay or 0.0)
+        if attempt is not None:
+            _say(part, error, trouble, attempt, delay)
+
+    def overcome(self, part: str) -> None:
+        """Say that it is over, once nobody fails any more."""
+        self.recovered(part)
 
     def recovered(self, path: str) -> None:
         """Say that it is over, once nobody fails any more."""
@@ -53,16 +63,16 @@ class Outages:
             _log.warning("%s after %.1f s, %s", what, end.seconds, times)
 
 
-def _say(failure: ChildFailed, trouble: Trouble, attempt: Attempt, delay: float | None) -> None:
+def _say(part: str, error: Exception, trouble: Trouble, attempt: Attempt, delay: float | None) -> None:
     again = "" if delay is None else f"; trying again in {delay:.1f} s"
     _log.log(
         logging.ERROR if attempt.is_news else logging.WARNING,
         "%s failed, attempt %d: %s%s",
-        failure.path,
+        part,
         attempt.number,
         trouble.text,
         again,
-        exc_info=failure.exceptions[0] if attempt.is_news and not trouble.is_outage else None,
+        exc_info=error if attempt.is_news and not trouble.is_outage else None,
     )
 
 

@@ -100,3 +100,5 @@ from ._trials import Suspect as Suspect
 from ._trials import Trial as Trial
 from ._trials import TrialRow as TrialRow
 from ._trials import first_step as first_step
+from ._troubles import Troubles as Troubles
+from ._troubles import Untold as Untold

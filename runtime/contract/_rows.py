@@ -240,5 +240,7 @@ class Forgotten:
 class TimedOut:
     """Nothing of the batch is stored: there was no answer in time. A smaller one may be answered sooner."""
 
+    error: Exception
+
 
 CommitResult: TypeAlias = Committed | Conflict | BadData | Outdated | Forgotten | TimedOut

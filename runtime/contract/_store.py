@@ -22,6 +22,7 @@ from ._server import ServerForgot
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
 from ._trials import Suspect, TrialRow
+from ._troubles import Troubles
 
 OWNERS = "~"
 """The hint that partitions may have become free, or that members have come or gone."""
@@ -363,6 +364,10 @@ class Store(Protocol):
 
     def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
         """Have a function called when it is found that the server forgot, before anything else commits."""
+        ...
+
+    def tell(self, troubles: Troubles) -> None:
+        """Say who is told of what the store's sessions try again by themselves."""
         ...
 
     def is_shortage(self, error: BaseException) -> bool:

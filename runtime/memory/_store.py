@@ -25,6 +25,7 @@ from ..contract import (
     ServerForgot,
     StoppedKey,
     Stream,
+    Troubles,
 )
 from ._mailbox import Stored
 from ._sessions import MemoryFetchSession, MemoryListenSession, MemoryTurnTransaction, MemoryWriteSession
@@ -295,6 +296,10 @@ class MemoryStore:
     def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
         """It forgets nothing."""
         del announce
+
+    def tell(self, troubles: Troubles) -> None:
+        """Nothing in it is tried again."""
+        del troubles
 
     def is_shortage(self, error: BaseException) -> bool:
         """It lacks nothing."""

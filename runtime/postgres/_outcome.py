@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from random import Random
+from typing import final
 
 import psycopg
 import trio
+from attrs import field, frozen
 
 from rolebook.actors import Backoff
 
-from ..contract import BadData, CommitResult, Conflict, Outdated
+from ..contract import BadData, CommitResult, Conflict, Outdated, Troubles, Untold
 from ._certain import execute_certainly
 from ._connection import Connection
 from ._errors import DatabaseError
 from ._faults import Fault, fault_of
-from ._markers import Marker
+from ._markers import Marker, Markers, connect_checked
 from ._statements import Statements
 
 _log = logging.getLogger("rolebook.writer")
@@ -27,47 +29,89 @@ FAILURES = (psycopg.Error, DatabaseError, trio.TooSlowError, OSError, UnicodeErr
 """What a commit may end with: a refusal, or no answer because the server or the way to it is gone."""
 
 
-async def look_up(
-    marker: Marker,
-    open_connection: Callable[[], AbstractAsyncContextManager[Connection]],
-    statements: Statements,
-    *,
-    deadline: float,
-    backoff: Backoff,
-) -> bool:
-    """Say whether the marker's batch committed; wait for the database as long as it takes.
+@final
+@frozen
+class Certainty:
+    """What it takes to be certain of the outcome of commits.
 
-    It writes, so what it finds has come as far as it has itself: to a synchronous standby, if there is one.
-
-    Args:
-        marker: Of the batch in question.
-        open_connection: Gives a connection that is not the broken one.
-        statements: Of the schema.
+    Attributes:
+        role: Of the connections, and what failures are told of.
+        connect: Opens a connection.
+        markers: Of the process.
+        schema: Of the runtime's tables.
         deadline: Seconds for one try.
         backoff: Between tries.
-
-    Raises:
-        ServerForgot: The server has forgotten what came before it; nothing is known of this one.
+        troubles: Is told of each try that failed.
     """
-    attempt = 0
-    while True:
-        attempt += 1
-        await trio.sleep(backoff.delay(attempt, Random()))  # noqa: S311 - jitter
+
+    role: str
+    connect: Callable[[], Awaitable[Connection]]
+    statements: Statements
+    markers: Markers
+    schema: str
+    deadline: float
+    backoff: Backoff
+    troubles: Troubles = field(factory=Untold)
+
+    async def pause(self, error: Exception, attempt: int) -> None:
+        """Wait before the next try; say why, unless the first has failed, whose connection may just be old."""
+        delay = self.backoff.delay(attempt, Random())  # noqa: S311 - jitter
+        if fault_of(error) is Fault.CONTENTION:  # no outage: the database works, for somebody else
+            _log.warning("a commit was refused (%s); trying again", brief(error))
+        elif attempt > 1:
+            self.troubles.met(self.role, error, delay)
+        await trio.sleep(delay)
+
+    async def open(self) -> Connection:
+        """Open a connection to a server that has forgotten nothing.
+
+        Raises:
+            ServerForgot: It has forgotten something; the connection is closed.
+        """
+        return await connect_checked(self.connect, self.markers, self.statements, deadline=self.deadline)
+
+    async def look_up(
+        self,
+        marker: Marker,
+        error: Exception,
+        connected: Callable[[], AbstractAsyncContextManager[Connection]],
+    ) -> bool:
+        """Say whether the marker's batch committed; wait for the database as long as it takes.
+
+        It writes, so what it finds has come as far as it has itself: to a synchronous standby, if there is
+        one.
+
+        Args:
+            marker: Of the batch in question.
+            error: What came in place of the answer to its commit.
+            connected: Gives a connection that is not the broken one.
+
+        Raises:
+            ServerForgot: The server has forgotten what came before it; nothing is known of this one.
+        """
+        _log.info("a commit got no answer (%s); looking up its outcome", brief(error))
+        attempt = 0
         try:
-            async with open_connection() as connection:
-                answer = await execute_certainly(
-                    connection,
-                    statements["settle_batch"],
-                    (marker.writer, marker.batch),
-                    deadline=deadline,
-                )
-                void = await answer.fetchone()
-        except FAILURES as error:
-            _log.warning("the outcome of a commit is still unknown (%s); trying again", brief(error))
-        else:
-            committed = void == (False,)
-            _log.info("the commit %s", "had succeeded" if committed else "had not happened")
-            return committed
+            while True:
+                attempt += 1
+                await self.pause(error, attempt)
+                try:
+                    async with connected() as connection:
+                        answer = await execute_certainly(
+                            connection,
+                            self.statements["settle_batch"],
+                            (marker.writer, marker.batch),
+                            deadline=self.deadline,
+                        )
+                        void = await answer.fetchone()
+                except FAILURES as failure:
+                    error = failure
+                else:
+                    committed = void == (False,)
+                    _log.info("the commit %s", "had succeeded" if committed else "had not happened")
+                    return committed
+        finally:
+            self.troubles.overcome(self.role)
 
 
 def read_refusal(error: Exception, schema: str) -> CommitResult | None:

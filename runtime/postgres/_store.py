@@ -33,6 +33,8 @@ from ..contract import (
     StoppedKey,
     StoredSnapshot,
     Stream,
+    Troubles,
+    Untold,
 )
 from ._arrays import numbers, texts
 from ._batch import parts_document, ring_columns, send_columns
@@ -44,7 +46,7 @@ from ._listening import PostgresListenSession, channel_of
 from ._markers import Markers
 from ._migrating import SchemaError, read_partitions
 from ._misfit import explaining_misfits
-from ._outcome import FAILURES, brief
+from ._outcome import FAILURES, Certainty, brief
 from ._pool import Pool
 from ._routes import Routes
 from ._session import connect_session
@@ -91,6 +93,7 @@ class PostgresStore:
     routes: Routes
     ending: Ending | None = None
     _markers: Markers = field(factory=Markers)
+    _troubles: Troubles = field(factory=Untold)
     _has_large_events: bool = True  # until a look says that there are none
 
     @asynccontextmanager
@@ -134,15 +137,7 @@ class PostgresStore:
     @asynccontextmanager
     async def open_write_session(self) -> AsyncGenerator[PostgresWriteSession]:
         """Open the writer's session."""
-        connect = partial(self._connect, role="writer", prepare_threshold=self.routes.prepares_at_once)
-        session = PostgresWriteSession(
-            connect,
-            self.statements,
-            self._markers,
-            self.settings.schema,
-            self.settings.command_deadline,
-            self.settings.backoff,
-        )
+        session = PostgresWriteSession(self._certainty("writer", self.routes.prepares_at_once))
         try:
             with explaining_misfits(self.settings.schema):
                 yield session
@@ -183,14 +178,18 @@ class PostgresStore:
 
     def open_turn_transaction(self) -> AbstractAsyncContextManager[PostgresTurnTransaction]:
         """Begin a transaction for one turn; leaving without `commit` rolls back."""
-        return open_turn_transaction(
-            self.pool,
-            partial(self._connect, role="outcome", prepare_threshold=self.routes.prepares_later),
-            self.statements,
-            self._markers,
-            self.settings.schema,
+        return open_turn_transaction(self.pool, self._certainty("outcome", self.routes.prepares_later))
+
+    def _certainty(self, role: str, prepare_threshold: int | None) -> Certainty:
+        return Certainty(
+            role=role,
+            connect=partial(self._connect, role=role, prepare_threshold=prepare_threshold),
+            statements=self.statements,
+            markers=self._markers,
+            schema=self.settings.schema,
             deadline=self.settings.command_deadline,
             backoff=self.settings.backoff,
+            troubles=self._troubles,
         )
 
     async def load(
@@ -340,6 +339,10 @@ class PostgresStore:
     def on_forgotten(self, announce: Callable[[ServerForgot], None]) -> None:
         """Have a function called when it is found that the server forgot, before anything else commits."""
         self._markers.announce = announce
+
+    def tell(self, troubles: Troubles) -> None:
+        """Say who is told of what the store's sessions try again by themselves."""
+        self._troubles = troubles
 
     def is_shortage(self, error: BaseException) -> bool:
         """Whether a turn failed for what the database lacked: no fault of its message's nor of its code's."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -11,19 +10,16 @@ import trio
 from attrs import define
 from psycopg.pq import TransactionStatus
 
-from rolebook.actors import Backoff, RolebookError
+from rolebook.actors import RolebookError
 
 from ..contract import CommitUnit, Conflict, Elsewhere, Outdated, TurnConflict
 from ._batch import batch_parameters
 from ._certain import execute_certainly
 from ._connection import Connection
 from ._faults import did_nothing
-from ._markers import Marker, Markers, connect_checked
-from ._outcome import FAILURES, brief, look_up, read_refusal
+from ._markers import Marker
+from ._outcome import FAILURES, Certainty, read_refusal
 from ._pool import Pool
-from ._statements import Statements
-
-_log = logging.getLogger("rolebook.writer")
 
 
 @define(eq=False)
@@ -31,12 +27,7 @@ class PostgresTurnTransaction:
     """A lent connection inside a transaction."""
 
     connection: Connection
-    connect: Callable[[], Awaitable[Connection]]
-    statements: Statements
-    markers: Markers
-    schema: str
-    deadline: float
-    backoff: Backoff
+    certainty: Certainty
 
     def was_cut(self, error: Exception) -> bool:
         """Say whether a turn failed with this error because the link of its transaction broke."""
@@ -56,7 +47,7 @@ class PostgresTurnTransaction:
                 "the handler ended its transaction itself: what it did is not one with its turn."
                 " Leave commit and rollback to the turn; `connection.transaction()` gives a savepoint"
             )
-        marker = self.markers.new()
+        marker = self.certainty.markers.new()
         try:
             await self._commit(marker, unit)
         except FAILURES as error:
@@ -71,18 +62,19 @@ class PostgresTurnTransaction:
         rings = sorted({(send.queue, send.partition) for send in unit.sends})
         nonce = None if unit.fence is None else unit.fence.nonce
         parameters = (*marker.parameters, *batch_parameters((unit,), rings, nonce))
-        with trio.fail_after(self.deadline):
-            await self.connection.execute(self.statements["commit_turn"], parameters)
-        await execute_certainly(self.connection, "commit", deadline=self.deadline)
+        deadline = self.certainty.deadline
+        with trio.fail_after(deadline):
+            await self.connection.execute(self.certainty.statements["commit_turn"], parameters)
+        await execute_certainly(self.connection, "commit", deadline=deadline)
 
     def _settle(self, marker: Marker, unit: CommitUnit | None) -> None:
-        forgot = self.markers.settle(marker, None if unit is None else (unit,))
+        forgot = self.certainty.markers.settle(marker, None if unit is None else (unit,))
         if forgot is not None:
             raise forgot
 
     def _told(self, error: Exception) -> Exception | None:
         """Return what is said of a commit that did not happen; None for the error itself."""
-        refusal = read_refusal(error, self.schema)
+        refusal = read_refusal(error, self.certainty.schema)
         if isinstance(refusal, Conflict) and refusal.elsewhere:
             return Elsewhere(str(error))
         if isinstance(refusal, Conflict | Outdated):
@@ -90,37 +82,21 @@ class PostgresTurnTransaction:
         return None
 
     async def _happened(self, marker: Marker, error: Exception) -> bool:
-        _log.warning("the commit of a turn got no answer (%s); looking up its outcome", brief(error))
         await self.connection.close()
-        return await look_up(
-            marker,
-            self._another,
-            self.statements,
-            deadline=self.deadline,
-            backoff=self.backoff,
-        )
+        return await self.certainty.look_up(marker, error, self._another)
 
     @asynccontextmanager
     async def _another(self) -> AsyncGenerator[Connection]:
         """A connection past the pool: turns whose links broke with this one may hold all of its places."""
-        async with await connect_checked(
-            self.connect, self.markers, self.statements, deadline=self.deadline
-        ) as connection:
+        async with await self.certainty.open() as connection:
             yield connection
 
 
 @asynccontextmanager
 async def open_turn_transaction(
-    pool: Pool[Connection],
-    connect: Callable[[], Awaitable[Connection]],
-    statements: Statements,
-    markers: Markers,
-    schema: str,
-    *,
-    deadline: float,
-    backoff: Backoff,
+    pool: Pool[Connection], certainty: Certainty
 ) -> AsyncGenerator[PostgresTurnTransaction]:
     """Begin a transaction on a pooled connection; the pool rolls back what is not committed."""
     async with pool.connection() as connection:
         await connection.execute("begin")
-        yield PostgresTurnTransaction(connection, connect, statements, markers, schema, deadline, backoff)
+        yield PostgresTurnTransaction(connection, certainty)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from random import Random
 
 import psycopg
-import trio
 from attrs import define
-
-from rolebook.actors import Backoff
 
 from ..contract import BadData, CommitResult, Committed, CommitUnit, Forgotten, Ring, ServerForgot, TimedOut
 from ._batch import Parameters, batch_parameters
 from ._certain import execute_certainly
 from ._connection import Connection
 from ._faults import Fault, did_nothing, fault_of
-from ._markers import Marker, Markers, connect_checked
-from ._outcome import FAILURES, brief, look_up, read_refusal
-from ._statements import Statements
-
-_log = logging.getLogger("rolebook.writer")
+from ._markers import Marker
+from ._outcome import FAILURES, Certainty, read_refusal
 
 
 @define(eq=False)
@@ -31,19 +23,10 @@ class PostgresWriteSession:
     """Commits batches on one connection, which it replaces when it breaks.
 
     Attributes:
-        connect: Opens a connection.
-        markers: Of the process.
-        schema: Of the runtime's tables.
-        deadline: Seconds for one try of a commit.
-        backoff: Between tries.
+        certainty: How it becomes certain of an outcome.
     """
 
-    connect: Callable[[], Awaitable[Connection]]
-    statements: Statements
-    markers: Markers
-    schema: str
-    deadline: float
-    backoff: Backoff
+    certainty: Certainty
     _connection: Connection | None = None
     _writer: uuid.UUID | None = None
     """As what it was connected: what was opened before a server forgot may lead to one that was left."""
@@ -56,45 +39,48 @@ class PostgresWriteSession:
             batch = batch_parameters(units, rings, nonce)
         except Exception as error:  # noqa: BLE001 - whatever it is: it is the fault of one of the turns
             return BadData(error)
-        attempt = 0
-        while True:
-            marker = self.markers.new()
-            try:
-                result = await self._try(marker, batch)
+        attempt, markers = 0, self.certainty.markers
+        try:
+            while True:
+                marker = markers.new()
+                try:
+                    result = await self._try(marker, batch)
+                except ServerForgot as error:
+                    return Forgotten(error)
+                forgot = markers.settle(marker, units if isinstance(result, Committed) else None)
+                if forgot is not None:
+                    return Forgotten(forgot)
                 if isinstance(result, TimedOut) and len(units) == 1:
-                    result = None  # there is no smaller one
-            except ServerForgot as error:
-                return Forgotten(error)
-            forgot = self.markers.settle(marker, units if isinstance(result, Committed) else None)
-            if forgot is not None:
-                return Forgotten(forgot)
-            if result is not None:
-                return result
-            attempt += 1
-            await trio.sleep(self.backoff.delay(attempt, Random()))  # noqa: S311 - jitter
+                    result = result.error  # there is no smaller one
+                if not isinstance(result, Exception):
+                    return result
+                attempt += 1
+                await self.certainty.pause(result, attempt)
+        finally:
+            if attempt:
+                self.certainty.troubles.overcome(self.certainty.role)
 
-    async def _try(self, marker: Marker, batch: Parameters) -> CommitResult | None:
-        """Try once. None says that it did not happen, and that nothing in it is to blame."""
+    async def _try(self, marker: Marker, batch: Parameters) -> CommitResult | Exception:
+        """Try once. An error says why it did not happen, and that nothing in it is to blame."""
         try:
             async with self._connected() as connection:
                 await execute_certainly(
                     connection,
-                    self.statements["commit_batch"],
+                    self.certainty.statements["commit_batch"],
                     (*marker.parameters, *batch),
-                    deadline=self.deadline,
+                    deadline=self.certainty.deadline,
                 )
         except FAILURES as error:
-            refusal = read_refusal(error, self.schema)
+            refusal = read_refusal(error, self.certainty.schema)
             if refusal is not None:
                 return refusal
             if fault_of(error) is Fault.PROGRAM:
-                self.markers.settle(marker, None)
+                self.certainty.markers.settle(marker, None)
                 raise  # no retry helps
             if did_nothing(error):
-                _log.warning("a commit was refused (%s); trying again", brief(error))
-                return TimedOut() if isinstance(error, psycopg.errors.QueryCanceled) else None
-            _log.warning("a commit got no answer (%s); looking up its outcome", brief(error))
-            return Committed() if await self._happened(marker) else TimedOut()
+                return TimedOut(error) if isinstance(error, psycopg.errors.QueryCanceled) else error
+            happened = await self.certainty.look_up(marker, error, self._connected)
+            return Committed() if happened else TimedOut(error)
         return Committed()
 
     async def renew(self) -> None:
@@ -106,15 +92,6 @@ class PostgresWriteSession:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _happened(self, marker: Marker) -> bool:
-        return await look_up(
-            marker,
-            self._connected,
-            self.statements,
-            deadline=self.deadline,
-            backoff=self.backoff,
-        )
-
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
         """Give the connection; a new one if it broke, or a server forgot, whose server has forgotten nothing.
@@ -123,11 +100,9 @@ class PostgresWriteSession:
             ServerForgot: It has. The next connection is taken as it is.
         """
         connection = self._connection
-        is_left = self._writer != self.markers.writer
+        is_left = self._writer != self.certainty.markers.writer
         if connection is None or connection.closed or connection.is_spent or is_left:
             await self.close()
-            self._connection = connection = await connect_checked(
-                self.connect, self.markers, self.statements, deadline=self.deadline
-            )
-            self._writer = self.markers.writer
+            self._connection = connection = await self.certainty.open()
+            self._writer = self.certainty.markers.writer
         yield connection

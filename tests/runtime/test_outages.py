@@ -121,6 +121,27 @@ async def test_a_password_that_was_changed(server: PostgresServer, caplog: pytes
     await log.check("password authentication failed", "remedy: check the user and the password in the URL")
 
 
+async def test_a_commit_under_way_is_part_of_the_story(
+    server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is sent meanwhile is tried again, and has nothing to add to what the others tell."""
+    async with working(server) as runtime, trio.open_nursery() as nursery:
+        log = Log(runtime, caplog)
+        do(server, "alter role worker password 'other'", END_ALL)
+        for number in range(3):
+            nursery.start_soon(runtime.tell, Account, f"b{number}", Deposit(1))
+        await all_have_failed(runtime, "password authentication failed")
+        do(server, "alter role worker password 'right'")
+        await eventually(log.is_over)
+        with trio.fail_after(30):
+            await runtime.wait_idle()
+            assert 1 == (await runtime.read(Account, "b2")).balance
+    beside = [each for each in log.records if each.name != "rolebook.supervision"]
+    assert [] == [each.getMessage() for each in beside if each.levelno >= logging.WARNING]
+    assert any("looking up its outcome" in each.getMessage() for each in beside)
+    await log.check("password authentication failed", "remedy: check the user and the password in the URL")
+
+
 END_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'worker'"
 
 

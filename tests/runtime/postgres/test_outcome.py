@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 import trio
-from attrs import evolve
+from attrs import define, evolve, field
 from trio.testing import wait_all_tasks_blocked
 
 from rolebook.actors import Backoff
-from rolebook.runtime.contract import BadData, Committed, CommitUnit, Message
-from rolebook.runtime.postgres import Connection, connect_session
+from rolebook.runtime.contract import BadData, Committed, CommitUnit, Message, Troubles, Untold
+from rolebook.runtime.postgres import Connection, DatabaseUnreachable, connect_session
 from rolebook.runtime.postgres._markers import Markers
+from rolebook.runtime.postgres._outcome import Certainty
 from rolebook.runtime.postgres._statements import Statements
 from rolebook.runtime.postgres._writing import PostgresWriteSession
 from tests.proxy import Proxy, open_proxy
@@ -30,6 +31,7 @@ from tests.stores import (
     open_process,
     send_row,
 )
+from tests.waiting import eventually
 
 BACKOFF = Backoff(first=0.01, cap=0.05)
 QUICK = evolve(SETTINGS, backoff=BACKOFF, pool_size=1)
@@ -71,7 +73,9 @@ async def assert_done_once(process: Process) -> None:
 
 
 @asynccontextmanager
-async def writing(*urls: str, deadline: float = 10.0) -> AsyncGenerator[PostgresWriteSession]:
+async def writing(
+    *urls: str, deadline: float = 10.0, troubles: Troubles | None = None
+) -> AsyncGenerator[PostgresWriteSession]:
     """A writer whose connections go to these URLs, one after the other, and then to the last."""
     rest = list(urls)
 
@@ -79,7 +83,18 @@ async def writing(*urls: str, deadline: float = 10.0) -> AsyncGenerator[Postgres
         url = rest.pop(0) if len(rest) > 1 else rest[0]
         return await connect_session(url, role="writer", process="broken", prepare_threshold=0)
 
-    session = PostgresWriteSession(connect, Statements("rolebook"), Markers(), "rolebook", deadline, BACKOFF)
+    session = PostgresWriteSession(
+        Certainty(
+            "writer",
+            connect,
+            Statements("rolebook"),
+            Markers(),
+            "rolebook",
+            deadline,
+            BACKOFF,
+            troubles or Untold(),
+        )
+    )
     try:
         yield session
     finally:
@@ -207,22 +222,39 @@ async def test_a_missing_table_is_raised(process: Process, direct: PostgresBench
         await execute(admin, "alter table rolebook.gone rename to events")
 
 
-async def test_the_server_is_gone_for_a_while(
-    process: Process, proxy: Proxy, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody answers, not even to the look-up: the writer keeps trying, and then commits once."""
+@define
+class Told:
+    """What the writer said of its troubles."""
+
+    errors: list[Exception] = field(factory=list[Exception])
+    overs: int = 0
+
+    def met(self, part: str, error: Exception, delay: float) -> None:
+        assert part == "writer"
+        assert 0 <= delay <= BACKOFF.cap
+        self.errors.append(error)
+
+    def overcome(self, part: str) -> None:
+        assert part == "writer"
+        self.overs += 1
+
+
+async def test_the_server_is_gone_for_a_while(process: Process, proxy: Proxy) -> None:
+    """Nobody answers, not even to the look-up: the writer keeps trying, says why, and then commits once."""
     _, turn = await turn_of(process)
-    async with writing(proxy.url) as writer:
+    told = Told()
+    async with writing(proxy.url, troubles=told) as writer:
         assert await writer.commit([finished()], [], None) == Committed()
         await proxy.refuse()
         proxy.cut()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(commit_once, writer, turn)
-            with trio.fail_after(10):
-                while "still unknown" not in caplog.text:
-                    await trio.lowlevel.checkpoint()
+            await eventually(lambda: len(told.errors) > 3)
+            assert told.overs == 0
             await proxy.heal()
     await assert_done_once(process)
+    assert told.overs > 0
+    assert {DatabaseUnreachable} == set(map(type, told.errors))
 
 
 async def test_markers_do_not_pile_up(process: Process, direct: PostgresBench) -> None:
