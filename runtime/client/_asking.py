@@ -108,9 +108,10 @@ class Asking:
         forgot = context.standing.forgot
         await self.outside.commit([row._replace(headers=headers)], ())
         while True:
-            if context.standing.forgot is not forgot:
-                assert context.standing.forgot is not None
-                raise context.standing.forgot  # the question may be among what is gone
+            found = context.standing.forgot
+            # Before the look for the reply: what is in neither place, in this order, is nowhere.
+            is_gone = found is not forgot and not await self._is_there(question, ask_id)
+            forgot = found
             # Taken before the look: a reply that comes between the look and the wait sets this very event.
             replied = context.replies.arrived
             outcome = await self._look(ask_id)
@@ -118,8 +119,15 @@ class Asking:
                 # What the actor told in that turn is there: it comes before what the asker asks next.
                 context.count.sent_anywhere()
                 return read_outcome(context.app.codec, type(question.command), outcome)
+            if is_gone:
+                assert forgot is not None
+                raise forgot
             with trio.move_on_after(context.settings.poll_interval):
                 await replied.wait()
+
+    async def _is_there(self, question: Question, ask_id: str) -> bool:
+        """Say whether a question that was committed before a server forgot is among what it still knows."""
+        return await self.outside.context.store.has_question(question.actor, question.key, ask_id)
 
     async def _look(self, ask_id: str) -> str | None:
         """Look for a reply, as long as the client is open."""

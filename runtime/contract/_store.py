@@ -324,6 +324,10 @@ class Store(Protocol):
         """The stored outcome of a remote ask, if there is one that has not expired."""
         ...
 
+    async def has_question(self, queue: str, key: str, ask: str) -> bool:
+        """Whether a remote ask is still in the mailbox."""
+        ...
+
     async def depth(self, queue: str, most: int) -> int:
         """How many messages a queue holds, counted no further than `most`."""
         ...

@@ -14,6 +14,7 @@ from attrs import evolve
 from rolebook.actors import Fingerprint, RolebookError
 
 from ..contract import (
+    ASK,
     MOST_BYTES,
     CommitPart,
     DeadLetter,
@@ -26,6 +27,7 @@ from ..contract import (
     StoppedKey,
     Stream,
     Troubles,
+    parse,
 )
 from ._mailbox import Stored
 from ._sessions import MemoryFetchSession, MemoryListenSession, MemoryTurnTransaction, MemoryWriteSession
@@ -213,6 +215,14 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         outcome, expires_at = self._tables.outcomes.get(ask, (None, 0.0))
         return outcome if expires_at > self._tables.time.now() else None
+
+    async def has_question(self, queue: str, key: str, ask: str) -> bool:
+        """Whether a remote ask is still in the mailbox."""
+        await trio.lowlevel.checkpoint()
+        return any(
+            (message.queue, message.key) == (queue, key) and parse(message.headers).get(ASK) == ask
+            for message in self._tables.mailbox.everything()
+        )
 
     async def depth(self, queue: str, most: int) -> int:
         """How many messages a queue holds, counted no further than `most`."""

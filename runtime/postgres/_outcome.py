@@ -53,8 +53,18 @@ class Certainty:
     backoff: Backoff
     troubles: Troubles = field(factory=Untold)
 
+    def check(self, marker: Marker) -> None:
+        """See that no server forgot since a marker was made: what it stands for is not to be committed.
+
+        Raises:
+            ServerForgot: One did.
+        """
+        if marker.writer != self.markers.writer:
+            assert self.markers.forgot is not None
+            raise self.markers.forgot
+
     async def pause(self, error: Exception, attempt: int) -> None:
-        """Wait before the next try; say why, unless the first has failed, whose connection may just be old."""
+        """Wait before the next try; say why, unless it was the first: its connection may just be old."""
         delay = self.backoff.delay(attempt, Random())  # noqa: S311 - jitter
         if fault_of(error) is Fault.CONTENTION:  # no outage: the database works, for somebody else
             _log.warning("a commit was refused (%s); trying again", brief(error))

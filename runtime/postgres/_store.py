@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
 from functools import partial
-from random import Random
 from typing import Any, Literal, final
 
 import psycopg
@@ -46,7 +45,7 @@ from ._listening import PostgresListenSession, channel_of
 from ._markers import Markers
 from ._migrating import SchemaError, read_partitions
 from ._misfit import explaining_misfits
-from ._outcome import FAILURES, Certainty, brief
+from ._outcome import FAILURES, Certainty
 from ._pool import Pool
 from ._routes import Routes
 from ._session import connect_session
@@ -99,15 +98,8 @@ class PostgresStore:
     @asynccontextmanager
     async def open_fetch_session(self, owner: str, life: int) -> AsyncGenerator[PostgresFetchSession]:
         """Open the session that owns partitions. They are free again when it ends."""
-        connection = await connect_session(
-            self.direct_url,
-            role="fetcher",
-            process=self.process,
-            idle_session_timeout=self.settings.idle_session_timeout,
-            prepare_threshold=0,
-            accept=self.whereabouts.check,
-            ending=self.ending,
-            between=self.routes.direct.between,
+        connection = await self._connect_directly(
+            "fetcher", idle_session_timeout=self.settings.idle_session_timeout, prepare_threshold=0
         )
         with explaining_misfits(self.settings.schema):
             async with connection:
@@ -147,15 +139,7 @@ class PostgresStore:
     @asynccontextmanager
     async def open_listen_session(self, life: int) -> AsyncGenerator[PostgresListenSession]:
         """Open the listening session."""
-        connection = await connect_session(
-            self.direct_url,
-            role="listener",
-            process=self.process,
-            between=self.routes.direct.between,
-            accept=self.whereabouts.check,
-            ending=self.ending,
-        )
-        async with connection:
+        async with await self._connect_directly("listener") as connection:
             channels = (self.settings.schema, channel_of(life))
             yield PostgresListenSession(
                 connection,
@@ -261,22 +245,31 @@ class PostgresStore:
         return Promoted(queues or (), next_due)
 
     async def outcome(self, ask: str) -> str | None:
-        """The stored outcome of a remote ask, if there is one.
+        """The stored outcome of a remote ask, if there is one."""
+        rows = await self._answer("take_outcome", (ask,), certainly=True)
+        return rows[0][0] if rows else None
 
-        It was asked, and a look that got no answer does not change what becomes of that: it is repeated.
-        """
-        attempt = 0
-        while True:
-            try:
-                rows = await self._rows("take_outcome", (ask,), certainly=True)
-            except FAILURES as error:
-                if fault_of(error) in {Fault.DATA, Fault.PROGRAM}:
-                    raise
-                attempt += 1
-                _log.warning("a look for the reply to an ask got no answer (%s); trying again", brief(error))
-                await trio.sleep(self.settings.backoff.delay(attempt, Random()))  # noqa: S311 - jitter
-            else:
-                return rows[0][0] if rows else None
+    async def has_question(self, queue: str, key: str, ask: str) -> bool:
+        """Whether a remote ask is still in the mailbox."""
+        return bool((await self._answer("has_question", (queue, key, ask)))[0][0])
+
+    async def _answer(
+        self, statement: str, parameters: tuple[Any, ...], *, certainly: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Look for what was asked; a look that got no answer does not change what becomes of that."""
+        attempt, certainty = 0, self._certainty("replies", None)
+        try:
+            while True:
+                try:
+                    return await self._rows(statement, parameters, certainly=certainly)
+                except FAILURES as error:
+                    if fault_of(error) in {Fault.DATA, Fault.PROGRAM}:
+                        raise
+                    attempt += 1
+                    await certainty.pause(error, attempt)
+        finally:
+            if attempt:
+                self._troubles.overcome("replies")
 
     async def depth(self, queue: str, most: int) -> int:
         """How many messages a queue holds, counted no further than `most`."""
@@ -351,6 +344,18 @@ class PostgresStore:
     def has_ended(self, connection: Any) -> bool:
         """Say whether no transaction is open on a connection that `send` was given."""
         return connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+
+    async def _connect_directly(self, role: str, **settings: Any) -> Connection:
+        """Open a session that is ours alone."""
+        return await connect_session(
+            self.direct_url,
+            role=role,
+            process=self.process,
+            between=self.routes.direct.between,
+            accept=self.whereabouts.check,
+            ending=self.ending,
+            **settings,
+        )
 
     async def _connect(self, *, role: str, prepare_threshold: int | None) -> Connection:
         """Open a session that need not be ours alone."""

@@ -49,7 +49,7 @@ class PostgresWriteSession:
                     return Forgotten(error)
                 forgot = markers.settle(marker, units if isinstance(result, Committed) else None)
                 if forgot is not None:
-                    return Forgotten(forgot)
+                    return await self._among_what_is_left(marker, result, forgot)
                 if isinstance(result, TimedOut) and len(units) == 1:
                     result = result.error  # there is no smaller one
                 if not isinstance(result, Exception):
@@ -60,10 +60,23 @@ class PostgresWriteSession:
             if attempt:
                 self.certainty.troubles.overcome(self.certainty.role)
 
+    async def _among_what_is_left(
+        self, marker: Marker, result: CommitResult | Exception, forgot: ServerForgot
+    ) -> CommitResult:
+        """Ask again for a commit that was acknowledged, but not before it was found that a server forgot."""
+        if not isinstance(result, Committed):
+            return Forgotten(forgot)
+        try:
+            happened = await self.certainty.look_up(marker, forgot, self._connected)
+        except ServerForgot as error:
+            return Forgotten(error)
+        return result if happened else Forgotten(forgot)
+
     async def _try(self, marker: Marker, batch: Parameters) -> CommitResult | Exception:
         """Try once. An error says why it did not happen, and that nothing in it is to blame."""
         try:
             async with self._connected() as connection:
+                self.certainty.check(marker)
                 await execute_certainly(
                     connection,
                     self.certainty.statements["commit_batch"],

@@ -254,6 +254,19 @@ async def test_an_outcome_is_kept_for_the_one_who_asked(bench: Bench) -> None:
         assert await bench.store.outcome("x/1") == '{"reply":5}'
 
 
+async def test_a_question_is_in_the_mailbox_until_it_is_answered(bench: Bench) -> None:
+    """It is found by its queue, its key and its number; others with the same two are not it."""
+    async with open_process(bench.store) as one:
+        await one.send(send_row(1, "a", headers='{"ask":"x/1","asker":"two"}'), send_row(2, "a"))
+        assert await bench.store.has_question(QUEUE, "a", "x/1")
+        for other in ((QUEUE, "a", "x/2"), (QUEUE, "b", "x/1"), ("other", "a", "x/1")):
+            assert not await bench.store.has_question(*other)
+        question, _ = await one.messages()
+        answer = StoreOutcome("x/1", "two", '{"reply":5}', 60.0)
+        await one.commit(finished(fence=question.fence, consumed=question, parts=[answer]))
+        assert not await bench.store.has_question(QUEUE, "a", "x/1")
+
+
 async def test_an_outcome_expires(bench: Bench) -> None:
     """After its retention it is as if it had never been, and its id is free once the scheduler has passed."""
     async with open_process(bench.store) as one:

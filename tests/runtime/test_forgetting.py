@@ -82,6 +82,30 @@ async def test_control_without_the_markers_the_question_is_waited_for(
     assert waited.cancelled_caught
 
 
+async def test_a_question_that_is_still_there_is_answered(
+    database_url: str, looking: Looking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something was forgotten, and not the question: who asked is not told that it came to nothing."""
+    async with rb.open_runtime(APP, database=database_url, settings=SETTINGS):
+        pass
+    async with rb.open_client(APP, database=database_url, settings=SETTINGS) as client:
+        with trio.fail_after(WITHIN):
+            async with trio.open_nursery() as nursery:
+
+                async def forget() -> None:
+                    await looking.until("select count(*) = 1 from rolebook.messages")
+                    async with forgetting(looking):
+                        pass
+                    await eventually(lambda: "the server has forgotten what" in caplog.text)
+                    async with rb.open_runtime(APP, database=database_url, settings=SETTINGS):
+                        await answered.wait()
+
+                nursery.start_soon(forget)
+                answered = trio.Event()
+                assert 1 == await client.ask(Account, "alice", Deposit(1))
+                answered.set()
+
+
 async def _ask_and_forget(client: rb.Client, looking: Looking) -> None:
     async with trio.open_nursery() as nursery:
 
