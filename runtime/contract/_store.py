@@ -146,6 +146,20 @@ class FetchSession(Protocol):
         """Read at most `room` rows for each cursor, all in one snapshot."""
         ...
 
+    async def stay_awake(self) -> bool:
+        """Say that this process looks by itself for now: who sends to what it owns need not wake it.
+
+        It is asleep until it says so, and says so once. Returns whether it could be said; later it may be.
+        """
+        ...
+
+    async def fall_asleep(self) -> None:
+        """Say that this process is to be woken again, after it has said that it is awake.
+
+        Whoever sent without waking it is visible to the next read, or is running in its snapshot.
+        """
+        ...
+
 
 class WriteSession(Protocol):
     """The session of the writer."""

@@ -35,6 +35,8 @@ _NO_LIMIT = 2**64 - 1
 class PostgresFetchSession:
     """One connection that holds one advisory lock: what it owns is free when it closes.
 
+    While it is awake it holds a second one, of `~nonce`: see `ring_owners`.
+
     Attributes:
         owner: The name of the process.
         life: Its number.
@@ -144,6 +146,17 @@ class PostgresFetchSession:
             else:  # the last row says in two of its columns when this was
                 seen, server_time = row.payload, row.wait or 0.0
         return Fetched(Snapshot.parse(seen), server_time, rows)
+
+    async def stay_awake(self) -> bool:
+        """Say that this process looks by itself for now; not while somebody who sends asks whether it does."""
+        # Tried, never waited for: to who sends, somebody who waits for the lock would look like its holder.
+        answer = await self.connection.execute("select pg_try_advisory_lock(%s)", (~self.nonce,))
+        row = await answer.fetchone()
+        return row is not None and bool(row[0])
+
+    async def fall_asleep(self) -> None:
+        """Say that this process is to be woken again."""
+        await self.connection.execute("select pg_advisory_unlock(%s)", (~self.nonce,))
 
 
 async def hold_number(connection: Connection) -> int:
