@@ -122,7 +122,8 @@ class FetchSession(Protocol):
         """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken.
 
         One whose last owner has a commit under way is not taken, and not waited for. What an owner that died
-        had on trial is suspected from now on.
+        had on trial is suspected from now on. Whoever sent and woke the last owner is visible to the next
+        read, or is named by its snapshot among those that run.
         """
         ...
 
@@ -156,7 +157,8 @@ class FetchSession(Protocol):
     async def fall_asleep(self) -> None:
         """Say that this process is to be woken again, after it has said that it is awake.
 
-        Whoever sent without waking it is visible to the next read, or is running in its snapshot.
+        Whoever sent without waking it is visible to the next read, or is named by its snapshot among those
+        that run.
         """
         ...
 

@@ -37,6 +37,10 @@ class PostgresFetchSession:
 
     While it is awake it holds a second one, of `~nonce`: see `ring_owners`.
 
+    What senders may have missed (a take, and that this process fell asleep) is followed by a transaction that does
+    nothing but take an id. A snapshot names those that run only below the newest id that has ended; now that is a
+    newer one than that of any of these senders, and the next look names them all.
+
     Attributes:
         owner: The name of the process.
         life: Its number.
@@ -91,9 +95,12 @@ class PostgresFetchSession:
             self.statements["take_partitions"],
             (texts([queue for queue, _ in partitions]), numbers([place for _, place in partitions]), *us),
         )
+        rows = await taken.fetchall()
+        if rows:
+            await self.connection.execute("select pg_current_xact_id()")
         return [
             Taken(Fence(*fence), None if careful is None else Snapshot.parse(careful))
-            for *fence, careful in await taken.fetchall()
+            for *fence, careful in rows
         ]
 
     async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
@@ -156,7 +163,9 @@ class PostgresFetchSession:
 
     async def fall_asleep(self) -> None:
         """Say that this process is to be woken again."""
-        await self.connection.execute("select pg_advisory_unlock(%s)", (~self.nonce,))
+        await self.connection.execute(
+            "select case when pg_advisory_unlock(%s) then pg_current_xact_id() end", (~self.nonce,)
+        )
 
 
 async def hold_number(connection: Connection) -> int:
