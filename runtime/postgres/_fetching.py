@@ -37,9 +37,9 @@ class PostgresFetchSession:
 
     While it is awake it holds a second one, of `~nonce`: see `ring_owners`.
 
-    What senders may have missed (a take, and that this process fell asleep) is followed by a transaction that does
-    nothing but take an id. A snapshot names those that run only below the newest id that has ended; now that is a
-    newer one than that of any of these senders, and the next look names them all.
+    What senders may have missed (a take, and that this process fell asleep) is followed by a transaction that
+    does nothing but take an id. A snapshot names those that run only below the newest id that has ended. Now
+    that is newer than any of these senders', and the next look names them all.
 
     Attributes:
         owner: The name of the process.
@@ -155,7 +155,7 @@ class PostgresFetchSession:
         return Fetched(Snapshot.parse(seen), server_time, rows)
 
     async def stay_awake(self) -> bool:
-        """Say that this process looks by itself for now; not while somebody who sends asks whether it does."""
+        """Say that this process looks by itself for now; not while somebody asks whether it does."""
         # Tried, never waited for: to who sends, somebody who waits for the lock would look like its holder.
         answer = await self.connection.execute("select pg_try_advisory_lock(%s)", (~self.nonce,))
         row = await answer.fetchone()

@@ -1,10 +1,10 @@
 """Who may have sent without waking this process. Pure.
 
-A sender inserts its messages, looks who owns their partitions and whether that process is awake, wakes it if it is
-not, and commits. If partitions change hands between its look and its commit, it has woken their former owner; if
-the owner falls asleep in between, it has woken nobody. In both cases it had a transaction id when it looked. So in
-the first look after such a change its messages are visible, or it is among the transactions that run; and until
-all of those have ended there are further looks, the longer they run the fewer.
+A sender inserts its messages, looks who owns their partitions and whether that process is awake, wakes it if
+it is not, and commits. If partitions change hands between its look and its commit, it has woken their former
+owner; if the owner falls asleep in between, it has woken nobody. In both cases it had a transaction id when
+it looked. So in the first look after such a change its messages are visible, or it is among the transactions
+that run; and until all of those have ended there are further looks, the longer they run the fewer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Doubt:
     _running: dict[int, float] = field(factory=dict[int, float])
 
     def begin(self) -> None:
-        """Partitions were taken, or this process fell asleep: who runs at the next look may have missed it."""
+        """Partitions were taken, or this process fell asleep: who runs at the next look may not know."""
         self._begins = True
 
     def looked(self, seen: Snapshot, now: float) -> bool:
@@ -39,17 +39,14 @@ class Doubt:
         """
         if not self._running and not self._begins:
             return False
-        # How long one has run is known from its first doubt on, so that a long one does not cost as much as
-        # many short ones.
-        running = set(seen.xip)
-        before, self._running = self._running, {
-            tx: since for tx, since in self._running.items() if tx in running
-        }
-        have_ended = len(self._running) < len(before)
+        before, running = self._running, set(seen.xip)
         if self._begins:
-            self._begins = False
-            self._running = {tx: before.get(tx, now) for tx in seen.xip}
-        return have_ended
+            # How long one runs is counted from its first doubt on: a long one does not cost as many short ones.
+            self._running = {tx: before.get(tx, now) for tx in running}
+        else:
+            self._running = {tx: since for tx, since in before.items() if tx in running}
+        self._begins = False
+        return not running.issuperset(before)
 
     def next_look(self, now: float) -> float:
         """Return when to look again, on Trio's clock; infinite once all have ended."""

@@ -1,13 +1,14 @@
 """When a process looks for messages by itself, and when it has itself woken. Pure.
 
-To wake somebody is cheap for one sender and dear for many: PostgreSQL commits those who notify one after the other,
-flush by flush, across all its databases. So a process that is woken again and again says that it is awake. Until it
-says otherwise nobody wakes it, and it looks by itself.
+To wake somebody is cheap for one sender and dear for many: PostgreSQL commits those who notify one after the
+other, flush by flush, across all its databases. So a process that is woken again and again says that it is
+awake. Until it says otherwise nobody wakes it, and it looks by itself.
 
-Whether that pays it finds out by trying: who sends alone gains nothing by it, and many at once wait for each other
-as long as they ring, so that nothing is to be seen of them before. Each look costs two from a purse, and each
-message that it finds puts one in. When the purse is empty the process falls asleep, and takes one more look at once;
-see `_doubt.py` for those who had not noticed. A try that did not pay makes the next one come later.
+Whether that pays it finds out by trying: who sends alone gains nothing by it, and many at once wait for each
+other as long as they ring, so that nothing is to be seen of them before. Each look costs two from a purse,
+and each message that it finds puts one in. When the purse is empty the process falls asleep, and takes one
+more look at once; see `_doubt.py` for those who had not noticed. A try that did not pay makes the next one
+come later.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ NEAR: Final = 0.02
 """Seconds between two looks that count as in a row, at most."""
 
 IN_A_ROW: Final = 8
-"""Looks in a row, each rung for and with something found, after which a process says that it is awake. A message
-that comes alone costs nothing."""
+"""Looks in a row, each rung for and with something found, after which a process says that it is awake. What
+comes alone costs nothing."""
 
 MOST_IN_A_ROW: Final = 128
 """The same after many tries that did not pay; each doubles the number."""

@@ -334,7 +334,7 @@ class Fetcher:
         self._go_round(len(plan), look.seen)
 
     def _go_round(self, lanes: int, seen: Snapshot) -> None:
-        """After a look at so many lanes: a handler with little room has only some of its lanes read at once."""
+        """After a look at so many lanes: of a handler with little room only some are read at once."""
         mailboxes = [mailbox for mailbox in self._mailboxes.values() if mailbox.room > 0]
         if lanes >= sum(len(mailbox.cursors) for mailbox in mailboxes):
             self._round = None

@@ -98,7 +98,7 @@ async def test_a_new_session_is_asleep(bench: Bench) -> None:
 
 
 async def test_who_sent_to_one_awake_is_seen_when_it_falls_asleep(bench: Bench) -> None:
-    """It is visible to the next look, or is among those that run then; a look that sees it end sees it all."""
+    """It is visible to the next look, or named among those that run; a look that sees it end sees it all."""
     async with open_process(bench.store) as process:
         reader = Reader(process.session, Lane(QUEUE, 0, EVERYWHERE))
         assert await process.session.stay_awake()

@@ -207,8 +207,8 @@ $$;
 
 -- Wake every process: the name of a queue or `*` for a look at the mailbox, `+name` for the parked keys of a queue,
 -- `@` for the scheduler, with the time when something is due in seconds since the epoch, `!name` for one asker, `~` for a look at who owns what.
--- A full queue of notifications would fail the transactions of all who notify. Over half full it gets none of ours:
--- what they would have told is found by polling.
+-- A full queue of notifications fails the transactions of all who notify. Over half full it gets none of ours: what
+-- they would have told is found by polling. To ask for its usage is also what lets the server clear a full one.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
     if pg_notification_queue_usage() <= 0.5 then

@@ -1,5 +1,9 @@
 """Who may have sent without waking this process, by itself; and against a model of senders."""
 
+from collections.abc import Callable
+
+import pytest
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,54 +58,81 @@ def test_a_long_one_is_known_when_it_is_in_doubt_again() -> None:
     assert 100.0 + SHORTEST == doubt.next_look(100.0)
 
 
-@given(st.lists(st.sampled_from(["begin", "send", "commit", "sleep", "wake", "look"]), max_size=60), st.data())
-def test_nothing_stays_unseen(steps: list[str], data: st.DataObject) -> None:
-    """Senders that insert, see the mark, and commit in any order: what rang nobody is seen without a poll.
+@define(eq=False)
+class Game:
+    """Senders that begin, look whether a process is awake, and commit; it sleeps, wakes, and looks."""
 
-    At rest, with all of them ended, there is no message that was neither rung for nor looked for.
-    """
-    doubt, awake, next_tx = Doubt(), False, 1
-    running: dict[int, bool | None] = {}  # whether it rings, once it has looked
-    unseen = set[int]()
-    looks_by_itself = rung = False
+    doubt: Doubt = field(factory=Doubt)
+    is_awake: bool = False
+    next_tx: int = 1
+    running: dict[int, bool | None] = field(factory=dict[int, bool | None])  # whether it rings, once it knows
+    is_unseen: bool = False
+    is_rung: bool = False
 
-    def look() -> None:
-        nonlocal looks_by_itself, rung
-        seen = Snapshot(min(running, default=next_tx), next_tx, tuple(sorted(running)))
-        doubt.looked(seen, 0.0)
-        unseen.clear()  # what has committed is visible
-        looks_by_itself = rung = False
+    def begin(self, _: int) -> None:
+        self.running[self.next_tx] = None
+        self.next_tx += 1
 
-    for step in [*steps, "sleep"]:
-        waiting = sorted(running)
-        match step:
-            case "begin":
-                running[next_tx], next_tx = None, next_tx + 1
-            case "send" if waiting:
-                running[data.draw(st.sampled_from(waiting))] = not awake
-            case "commit" if waiting:
-                rings = running.pop(data.draw(st.sampled_from(waiting)))
-                if rings is not None:
-                    unseen.add(0)
-                    rung = rung or rings
-            case "sleep" if awake:
-                awake, looks_by_itself = False, True
-                doubt.begin()
-                look()
-            case "wake":
-                awake = True
-            case "look":
-                look()
-            case _:
-                pass
-    while running:  # each of them ends; who is in doubt is looked for until then
-        for tx in list(running):
-            rings = running.pop(tx)
-            if rings is not None:
-                unseen.add(0)
-                rung = rung or rings
-            if rung or doubt.next_look(0.0) < NEVER:
-                look()
-    if rung:
-        look()
-    assert not unseen
+    def ask(self, which: int) -> None:
+        if self.running:
+            self.running[self._which(which)] = not self.is_awake
+
+    def commit(self, which: int) -> None:
+        if self.running:
+            rings = self.running.pop(self._which(which))
+            self.is_unseen = self.is_unseen or rings is not None
+            self.is_rung = self.is_rung or bool(rings)
+
+    def sleep(self, _: int = 0) -> None:
+        if self.is_awake:
+            self.is_awake = False
+            self.doubt.begin()
+            self.look()
+
+    def wake(self, _: int) -> None:
+        self.is_awake = True
+
+    def look(self, _: int = 0) -> None:
+        running = tuple(sorted(self.running))
+        self.doubt.looked(Snapshot(min(running, default=self.next_tx), self.next_tx, running), 0.0)
+        self.is_unseen = self.is_rung = False
+
+    def rest(self) -> None:
+        """All end, one after the other; it looks only if it is rung, or in doubt."""
+        self.sleep()
+        while True:
+            if self.is_rung or self.doubt.next_look(0.0) < NEVER:
+                self.look()
+            if not self.running:
+                return
+            self.commit(0)
+
+    def _which(self, number: int) -> int:
+        return sorted(self.running)[number % len(self.running)]
+
+
+MOVES = [Game.begin, Game.ask, Game.commit, Game.sleep, Game.wake, Game.look]
+
+
+@given(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 5)), max_size=60))
+def test_nothing_stays_unseen(moves: list[tuple[Callable[[Game, int], None], int]]) -> None:
+    """In whatever order they do it: at rest there is no message that was neither rung nor looked for."""
+    game = Game()
+    for move, which in moves:
+        move(game, which)
+    game.rest()
+    assert not game.is_unseen
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_nothing_stays_unseen_control(*, begins: bool) -> None:
+    """A sender that asked before and commits after is not seen, if nobody doubts."""
+    game = Game()
+    for move in (Game.wake, Game.begin, Game.ask):
+        move(game, 0)
+    game.is_awake = False
+    if begins:
+        game.doubt.begin()
+    game.look()
+    game.rest()
+    assert game.is_unseen is not begins

@@ -1,4 +1,4 @@
-"""When a process is awake, by itself: it tries, pays for its looks with what they find, and gives up in time."""
+"""When a process is awake: it tries, pays for its looks with what they find, and gives up in time."""
 
 from attrs import define, field
 
@@ -53,9 +53,7 @@ def test_rings_in_a_row_wake() -> None:
         play.look(5, rung=False)
         play.look(0)
     assert not play.drowsing.wants_to_wake
-    play.look(1)
-    assert play.drowsing.wants_to_wake
-    play.drowsing.woke()
+    assert 1 == play.wake()
     assert (True, False) == (play.drowsing.is_awake, play.drowsing.wants_to_wake)
 
 

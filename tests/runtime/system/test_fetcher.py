@@ -74,7 +74,7 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
 
 
 async def test_a_look_goes_round_all_lanes_though_there_is_room_for_few() -> None:
-    """A ring says that there is something, not where: who has room for one message looks in one lane after the other."""
+    """A ring does not say where: who has room for one message looks in one lane after the other."""
     store = MemoryStore(partitions=3)
     fetcher = make_fetcher(store, SendCount())
     nobody, _ = trio.open_memory_channel[Any](10)
