@@ -10,6 +10,7 @@ Then one sender sends while the owner is awake, and keeps its transaction open; 
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -57,6 +58,12 @@ def _edit(connection: psycopg.Connection[Any], new: str) -> None:
     connection.execute(text.replace(SLEEPING, new).encode())
 
 
+def send(url: str, seconds: float) -> None:
+    """Send as fast as it goes, on a connection of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SEND.format(seconds).encode())
+
+
 def _settings(rule: str) -> Settings:
     return Settings(poll_interval=0.002 if rule == "never" else 5.0)
 
@@ -70,10 +77,6 @@ async def commits(url: str, *, rule: str, senders: int, seconds: float) -> Figur
     async def job(_: Sent) -> None:
         pass
 
-    def send() -> None:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(SEND.format(seconds).encode())
-
     async with rb.open_runtime(app, database=url, settings=_settings(rule)) as runtime:
         with psycopg.connect(url, autocommit=True) as connection:
             _edit(connection, EDITS[rule])
@@ -81,7 +84,7 @@ async def commits(url: str, *, rule: str, senders: int, seconds: float) -> Figur
         before = runtime.statistics().mailbox
         async with trio.open_nursery() as nursery:
             for _ in range(senders):
-                nursery.start_soon(trio.to_thread.run_sync, send)
+                nursery.start_soon(trio.to_thread.run_sync, send, url, seconds)
         after = runtime.statistics().mailbox
         with psycopg.connect(url) as connection:
             row = connection.execute("select last_value from rolebook.message_ids").fetchone()
@@ -107,8 +110,10 @@ async def beside_a_long_one(url: str, *, rule: str, seconds: float, messages: in
         with (
             psycopg.connect(url, autocommit=True) as connection,
             psycopg.connect(url) as long,
+            ThreadPoolExecutor() as pool,
         ):
-            connection.execute(SEND.format(0.5).encode())  # now it is awake, where there is such a thing
+            for sending in [pool.submit(send, url, 1.0) for _ in range(8)]:
+                sending.result()  # now it is awake, where there is such a thing
             enqueue(long, 1.0)
             began, before = time.monotonic(), runtime.statistics().mailbox.reads
             for _ in range(messages):

@@ -41,7 +41,7 @@ class Doubt:
             return False
         before, running = self._running, set(seen.xip)
         if self._begins:
-            # How long one runs is counted from its first doubt on: a long one does not cost as many short ones.
+            # Known from the first doubt on: one that runs for long does not cost as much as many short ones.
             self._running = {tx: before.get(tx, now) for tx in running}
         else:
             self._running = {tx: since for tx, since in before.items() if tx in running}
