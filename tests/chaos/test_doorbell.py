@@ -152,7 +152,7 @@ async def play(
         looking,
         "ring_owners",
         ("perform pg_notify('rb_'", "perform public.stall(); perform pg_notify('rb_'"),
-        ("<= 0.5 end end;", "<= 0.5 end end; perform public.stall();"),
+        ("<= float8 '0.5' end end;", "<= float8 '0.5' end end; perform public.stall();"),
     )
     app = desk.app()
     async with AsyncExitStack() as stack:

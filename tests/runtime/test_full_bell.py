@@ -184,9 +184,7 @@ async def let_all_ring(looking: Looking) -> None:
     """Whoever rings has looked at the queue when there was room still: now there is none at its commit."""
     # To ask is what lets the server clear the queue: without that one that was full would stay so.
     for function in ("ring", "ring_owners"):
-        await edit(
-            looking, function, ("pg_notification_queue_usage() <= 0.5", "pg_notification_queue_usage() <= 1")
-        )
+        await edit(looking, function, ("usage() <= float8 '0.5'", "usage() <= float8 '1'"))
 
 
 async def test_a_commit_that_finds_the_queue_full_is_tried_again(

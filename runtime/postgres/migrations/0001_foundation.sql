@@ -211,7 +211,7 @@ $$;
 -- they would have told is found by polling. To ask for its usage is also what lets the server clear a full one.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
-    if pg_notification_queue_usage() <= 0.5 then
+    if pg_notification_queue_usage() <= float8 '0.5' then
         perform pg_notify({channel}, queue);
     end if;
 end $$;
@@ -238,7 +238,7 @@ begin
         where p.life is not null
     ) as o
     where case when pg_try_advisory_lock_shared(~o.nonce) then
-          case when pg_advisory_unlock_shared(~o.nonce) then pg_notification_queue_usage() <= 0.5 end end;
+          case when pg_advisory_unlock_shared(~o.nonce) then pg_notification_queue_usage() <= float8 '0.5' end end;
 end $$;
 
 -- Send to a queue from any language, inside the caller's own transaction.
