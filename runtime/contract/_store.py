@@ -123,7 +123,8 @@ class FetchSession(Protocol):
         """Take some partitions, as far as nobody owns them; the epoch of each is raised as it is taken.
 
         One whose last owner has a commit under way is not taken, and not waited for. What an owner that died
-        had on trial is suspected from now on.
+        had on trial is suspected from now on. Whoever sent and woke the last owner is visible to the next
+        read, or is named by its snapshot among those that run.
         """
         ...
 
@@ -145,6 +146,21 @@ class FetchSession(Protocol):
 
     async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
         """Read at most `room` rows for each cursor, all in one snapshot."""
+        ...
+
+    async def stay_awake(self) -> bool:
+        """Say that this process looks by itself for now: who sends to what it owns need not wake it.
+
+        It is asleep until it says so, and says so once. Returns whether it could be said; later it may be.
+        """
+        ...
+
+    async def fall_asleep(self) -> None:
+        """Say that this process is to be woken again, after it has said that it is awake.
+
+        Whoever sent without waking it is visible to the next read, or is named by its snapshot among those
+        that run.
+        """
         ...
 
 

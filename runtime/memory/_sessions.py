@@ -186,9 +186,21 @@ class MemoryFetchSession:
         rows = [tables.mailbox.read(cursor, room, now) for cursor, room in zip(cursors, rooms, strict=True)]
         return Fetched(tables.snapshot(), now, rows)
 
+    async def stay_awake(self) -> bool:
+        """Say that this process looks by itself for now."""
+        await self._checkpoint()
+        self.tables.awake.add(self.nonce)
+        return True
+
+    async def fall_asleep(self) -> None:
+        """Say that this process is to be woken again."""
+        await self._checkpoint()
+        self.tables.awake.discard(self.nonce)
+
     def end(self) -> None:
         """Let go of everything; whatever is asked of it afterwards is an error."""
         self.tables.sessions.discard(self.nonce)
+        self.tables.awake.discard(self.nonce)
 
     async def _checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -99,6 +99,7 @@ class Tables:
     Attributes:
         shapes: Of classes, by app, kind, name and version.
         sessions: The numbers of the fetch sessions that live.
+        awake: Of these, the ones whose process looks by itself.
         members: By the number of the process, the oldest first.
         trials: By queue, partition, number of the process and level.
         suspects: By message, each with its queue and partition.
@@ -114,6 +115,7 @@ class Tables:
     journal: Journal = field(factory=Journal)
     owners: dict[tuple[str, int], Ownership] = field(factory=dict[tuple[str, int], Ownership])
     sessions: set[int] = field(factory=set[int])
+    awake: set[int] = field(factory=set[int])
     members: dict[int, Joined] = field(factory=dict[int, Joined])
     trials: dict[tuple[str, int, int, int], OnTrial] = field(factory=dict[tuple[str, int, int, int], OnTrial])
     suspects: dict[int, tuple[str, int, Suspect]] = field(factory=dict[int, tuple[str, int, Suspect]])
@@ -140,10 +142,12 @@ class Tables:
         self.running.discard(tx)
 
     def ring_owners(self, rings: Iterable[Ring]) -> None:
-        """Wake the processes that own some partitions."""
+        """Wake the processes that own some partitions and are asleep."""
         owners = [(self.owners.get(ring), ring[0]) for ring in rings]
         self.bell.ring_at(
-            (owner.life, queue) for owner, queue in owners if owner is not None and owner.life is not None
+            (owner.life, queue)
+            for owner, queue in owners
+            if owner is not None and owner.life is not None and owner.nonce not in self.awake
         )
 
     def snapshot(self) -> Snapshot:

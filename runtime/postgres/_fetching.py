@@ -35,6 +35,12 @@ _NO_LIMIT = 2**64 - 1
 class PostgresFetchSession:
     """One connection that holds one advisory lock: what it owns is free when it closes.
 
+    While it is awake it holds a second one, of `~nonce`: see `ring_owners`.
+
+    What senders may have missed (a take, and that this process fell asleep) is followed by a transaction that
+    does nothing but take an id. A snapshot names those that run only below the newest id that has ended. Now
+    that is newer than any of these senders', and the next look names them all.
+
     Attributes:
         owner: The name of the process.
         life: Its number.
@@ -89,9 +95,12 @@ class PostgresFetchSession:
             self.statements["take_partitions"],
             (texts([queue for queue, _ in partitions]), numbers([place for _, place in partitions]), *us),
         )
+        rows = await taken.fetchall()
+        if rows:
+            await self.connection.execute("select pg_current_xact_id()")
         return [
             Taken(Fence(*fence), None if careful is None else Snapshot.parse(careful))
-            for *fence, careful in await taken.fetchall()
+            for *fence, careful in rows
         ]
 
     async def suspects(self, ids: Sequence[int]) -> dict[int, Suspect]:
@@ -144,6 +153,19 @@ class PostgresFetchSession:
             else:  # the last row says in two of its columns when this was
                 seen, server_time = row.payload, row.wait or 0.0
         return Fetched(Snapshot.parse(seen), server_time, rows)
+
+    async def stay_awake(self) -> bool:
+        """Say that this process looks by itself for now; not while somebody asks whether it does."""
+        # Tried, never waited for: to who sends, somebody who waits for the lock would look like its holder.
+        answer = await self.connection.execute("select pg_try_advisory_lock(%s)", (~self.nonce,))
+        row = await answer.fetchone()
+        return row is not None and bool(row[0])
+
+    async def fall_asleep(self) -> None:
+        """Say that this process is to be woken again."""
+        await self.connection.execute(
+            "select case when pg_advisory_unlock(%s) then pg_current_xact_id() end", (~self.nonce,)
+        )
 
 
 async def hold_number(connection: Connection) -> int:

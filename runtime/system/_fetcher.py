@@ -1,8 +1,10 @@
 """The fetcher: owns the persistent session, and through it the partitions.
 
 Its round: hear what the others say, take what partitions are free, read what
-became visible in each lane that has room, hand it out. It sleeps when nothing
-is left to read, and looks again after `poll_interval` even if nobody rang.
+became visible in each lane that has room, hand it out. It rests when nothing
+is left to read, until somebody rings; or, if so much comes that it has said
+that nobody need ring, for a moment. It looks again after `poll_interval` in
+any case.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from rolebook.actors import Stopping
 from rolebook.actors.supervision import MailboxStatistics
 
 from .._settings import Settings
-from ..contract import Cursor, Ending, Fetched, FetchSession, ServerForgot, Store
+from ..contract import Cursor, Ending, Fetched, FetchSession, ServerForgot, Snapshot, Store
 from ._care import CarefulReader
 from ._clock import StoreClock
 from ._doubt import Doubt
+from ._drowsing import Drowsing
 from ._life import Life
 from ._mailbox import Mailbox, messages
 from ._ownership import RESTART, Declines, Ownership
@@ -102,8 +105,11 @@ class Fetcher:
     _careful: CarefulReader = field(init=False)
     _ownership: Ownership = field(init=False)
     _look: bool = False
+    _rung: bool = False
     _next_look: float = 0.0
-    _doubt: Doubt | None = None
+    _round: Snapshot | None = None  # what is to be read of every lane, while a look has room for some of them
+    _doubt: Doubt = field(factory=Doubt)
+    _drowsing: Drowsing = field(factory=Drowsing)
 
     def __attrs_post_init__(self) -> None:
         self._careful = CarefulReader()
@@ -143,11 +149,12 @@ class Fetcher:
                 await self._hear()
             with trio.fail_after(self.settings.command_deadline):
                 if await self._ownership.settle(session, self._mailboxes, self.store.partitions):
-                    self._doubt, self._look = Doubt(trio.current_time()), True
+                    self._look_out()
                 if self._careful and not self.ending.is_announced:
                     await self._careful.go_on(session, self._mailboxes, self.life.since)
                 if self._wants_to_read():
                     await self._read(session)
+                    await self._wake_or_sleep(session)
         if self.ending.is_announced:
             with trio.fail_after(self.settings.command_deadline):
                 await self._leave(session)
@@ -199,7 +206,7 @@ class Fetcher:
         self._mailboxes.clear()
         self._careful = CarefulReader()
         self._ownership = Ownership(self.settings, self.life.number, self._careful, self.declines)
-        self._doubt = None
+        self._doubt, self._drowsing, self._round = Doubt(), Drowsing(), None
         self._next_look = 0.0
         self.owned.clear()
         try:
@@ -235,15 +242,18 @@ class Fetcher:
     def _wants_to_read(self) -> bool:
         if self._careful.alone is not None or self.ending.is_announced:
             return False  # nothing else is to be in work
-        return self._look or trio.current_time() >= self._next_look or self._has_backlog()
+        return self._is_due() or self._round is not None or self._has_backlog()
+
+    def _is_due(self) -> bool:
+        return self._look or trio.current_time() >= self._next_look
 
     def _has_backlog(self) -> bool:
         return any(mailbox.has_backlog() for mailbox in self._mailboxes.values())
 
     def _take_in(self, signal: FetcherSignal) -> None:
         match signal:
-            case Look():
-                self._look = True
+            case Look(rung):
+                self._look, self._rung = True, self._rung or rung
             case Credit(queue, count):
                 if (mailbox := self._mailboxes.get(queue)) is not None:
                     self._look = self._look or mailbox.room <= 0
@@ -295,20 +305,24 @@ class Fetcher:
 
     async def _read(self, session: FetchSession) -> None:
         plan = [entry for mailbox in self._mailboxes.values() for entry in mailbox.readable()]
-        self._look = False
-        self._next_look = trio.current_time() + self.settings.poll_interval
+        began = trio.current_time()
+        if self._is_due():
+            self._round = None
+        rung, self._look, self._rung = self._rung, False, False
+        self._next_look = began + self.settings.poll_interval
         if not plan:
+            self._round = None
             return
         # As of before the read: it sees what was sent by then.
         sent = {queue: self.count.of(queue) for queue in self._mailboxes}
         look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
         self.reads += 1
         self.clock.set(look.server_time)
-        if self._doubt is not None:
-            if self._doubt.is_settled(look.seen):
-                self._doubt = None
-            else:
-                self._next_look = min(self._next_look, self._doubt.next_look(trio.current_time()))
+        now = trio.current_time()
+        if self._doubt.looked(look.seen, now):
+            self._round = None
+        self._drowsing.looked(began, now, sum(map(len, look.rows)), rung=rung)
+        self._next_look = min(self._next_look, self._doubt.next_look(now), self._drowsing.next_look())
         self._advance(plan, look)
         for queue, mailbox in list(self._mailboxes.items()):
             for ended in mailbox.looked():
@@ -317,6 +331,32 @@ class Fetcher:
             # Behind the messages: it opens the gate of asks.
             if numbers := mailbox.coverage.reached(mailbox.cursors):
                 mailbox.hand_out(Delivered(numbers))
+        self._go_round(len(plan), look.seen)
+
+    def _go_round(self, lanes: int, seen: Snapshot) -> None:
+        """After a look at so many lanes: of a handler with little room only some are read at once."""
+        mailboxes = [mailbox for mailbox in self._mailboxes.values() if mailbox.room > 0]
+        if lanes >= sum(len(mailbox.cursors) for mailbox in mailboxes):
+            self._round = None
+            return
+        target = self._round or seen
+        read = all(cursor.has_read(target) for mailbox in mailboxes for cursor, _ in mailbox.readable())
+        self._round = None if read else target
+
+    async def _wake_or_sleep(self, session: FetchSession) -> None:
+        """Say whether senders need to ring, if that has changed; after either there is a look to take."""
+        if self._drowsing.wants_to_sleep:
+            await session.fall_asleep()
+            self._drowsing.fell_asleep()
+            self._look_out()
+        elif self._drowsing.wants_to_wake and await session.stay_awake():
+            self._drowsing.woke()
+            self._look = True
+
+    def _look_out(self) -> None:
+        """Look at once, and for those who may not have rung."""
+        self._doubt.begin()
+        self._look = True
 
     def _advance(self, plan: Sequence[tuple[Cursor, int]], look: Fetched) -> None:
         for (cursor, room), rows in zip(plan, look.rows, strict=True):

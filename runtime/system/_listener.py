@@ -112,7 +112,7 @@ class Listener:
         elif hint == OWNERS:
             self._tell(LookAtOwners())
         else:
-            self._tell(Look())
+            self._tell(Look(rung=True))
 
     def _look_everywhere(self) -> None:
         self._tell(Look())

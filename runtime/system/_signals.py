@@ -63,7 +63,13 @@ class Credit:
 @final
 @frozen
 class Look:
-    """There may be something new."""
+    """There may be something new.
+
+    Attributes:
+        rung: Whether somebody who sent rang for it.
+    """
+
+    rung: bool = False
 
 
 @final

@@ -1,8 +1,8 @@
 """The schema without one of its checks: what the controls run on.
 
-The function that commits is fetched from the test's database, one check is cut out of its text, and it is
-put back. A text that is no longer there is an error: a control that weakens nothing proves nothing.
-What no statement checks is taken out of the program itself.
+A function is fetched from the test's database, such as the one that commits; one check is cut out of its
+text, and it is put back. A text that is no longer there is an error: a control that weakens nothing proves
+nothing. What no statement checks is taken out of the program itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ SLOW = (
 
 async def weaken(looking: Looking, *checks: str) -> None:
     """Take checks out of the commit, for this database only."""
-    await _edit(looking, *(CHECKS[check] for check in checks))
+    await edit(looking, "commit_batch", *(CHECKS[check] for check in checks))
 
 
 async def slow_down(looking: Looking, seconds: float) -> None:
@@ -44,7 +44,7 @@ async def slow_down(looking: Looking, seconds: float) -> None:
         if not seconds:
             return
         await looking.do("create table public.slowness as select 0.0::float8 as seconds")
-        await _edit(looking, SLOW)
+        await edit(looking, "commit_batch", SLOW)
     await looking.do("update public.slowness set seconds = %s", seconds)
 
 
@@ -75,13 +75,15 @@ async def note_trespasses(looking: Looking) -> None:
     )
 
 
-async def _edit(looking: Looking, *edits: tuple[str, str]) -> None:
+async def edit(looking: Looking, function: str, *edits: tuple[str, str]) -> None:
+    """Change the text of a function of the schema, for this database only."""
     text = await looking.value(
-        "select pg_get_functiondef(oid) from pg_proc where proname = 'commit_batch'"
-        " and pronamespace = 'rolebook'::regnamespace"
+        "select pg_get_functiondef(oid) from pg_proc where proname = %s"
+        " and pronamespace = 'rolebook'::regnamespace",
+        function,
     )
     for old, new in edits:
-        assert text.count(old) == 1, f"commit_batch no longer says {old!r}"
+        assert text.count(old) == 1, f"{function} no longer says {old!r}"
         text = text.replace(old, new)
     await looking.connection.execute(text.encode())
 

@@ -6,8 +6,21 @@ from datetime import datetime
 import pytest
 import trio
 
-from rolebook.runtime.contract import OWNERS, Bury, RetryAsNew, SendLater
-from tests.stores import QUEUE, Bench, finished, hear, life_of, open_process, retry_part, send_row, take_all
+from rolebook.runtime.contract import OWNERS, Bury, Lane, RetryAsNew, SendLater
+from tests.stores import (
+    EVERYWHERE,
+    QUEUE,
+    Bench,
+    Reader,
+    finished,
+    hear,
+    life_of,
+    numbers,
+    open_process,
+    retry_part,
+    send_row,
+    take_all,
+)
 
 
 async def test_a_message_wakes_who_owns_its_partition(bench: Bench) -> None:
@@ -45,6 +58,71 @@ async def test_a_new_owner_is_woken_and_the_former_one_is_not(bench: Bench) -> N
         await process.session.release([])
         assert await hear(one, OWNERS) == [OWNERS]
         assert await hear(two, OWNERS) == [QUEUE, OWNERS]
+
+
+async def test_who_is_awake_is_not_woken(bench: Bench) -> None:
+    """Until it falls asleep again: then it is; the others are all the time."""
+    async with (
+        bench.store.open_listen_session(life_of("one")) as one,
+        bench.store.open_listen_session(life_of("two")) as two,
+        open_process(bench.store) as process,
+        open_process(bench.store, "two", "other") as another,
+    ):
+        await one.retry()
+        await two.retry()
+        for _ in range(2):
+            assert await process.session.stay_awake()
+            await another.commit(rings=[(QUEUE, 0), ("other", 0)])
+            await process.session.release([])
+            assert await hear(one, OWNERS) == [OWNERS]
+            assert await hear(two, OWNERS) == ["other", OWNERS]
+            await process.session.fall_asleep()
+            await another.commit(rings=[(QUEUE, 0)])
+            await process.session.release([])
+            assert await hear(one, OWNERS) == [QUEUE, OWNERS]
+            assert await hear(two, OWNERS) == [OWNERS]
+
+
+async def test_a_new_session_is_asleep(bench: Bench) -> None:
+    """Whatever the last one of its process has said: it ended without a word."""
+    async with open_process(bench.store) as process:
+        assert await process.session.stay_awake()
+    await bench.sessions_ended()
+    async with (
+        bench.store.open_listen_session(life_of("one")) as ear,
+        open_process(bench.store) as process,
+    ):
+        await ear.retry()
+        await process.commit(rings=[(QUEUE, 0)])
+        assert await hear(ear, QUEUE) == [QUEUE]
+
+
+async def test_who_sent_to_one_awake_is_seen_when_it_falls_asleep(bench: Bench) -> None:
+    """It is visible to the next look, or named among those that run; a look that sees it end sees it all."""
+    async with open_process(bench.store) as process:
+        reader = Reader(process.session, Lane(QUEUE, 0, EVERYWHERE))
+        assert await process.session.stay_awake()
+        client = await bench.begin()
+        await bench.store.send(client.connection, [send_row(1)], (), [(QUEUE, 0)])
+        await process.session.fall_asleep()
+        look = await process.session.read(reader.cursors, [10])
+        assert ([], 1) == (numbers(look.rows[0]), len(look.seen.xip))
+        await client.commit()
+        (tx,) = look.seen.xip
+        look = await process.session.read(reader.cursors, [10])
+        assert ([1], True) == (numbers(look.rows[0]), look.seen.sees(tx))
+
+
+async def test_who_sent_to_the_last_owner_is_seen_when_a_partition_is_taken(bench: Bench) -> None:
+    """As above: the one that was woken is not the one that has to look."""
+    async with open_process(bench.store) as process, open_process(bench.store, "two") as another:
+        client = await bench.begin()
+        await bench.store.send(client.connection, [send_row(1)], (), [(QUEUE, 0)])
+        await process.session.release(list(process.fences.values()))
+        assert await take_all(another.session)
+        reader = Reader(another.session, Lane(QUEUE, 0, EVERYWHERE))
+        assert 1 == len((await another.session.read(reader.cursors, [10])).seen.xip)
+        await client.roll_back()
 
 
 async def test_nobody_is_woken_unasked(bench: Bench) -> None:

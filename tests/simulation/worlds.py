@@ -150,6 +150,14 @@ class _SlowSession:
         async with self._slowly():
             return await self.session.read(cursors, rooms)
 
+    async def stay_awake(self) -> bool:
+        async with self._slowly():
+            return await self.session.stay_awake()
+
+    async def fall_asleep(self) -> None:
+        async with self._slowly():
+            await self.session.fall_asleep()
+
     @asynccontextmanager
     async def _slowly(self) -> AsyncGenerator[None]:
         if self.slow:

@@ -207,14 +207,21 @@ $$;
 
 -- Wake every process: the name of a queue or `*` for a look at the mailbox, `+name` for the parked keys of a queue,
 -- `@` for the scheduler, with the time when something is due in seconds since the epoch, `!name` for one asker, `~` for a look at who owns what.
+-- A full queue of notifications fails the transactions of all who notify. Over half full it gets none of ours: what
+-- they would have told is found by polling. To ask for its usage is also what lets the server clear a full one.
 create function {schema}.ring(queue text) returns void language plpgsql as $$
 begin
-    perform pg_notify({channel}, queue);
+    if pg_notification_queue_usage() <= float8 '0.5' then
+        perform pg_notify({channel}, queue);
+    end if;
 end $$;
 
--- Wake the processes that own some partitions, each on a channel of its own. To be called after the messages were
--- inserted: who takes a partition over meanwhile waits for the transactions that had an id by then. A snapshot
--- that was taken earlier may show a former owner: then everybody is woken.
+-- Wake those processes that own some partitions and are asleep, each on a channel of its own. To be called after the
+-- messages were inserted, for then this transaction has an id:
+--   who takes a partition over meanwhile waits for the transactions that had an id by then;
+--   so does who falls asleep meanwhile. While a session is awake it holds the advisory lock of ~nonce; who sends
+--   tries that lock, and lets go of it at once. A lock is as of now, not as of a snapshot, and ends with its session.
+-- A snapshot that was taken earlier may show a former owner: then everybody is woken.
 create function {schema}.ring_owners(queues text[], partitions smallint[]) returns void language plpgsql
 set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -225,11 +232,13 @@ begin
         return;
     end if;
     perform pg_notify('rb_' || to_hex(o.life), o.queue) from (
-        select distinct p.life, p.queue
+        select distinct p.life, p.nonce, p.queue
         from unnest(queues, ring_owners.partitions) as r (queue, partition)
         join {schema}.partitions p using (queue, partition)
         where p.life is not null
-    ) as o;
+    ) as o
+    where case when pg_try_advisory_lock_shared(~o.nonce) then
+          case when pg_advisory_unlock_shared(~o.nonce) then pg_notification_queue_usage() <= float8 '0.5' end end;
 end $$;
 
 -- Send to a queue from any language, inside the caller's own transaction.
