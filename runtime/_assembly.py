@@ -207,7 +207,9 @@ class Assembly:
         """Run one life of the handler of an actor."""
         definition = self.app.actors[name]
         if (replay := self.replays.get(name)) is None:
-            replay = self.replays[name] = Replay(definition, self.app.codec, self.store)
+            replay = self.replays[name] = Replay(
+                definition, self.app.codec, self.store, self.settings.replay_bytes
+            )
         handler = ActorHandler(definition, self.handler_context, self.register, replay)
         await self._run(name, handler, stopping, task_status)
 

@@ -80,6 +80,7 @@ from ._stopped import broken_error as broken_error
 from ._store import MOST_BYTES as MOST_BYTES
 from ._store import OWNERS as OWNERS
 from ._store import DeadLetter as DeadLetter
+from ._store import EventPage as EventPage
 from ._store import Fetched as Fetched
 from ._store import FetchSession as FetchSession
 from ._store import LinkCut as LinkCut

@@ -91,6 +91,7 @@ class Message:
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
         trial: Under which it is begun, after a process died that may have had it in work.
+        size: Bytes of memory that its texts take.
     """
 
     id: int
@@ -109,6 +110,7 @@ class Message:
     fence: Fence
     counted: bool = True
     trial: Trial | None = None
+    size: int = 0
 
     @property
     def place(self) -> Place:
@@ -175,11 +177,13 @@ class Stream:
         newest: The journal's last sequence number, 0 for an actor without events.
         events: In order, starting after the snapshot, if there is one. There are more
             pages as long as they do not reach `newest`.
+        cut: There was no room for the rest in bytes; not even for one event, perhaps.
     """
 
     newest: int
     snapshot: StoredSnapshot | None
     events: Sequence[StoredEvent]
+    cut: bool = False
 
 
 @final

@@ -26,8 +26,8 @@ from ._trials import Suspect, TrialRow
 OWNERS = "~"
 """The hint that partitions may have become free, or that members have come or gone."""
 
-MOST_BYTES = 16_000_000
-"""Bytes of events in one query at most, unless told otherwise."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes that one query brings at most, unless told otherwise."""
 
 
 @final
@@ -39,11 +39,18 @@ class Fetched:
         seen: The snapshot of the read.
         server_time: The store's clock, in seconds since the epoch.
         rows: For each cursor, its rows in (tx, id) order.
+        cut: The place of the first cursor some of whose rows there was no room for in bytes. Nothing is known
+            of what those after it have. None if all of them have what they have room for.
     """
 
     seen: Snapshot
     server_time: float
     rows: Sequence[Sequence[FetchedRow]]
+    cut: int | None = None
+
+    def is_cut(self, place: int) -> bool:
+        """Say whether the cursor at this place may have rows that there was no room for in bytes."""
+        return self.cut is not None and place >= self.cut
 
 
 @final
@@ -57,6 +64,19 @@ class RecordedEvent:
     payload: str
     metadata: str | None
     recorded_at: datetime
+
+
+@final
+@frozen
+class EventPage:
+    """Events of one journal, in order.
+
+    Attributes:
+        more: Whether there may be more behind them.
+    """
+
+    events: Sequence[RecordedEvent]
+    more: bool
 
 
 @final
@@ -142,8 +162,17 @@ class FetchSession(Protocol):
         """Give partitions back; returns those that a commit under way holds up, to be given back later."""
         ...
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
-        """Read at most `room` rows for each cursor, all in one snapshot."""
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
+        """Read what is new for some cursors, all in one snapshot.
+
+        Args:
+            cursors: In the order in which they are served, as long as there is room in bytes.
+            rooms: How many rows at most for each of them.
+            most_bytes: How many bytes at most for all of them together: of payloads, headers, keys and types.
+                The first row of all comes however large it is.
+        """
         ...
 
 
@@ -278,9 +307,12 @@ class Store(Protocol):
             state_version: Which snapshots are of use.
             after: For each key the sequence number to start after; None to start at the snapshot.
             most: How many events at most for each key.
-            most_bytes: How many bytes of events at most for each key, as they are stored; one event in any
-                case.
+            most_bytes: How many bytes of events and snapshots at most for all keys together; the first of
+                all comes however large it is. Each key has an equal share first, or one event.
             nonce: The number of the session that has to live where this reads; None for any server.
+
+        Returns:
+            The streams by key; those that there was no room for are left out.
 
         Raises:
             Elsewhere: It does not live there.
@@ -291,8 +323,10 @@ class Store(Protocol):
         """Read one page of the keys of actors that have events, in the store's order, after one of them."""
         ...
 
-    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
-        """Read one page of an actor's journal."""
+    async def read_events(
+        self, actor: str, key: str, after: int, most: int, most_bytes: int = MOST_BYTES
+    ) -> EventPage:
+        """Read one page of an actor's journal: so many events at most, and bytes of them; one in any case."""
         ...
 
     async def pending(self, queues: Sequence[str]) -> bool:

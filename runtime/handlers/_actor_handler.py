@@ -118,7 +118,9 @@ class ActorHandler:
         """
         name, ending = self.definition.name, self.context.ending
         self.register(name, self._send)
-        self.context.fetcher.send_nowait(Attach(name, self._send, self.context.settings.mailbox_capacity))
+        settings = self.context.settings
+        attach = Attach(name, self._send, settings.mailbox_capacity, settings.mailbox_bytes)
+        self.context.fetcher.send_nowait(attach)
         task_status.started()
         try:
             while not (stopping.is_set() or ending.is_announced):

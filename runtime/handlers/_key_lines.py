@@ -128,14 +128,20 @@ class KeyLines:
     Attributes:
         blocked_capacity: Messages that a held line keeps in memory, its first included.
         mailbox_capacity: Messages that all held lines keep together, beyond the first of each.
+        mailbox_bytes: Bytes of messages that all held lines keep together.
         freed: Room to give back to the fetcher.
+        freed_bytes: The same in bytes.
         held: Messages that take up no room.
+        held_bytes: Their bytes.
     """
 
     blocked_capacity: int
     mailbox_capacity: int
+    mailbox_bytes: int
     freed: int = 0
+    freed_bytes: int = 0
     held: int = 0
+    held_bytes: int = 0
 
     # ---- what comes in ----
 
@@ -326,12 +332,15 @@ class KeyLines:
             message.trial.done(message.id)
         if message.counted:
             self.freed += 1
+            self.freed_bytes += message.size
         else:
             self.held -= 1
+            self.held_bytes -= message.size
 
-    def take_freed(self) -> int:
-        """Return the room that is free again; it is given back once."""
-        freed, self.freed = self.freed, 0
+    def take_freed(self) -> tuple[int, int]:
+        """Return the room that is free again, in messages and in bytes; it is given back once."""
+        freed = (self.freed, self.freed_bytes)
+        self.freed = self.freed_bytes = 0
         return freed
 
     def _make_room(self, line: Line, newly: Iterable[Work]) -> None:
@@ -346,9 +355,13 @@ class KeyLines:
                     work.trial.hold(work.id)
                 work.counted = False
                 self.freed += 1
+                self.freed_bytes += work.size
                 self.held += 1
+                self.held_bytes += work.size
         while line.waiting and (
-            len(line.waiting) >= self.blocked_capacity or self.held > self.mailbox_capacity
+            len(line.waiting) >= self.blocked_capacity
+            or self.held > self.mailbox_capacity
+            or self.held_bytes > self.mailbox_bytes
         ):
             # From the end: what is dropped must be behind everything that is kept, or it would be overtaken.
             work = line.waiting.pop()

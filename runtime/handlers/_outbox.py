@@ -64,7 +64,7 @@ class Outbox:
             self.context.outbox.send_nowait(self.units)
             self.units = []
         if self.lines.freed:
-            self.context.fetcher.send_nowait(Credit(self.queue, self.lines.take_freed()))
+            self.context.fetcher.send_nowait(Credit(self.queue, *self.lines.take_freed()))
 
 
 def once_ids(parts: Sequence[CommitPart]) -> frozenset[str]:

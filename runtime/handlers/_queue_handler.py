@@ -69,7 +69,7 @@ class QueueHandler:
     def __attrs_post_init__(self) -> None:
         settings = self.context.settings
         self.shortage = Shortage(self.definition.queue, settings.backoff, self.context.random)
-        self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity, settings.mailbox_bytes)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
 
@@ -78,7 +78,9 @@ class QueueHandler:
     ) -> None:
         """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
         queue, ending = self.definition.queue, self.context.ending
-        self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
+        settings = self.context.settings
+        attach = Attach(queue, self._send, settings.mailbox_capacity, settings.mailbox_bytes)
+        self.context.fetcher.send_nowait(attach)
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
@@ -255,7 +257,7 @@ class QueueHandler:
 
     def _give_room(self) -> None:
         if self._lines.freed:
-            self.context.fetcher.send_nowait(Credit(self.definition.queue, self._lines.take_freed()))
+            self.context.fetcher.send_nowait(Credit(self.definition.queue, *self._lines.take_freed()))
 
     def _settle(self, settled: Settled) -> None:
         committed = settled.verdict is Verdict.COMMITTED

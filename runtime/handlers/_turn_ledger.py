@@ -84,7 +84,7 @@ class TurnLedger:
     def __attrs_post_init__(self) -> None:
         context, settings = self.context, self.context.settings
         self._codec = context.app.codec
-        self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity, settings.mailbox_bytes)
         self.out = Outbox(self.definition.name, context, self.lines, self.origin)
         self._computer = TurnComputer(self.definition, context.app, context.encoder, context.clock, settings)
 

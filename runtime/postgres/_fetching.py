@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import SystemRandom
+from typing import Any
 
 from attrs import define, field
 
 from ..contract import (
+    MOST_BYTES,
     OWNERS,
     Cursor,
     Fence,
@@ -26,6 +28,9 @@ from ._statements import Statements
 
 _LOCK_BITS = 62
 """Of a random number that is the key of an advisory lock."""
+
+SMALL = 2048
+"""Bytes that a row has at most as long as none has any out of line."""
 
 _NO_LIMIT = 2**64 - 1
 """The highest transaction id: no window is open."""
@@ -47,6 +52,7 @@ class PostgresFetchSession:
     life: int
     nonce: int
     _queues: dict[int, frozenset[str]] = field(factory=dict[int, frozenset[str]])
+    _has_large: bool = True  # until a look says that there are none
 
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions have their rows."""
@@ -130,20 +136,43 @@ class PostgresFetchSession:
     async def _announce(self) -> None:
         await self.connection.execute(self.statements["ring"], (OWNERS,))
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
-        """Read at most `room` rows for each cursor, all in one snapshot."""
-        answer = await self.connection.execute(self.statements["fetch"], fetch_parameters(cursors, rooms))
-        rows = [list[FetchedRow]() for _ in cursors]
-        seen, server_time = "", 0.0
-        for found in await answer.fetchall():
-            lane: int = found[0]
-            # As `_make` does, in a third of the time.
-            row = tuple.__new__(FetchedRow, found[1:])  # pyright: ignore[reportUnknownMemberType]
-            if lane:
-                rows[lane - 1].append(row)
-            else:  # the last row says in two of its columns when this was
-                seen, server_time = row.payload, row.wait or 0.0
-        return Fetched(Snapshot.parse(seen), server_time, rows)
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
+        """Read at most `room` rows for each cursor, and so many bytes of all, in one snapshot."""
+        given = fetch_parameters(cursors, rooms)
+        found: list[Any] = []
+        if not self._has_large:
+            most = max(1, most_bytes // SMALL)
+            found = await self._fetch("fetch", (*given, str(most)))
+            if not self._has_large and len(found) > most:  # the snapshot is one of them
+                return _fetched(found, len(cursors), cut=found[-1][0] - 1)
+        if self._has_large:
+            found = await self._fetch("fetch_large", (*given, str(most_bytes)))
+            if found[-1][7] is None:
+                return _fetched(found[:-1], len(cursors), cut=found[-1][0] - 1)
+        return _fetched(found, len(cursors))
+
+    async def _fetch(self, statement: str, given: tuple[str, ...]) -> list[Any]:
+        """Read by one of the two statements; note whether there may be large messages."""
+        answer = await self.connection.execute(self.statements[statement], given)
+        found = await answer.fetchall()
+        self._has_large = found[0][8] is not None
+        return found
+
+
+def _fetched(found: Sequence[Any], lanes: int, cut: int | None = None) -> Fetched:
+    rows = [list[FetchedRow]() for _ in range(lanes)]
+    seen, server_time = "", 0.0
+    for each in found:
+        lane: int = each[0]
+        # As `_make` does, in a third of the time.
+        row = tuple.__new__(FetchedRow, each[1:])  # pyright: ignore[reportUnknownMemberType]
+        if lane:
+            rows[lane - 1].append(row)
+        else:  # this one says in two of its columns when this was
+            seen, server_time = row.payload, row.wait or 0.0
+    return Fetched(Snapshot.parse(seen), server_time, rows, cut)
 
 
 async def hold_number(connection: Connection) -> int:
