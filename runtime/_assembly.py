@@ -21,6 +21,7 @@ from .client import ClientContext, NotRunning, Replies
 from .contract import CommitUnit, Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
+    CommitQueue,
     Fetcher,
     FetcherSignal,
     Hand,
@@ -98,8 +99,10 @@ class Assembly:
         to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](
             float("inf") if self.role.is_something else 1
         )
-        to_writer, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
+        channel, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
         app, store, settings = self.app, self.store, self.settings
+        # What is being committed, and as much again that waits.
+        to_writer = CommitQueue(2 * settings.batch_bytes, channel)
         self.scheduler = Scheduler(store, settings, to_fetcher, self.clock)
         self.fetcher = Fetcher(
             store=store,
@@ -125,6 +128,8 @@ class Assembly:
             on_schedule=self._expect,
             totals=self.totals,
             standing=self.standing,
+            batch_bytes=settings.batch_bytes,
+            on_settled=to_writer.settled,
         )
         self.listener = Listener(
             store=store,

@@ -261,7 +261,8 @@ class Client:
         """
         context = self._now.context
         most_bytes = self.settings.replay_bytes
-        return read_events(context.app, context.store, actor_name(actor), key, after, most_bytes)
+        name = actor_name(actor)
+        return read_events(context.app, context.store, name, key, after=after, most_bytes=most_bytes)
 
     async def wait_idle(self) -> None:
         """Wait until no message for this app is due, and none is in work, in any process.

@@ -65,7 +65,7 @@ async def read_keys(store: Store, actor: str) -> AsyncGenerator[str]:
 
 
 async def read_events(
-    app: App, store: Store, actor: str, key: str, after: int, most_bytes: int
+    app: App, store: Store, actor: str, key: str, *, after: int, most_bytes: int
 ) -> AsyncGenerator[Recorded]:
     """Give an actor's events after some sequence number, page by page."""
     decode = app.codec.decode_event

@@ -75,6 +75,8 @@ class OutsideSender:
             NotRunning: The writer takes nothing any more.
         """
         await self.depths.admit(sends)
+        if self.context.outbox.is_full:
+            await self.context.outbox.wait_room()
         # Nothing is awaited from here to the hand-over: two sends of one task reach the writer in their
         # order.
         origin, verdicts = trio.open_memory_channel[Settled](1)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, final
 import trio
 from attrs import define, frozen
 
-from ._commit_parts import CommitPart
+from ._commit_parts import CommitPart, text_of_part
 from ._promise import Promise
 from ._rows import EventRow, Fence, Message, SendRow
 
@@ -65,6 +65,7 @@ class CommitUnit:
         promise: Who waits for `reply`; or for `error`, a business refusal.
         subject: What the verdict is about, for the origin's own use.
         settled: Its verdict was given.
+        size: Bytes that are stored with it; see `size_of`.
     """
 
     origin: trio.MemorySendChannel[Any]
@@ -79,6 +80,7 @@ class CommitUnit:
     error: BaseException | None = None
     subject: Any = None
     settled: bool = False
+    size: int = 0
 
 
 @final
@@ -89,6 +91,15 @@ class Settled:
     verdict: Verdict
     units: Sequence[CommitUnit]
     error: Exception | None = None
+
+
+def size_of(unit: CommitUnit) -> int:
+    """Return how many bytes of payloads a unit stores: of events, messages, snapshots and outcomes."""
+    texts = [event.payload for event in unit.events]
+    texts += [send.payload for send in unit.sends]
+    texts += [text_of_part(part) for part in unit.parts]
+    # The usual text is short; of another one UTF-8 may be longer.
+    return sum([len(text) if text.isascii() else len(text.encode()) for text in texts])
 
 
 @final

@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from ._cursor import Snapshot
     from ._server import ServerForgot
@@ -184,6 +185,32 @@ class Stream:
     snapshot: StoredSnapshot | None
     events: Sequence[StoredEvent]
     cut: bool = False
+
+
+@final
+@frozen
+class RecordedEvent:
+    """An event as the journal keeps it, not decoded."""
+
+    seq: int
+    type: str
+    version: int
+    payload: str
+    metadata: str | None
+    recorded_at: datetime
+
+
+@final
+@frozen
+class EventPage:
+    """Events of one journal, in order.
+
+    Attributes:
+        more: Whether there may be more behind them.
+    """
+
+    events: Sequence[RecordedEvent]
+    more: bool
 
 
 @final

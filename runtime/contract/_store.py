@@ -17,7 +17,7 @@ from rolebook.actors import Fingerprint, RolebookError
 from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
-from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream, Taken
+from ._rows import CommitResult, EventPage, Fence, FetchedRow, Ring, SendRow, Stream, Taken
 from ._server import ServerForgot
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
@@ -51,32 +51,6 @@ class Fetched:
     def is_cut(self, place: int) -> bool:
         """Say whether the cursor at this place may have rows that there was no room for in bytes."""
         return self.cut is not None and place >= self.cut
-
-
-@final
-@frozen
-class RecordedEvent:
-    """An event as the journal keeps it, not decoded."""
-
-    seq: int
-    type: str
-    version: int
-    payload: str
-    metadata: str | None
-    recorded_at: datetime
-
-
-@final
-@frozen
-class EventPage:
-    """Events of one journal, in order.
-
-    Attributes:
-        more: Whether there may be more behind them.
-    """
-
-    events: Sequence[RecordedEvent]
-    more: bool
 
 
 @final

@@ -118,9 +118,8 @@ class ActorHandler:
         """
         name, ending = self.definition.name, self.context.ending
         self.register(name, self._send)
-        settings = self.context.settings
-        attach = Attach(name, self._send, settings.mailbox_capacity, settings.mailbox_bytes)
-        self.context.fetcher.send_nowait(attach)
+        room = self.context.settings.mailbox_capacity, self.context.settings.mailbox_bytes
+        self.context.fetcher.send_nowait(Attach(name, self._send, *room))
         task_status.started()
         try:
             while not (stopping.is_set() or ending.is_announced):
@@ -189,6 +188,8 @@ class ActorHandler:
             if len(self._ledger.out.units) >= settings.batch // 2 or trio.current_time() > slice_end:
                 self._ledger.out.hand_over()
                 await trio.lowlevel.checkpoint()
+                if self.context.outbox.is_full:
+                    await self.context.outbox.wait_room()
                 slice_end = trio.current_time() + SLICE
         self._ledger.out.hand_over()
         idle = min(self.definition.passivate_after, settings.passivate_after)

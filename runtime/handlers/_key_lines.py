@@ -62,6 +62,7 @@ class Line:
         lineage: What began in the same life of the key builds on each other, and falls together.
         reading: The number of its latest reading.
         asks: Asks that came after messages that were dropped: those come in again first.
+        is_unloaded: What is held was dropped too, but for its place: it comes in again as well.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Line:
     lineage: Lineage = field(factory=Lineage)
     reading: int = 0
     asks: Sequence[LocalAsk] = ()
+    is_unloaded: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -236,7 +238,11 @@ class KeyLines:
         first, line.first = line.first, None
         assert isinstance(first, Message)  # an ask is never held
         first.wait = None
-        line.waiting.appendleft(first)
+        if line.is_unloaded:
+            line.is_unloaded = False
+            self.done_with(first)  # it comes in again
+        else:
+            line.waiting.appendleft(first)
         return first
 
     def withdraw(self, line: Line, work: Work) -> bool:
@@ -254,6 +260,8 @@ class KeyLines:
         line.uncommitted -= 1
         if line.again:
             self._put_back(line)
+        if self.held_bytes > self.mailbox_bytes and line.state is HELD:
+            self._make_room(line, ())
 
     def begin_again(self, line: Line, work: Work) -> None:
         """This one was not committed: it begins again, before what waits.
@@ -370,3 +378,19 @@ class KeyLines:
                 self.done_with(work)
             else:
                 line.asks = (work, *line.asks)
+        if self.held_bytes > self.mailbox_bytes:
+            self._unload_first(line)
+
+    def _unload_first(self, line: Line) -> None:
+        """Drop the texts of what is held, which is stored as it is: of many keys, they are many bytes.
+
+        Not while something of the key is with the writer, which may come back before it; nor what is on
+        trial, which is not to come in again without.
+        """
+        first = line.first
+        if line.uncommitted or not isinstance(first, Message) or first.trial is not None or not first.size:
+            return
+        self.held_bytes -= first.size
+        first.payload, first.headers, first.size = "", None, 0
+        line.is_unloaded = True
+        line.spill_step(DROP)

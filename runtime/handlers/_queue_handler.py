@@ -78,9 +78,8 @@ class QueueHandler:
     ) -> None:
         """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
         queue, ending = self.definition.queue, self.context.ending
-        settings = self.context.settings
-        attach = Attach(queue, self._send, settings.mailbox_capacity, settings.mailbox_bytes)
-        self.context.fetcher.send_nowait(attach)
+        room = self.context.settings.mailbox_capacity, self.context.settings.mailbox_bytes
+        self.context.fetcher.send_nowait(Attach(queue, self._send, *room))
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
@@ -317,6 +316,9 @@ class QueueHandler:
                 await self._lot.park()
                 slice_end = trio.current_time() + SLICE
                 continue
+            if self.context.outbox.is_full:
+                await self.context.outbox.wait_room()
+                continue  # it may have been given back meanwhile
             message, lineage = self._ready.popleft()
             partition = message.partition
             self._in_work.begun(partition)

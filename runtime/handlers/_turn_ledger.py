@@ -114,6 +114,7 @@ class TurnLedger:
         """Let a blocked or parked actor go on."""
         self.lines.release(resident.line)
         self._want_loading(resident)
+        self._read_again(resident)
 
     def reopen(self, resident: Resident) -> None:
         """Give a broken actor another chance: its messages were left in the mailbox."""
@@ -171,6 +172,9 @@ class TurnLedger:
         """Load the actor if it has work; read its key again if messages were dropped and it has none."""
         if resident.phase is COLD:
             self._want_loading(resident)
+        self._read_again(resident)
+
+    def _read_again(self, resident: Resident) -> None:
         if resident.line.spill is ASIDE and (number := self.lines.reread(resident.line)) is not None:
             self.out.read_again(resident, number)
 

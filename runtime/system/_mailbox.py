@@ -31,7 +31,7 @@ class Mailbox:
         inbox: To its handler.
         room: For how many messages more its handler has room.
         capacity: For how many it had at first.
-        room_bytes: For how many bytes more it has room; below 0 after a message that is larger than all of it.
+        room_bytes: For how many bytes more; below 0 after a message that is larger than all of it.
         capacity_bytes: For how many it had at first.
         fences: What is owned, by partition.
         leaving: What is being given back: its handler settles what it has of it.

@@ -19,6 +19,7 @@ from attrs import define, field
 from rolebook.actors import OutcomeUnknown, Stopping
 
 from ..contract import (
+    MOST_BYTES,
     BadData,
     Committed,
     CommitUnit,
@@ -46,6 +47,10 @@ from ._standing import Standing
 _log = logging.getLogger("rolebook.writer")
 
 
+def _nobody(_: Sequence[CommitUnit]) -> None:
+    """Nobody asks."""
+
+
 @final
 @define(eq=False)
 class Writer:
@@ -57,7 +62,9 @@ class Writer:
         owned: The partitions of each queue that this process owns: no bell is needed for them.
         standing: The session that commits stand on.
         batch: Units in one commit at most.
+        batch_bytes: Bytes of what they store at most; a unit with more is committed alone.
         on_schedule: Called with the messages for later that were committed.
+        on_settled: Called with the units that have their verdict.
     """
 
     store: Store
@@ -69,6 +76,8 @@ class Writer:
     on_schedule: Callable[[Sequence[SendLater | RetryAsNew]], None]
     totals: Totals
     standing: Standing
+    batch_bytes: int = MOST_BYTES
+    on_settled: Callable[[Sequence[CommitUnit]], None] = _nobody
     committed: trio.Event = field(factory=trio.Event)
     _forgot: ServerForgot | None = None
 
@@ -101,6 +110,8 @@ class Writer:
             # Cancellation too: those who wait must hear it, because nobody else has their units any more.
             _abandon([unit for unit in units if not unit.settled], error)
             raise
+        finally:
+            self.on_settled(units)
 
     def refuse_rest(self, error: Exception) -> None:
         """Take nothing more, and tell those whose commit has not begun that it never will."""
@@ -114,6 +125,7 @@ class Writer:
             while True:
                 waiting.extend(self.inbox.receive_nowait())
         _give_up(waiting, error)
+        self.on_settled(waiting)
 
     def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
         # In the order in which they were handed in. To sort by queue would group better, and break the order
@@ -130,7 +142,11 @@ class Writer:
         """Commit some turns; single out what fails, and commit the rest."""
         # Looked at before each try: what fell in the last one has voided what was built on it.
         while units := self._without_void(units):
-            if ahead := _before_a_second_naming(units) or _before_another_session(units):
+            if ahead := (
+                _before_a_second_naming(units)
+                or _before_another_session(units)
+                or _before_too_many_bytes(units, self.batch_bytes)
+            ):
                 await self._commit(session, units[:ahead])
                 units = units[ahead:]
                 continue
@@ -252,6 +268,16 @@ def _before_another_session(units: Sequence[CommitUnit]) -> int:
             if nonce is not None and unit.fence.nonce != nonce:
                 return place
             nonce = unit.fence.nonce
+    return 0
+
+
+def _before_too_many_bytes(units: Sequence[CommitUnit], most: int) -> int:
+    """Return how many units come before the first that there is no room for, if not all have room."""
+    size = 0
+    for place, unit in enumerate(units):
+        size += unit.size
+        if size > most and place:
+            return place
     return 0
 
 

@@ -53,8 +53,8 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
         ending,
     )
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
-        fetcher._take_in(Attach("full", full, 2))
-        fetcher._take_in(Attach("idle", nobody, 2))
+        fetcher._take_in(Attach("full", full, 2, 1000))
+        fetcher._take_in(Attach("idle", nobody, 2, 1000))
         await fetcher._ownership.settle(session, fetcher._mailboxes, 1)
         await fetcher._read(session)
         for number in (1, 2):
