@@ -18,7 +18,7 @@ from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
 from .client import ClientContext, NotRunning, Replies
-from .contract import CommitUnit, Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
+from .contract import Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
     CommitQueue,
@@ -99,10 +99,9 @@ class Assembly:
         to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](
             float("inf") if self.role.is_something else 1
         )
-        channel, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
         app, store, settings = self.app, self.store, self.settings
         # What is being committed, and as much again that waits.
-        to_writer = CommitQueue(2 * settings.batch_bytes, channel)
+        to_writer = CommitQueue(2 * settings.batch_bytes)
         self.scheduler = Scheduler(store, settings, to_fetcher, self.clock)
         self.fetcher = Fetcher(
             store=store,
@@ -120,7 +119,7 @@ class Assembly:
         )
         self.writer = Writer(
             store=store,
-            inbox=writer_inbox,
+            inbox=to_writer.inbox,
             fetcher=to_fetcher,
             count=self.count,
             owned=self.owned,
@@ -129,7 +128,7 @@ class Assembly:
             totals=self.totals,
             standing=self.standing,
             batch_bytes=settings.batch_bytes,
-            on_settled=to_writer.settled,
+            queue=to_writer,
         )
         self.listener = Listener(
             store=store,

@@ -69,6 +69,7 @@ from ._rows import SendRow as SendRow
 from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream
 from ._rows import Taken as Taken
+from ._send_encoder import SMALL as SMALL
 from ._send_encoder import SendEncoder as SendEncoder
 from ._server import Elsewhere as Elsewhere
 from ._server import ServerForgot as ServerForgot

@@ -65,7 +65,7 @@ class CommitUnit:
         promise: Who waits for `reply`; or for `error`, a business refusal.
         subject: What the verdict is about, for the origin's own use.
         settled: Its verdict was given.
-        size: Bytes that are stored with it; see `size_of`.
+        size: Bytes that were handed to the writer with it and those behind it.
     """
 
     origin: trio.MemorySendChannel[Any]
@@ -95,11 +95,19 @@ class Settled:
 
 def size_of(unit: CommitUnit) -> int:
     """Return how many bytes of payloads a unit stores: of events, messages, snapshots and outcomes."""
-    texts = [event.payload for event in unit.events]
-    texts += [send.payload for send in unit.sends]
-    texts += [text_of_part(part) for part in unit.parts]
-    # The usual text is short; of another one UTF-8 may be longer.
-    return sum([len(text) if text.isascii() else len(text.encode()) for text in texts])
+    size = 0
+    for event in unit.events:
+        size += bytes_of(event.payload)
+    for send in unit.sends:
+        size += bytes_of(send.payload)
+    for part in unit.parts:
+        size += bytes_of(text_of_part(part))
+    return size
+
+
+def bytes_of(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 @final

@@ -92,7 +92,7 @@ class Message:
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
         trial: Under which it is begun, after a process died that may have had it in work.
-        size: Bytes of memory that its texts take.
+        size: Bytes of memory that its texts take, if it may be large; 0 if it has 2 kB at most.
     """
 
     id: int

@@ -5,7 +5,7 @@ One contract suite states it and runs over both.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol, final
@@ -39,18 +39,15 @@ class Fetched:
         seen: The snapshot of the read.
         server_time: The store's clock, in seconds since the epoch.
         rows: For each cursor, its rows in (tx, id) order.
-        cut: The place of the first cursor some of whose rows there was no room for in bytes. Nothing is known
-            of what those after it have. None if all of them have what they have room for.
+        cut: The places of cursors that may have rows for which there was no room in bytes.
+        large: Whether there may be a row of more than 2 kB. If not, their number bounds their bytes.
     """
 
     seen: Snapshot
     server_time: float
     rows: Sequence[Sequence[FetchedRow]]
-    cut: int | None = None
-
-    def is_cut(self, place: int) -> bool:
-        """Say whether the cursor at this place may have rows that there was no room for in bytes."""
-        return self.cut is not None and place >= self.cut
+    cut: Collection[int] = ()
+    large: bool = True
 
 
 @final

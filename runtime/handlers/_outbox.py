@@ -61,7 +61,7 @@ class Outbox:
     def hand_over(self) -> None:
         """Give the writer what is finished, and the fetcher the room that is free."""
         if self.units:
-            self.context.outbox.send_nowait(self.units)
+            self.context.outbox.send_nowait(self.units, self.context.encoder.take_size())
             self.units = []
         if self.lines.freed:
             self.context.fetcher.send_nowait(Credit(self.queue, *self.lines.take_freed()))

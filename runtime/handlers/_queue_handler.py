@@ -18,7 +18,7 @@ from attrs import define, field
 
 from rolebook.actors import HandlerDefinition, ProcessEnded, RolebookError, Stopping, failure_of, judge
 
-from ..contract import CommitUnit, Lineage, Message, RetryInPlace, Settled, Verdict, partition_of_key
+from ..contract import CommitUnit, Lineage, Message, RetryInPlace, Settled, Verdict, partition_of_key, size_of
 from ..system import (
     Attach,
     Credit,
@@ -316,9 +316,6 @@ class QueueHandler:
                 await self._lot.park()
                 slice_end = trio.current_time() + SLICE
                 continue
-            if self.context.outbox.is_full:
-                await self.context.outbox.wait_room()
-                continue  # it may have been given back meanwhile
             message, lineage = self._ready.popleft()
             partition = message.partition
             self._in_work.begun(partition)
@@ -342,6 +339,8 @@ class QueueHandler:
             self._give_room()
             if trio.current_time() > slice_end:
                 await trio.lowlevel.checkpoint()
+                if self.context.outbox.is_full:
+                    await self.context.outbox.wait_room()
                 slice_end = trio.current_time() + SLICE
         self._send.send_nowait(Page())  # the drain may be waiting for this
 
@@ -394,7 +393,8 @@ class QueueHandler:
         if message is not None and message.key is not None:
             self._lines.noted(self._by_key[message.key])
         if verdict is None:
-            self.context.outbox.send_nowait((unit,))
+            size = size_of(unit) if unit.sends or unit.parts else 0
+            self.context.outbox.send_nowait((unit,), size)
         else:
             # It goes the way of every verdict, behind those that are in the inbox already: settled here, it
             # would overtake the verdict on an earlier message of its key.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import SystemRandom
 from typing import Any
 
@@ -140,18 +140,14 @@ class PostgresFetchSession:
         self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
     ) -> Fetched:
         """Read at most `room` rows for each cursor, and so many bytes of all, in one snapshot."""
-        given = fetch_parameters(cursors, rooms)
-        found: list[Any] = []
+        lanes = len(cursors)
         if not self._has_large:
-            most = max(1, most_bytes // SMALL)
-            found = await self._fetch("fetch", (*given, str(most)))
-            if not self._has_large and len(found) > most:  # the snapshot is one of them
-                return _fetched(found, len(cursors), cut=found[-1][0] - 1)
-        if self._has_large:
-            found = await self._fetch("fetch_large", (*given, str(most_bytes)))
-            if found[-1][7] is None:
-                return _fetched(found[:-1], len(cursors), cut=found[-1][0] - 1)
-        return _fetched(found, len(cursors))
+            fitting = fit(rooms, most_bytes // SMALL)
+            found = await self._fetch("fetch", fetch_parameters(cursors, fitting))
+            if not self._has_large:
+                return _fetched(found, lanes, fitting if fitting is not rooms else (), large=False)
+        found = await self._fetch("fetch_large", (*fetch_parameters(cursors, rooms), str(most_bytes)))
+        return _fetched(found, lanes)
 
     async def _fetch(self, statement: str, given: tuple[str, ...]) -> list[Any]:
         """Read by one of the two statements; note whether there may be large messages."""
@@ -161,7 +157,21 @@ class PostgresFetchSession:
         return found
 
 
-def _fetched(found: Sequence[Any], lanes: int, cut: int | None = None) -> Fetched:
+def fit(rooms: Sequence[int], most: int) -> Sequence[int]:
+    """Return the same rooms, or smaller ones in proportion if they are more than this together."""
+    total = sum(rooms)
+    return rooms if total <= most else [max(1, room * most // total) for room in rooms]
+
+
+def _fetched(found: Sequence[Any], lanes: int, fitting: Sequence[int] = (), *, large: bool = True) -> Fetched:
+    """Make something of what was found.
+
+    Args:
+        found: The rows as they came.
+        lanes: How many lanes were read.
+        fitting: The room that each had, if it was less than it should have been.
+        large: Whether there may be large rows.
+    """
     rows = [list[FetchedRow]() for _ in range(lanes)]
     seen, server_time = "", 0.0
     for each in found:
@@ -172,7 +182,12 @@ def _fetched(found: Sequence[Any], lanes: int, cut: int | None = None) -> Fetche
             rows[lane - 1].append(row)
         else:  # this one says in two of its columns when this was
             seen, server_time = row.payload, row.wait or 0.0
-    return Fetched(Snapshot.parse(seen), server_time, rows, cut)
+    cut: Collection[int] = [place for place, room in enumerate(fitting) if len(rows[place]) >= room]
+    if found[-1][7] is None:  # the first that there was no room for comes without its payload
+        last = found[-1][0] - 1
+        del rows[last][-1]
+        cut = range(last, lanes)
+    return Fetched(Snapshot.parse(seen), server_time, rows, cut, large)
 
 
 async def hold_number(connection: Connection) -> int:

@@ -36,6 +36,9 @@ class Statements:
 
 
 def _fill(text: str, schema: str, part: str) -> bytes:
+    # Without comments: psycopg converts a statement of more than 4,096 characters anew each time.
+    lines = text.replace("{" + PART + "}", part).splitlines()
+    code = "\n".join(line for line in lines if not line.startswith("--"))
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
-    statement = sql.SQL(text.replace("{" + PART + "}", part))  # pyright: ignore[reportArgumentType]
+    statement = sql.SQL(code)  # pyright: ignore[reportArgumentType]
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

@@ -152,12 +152,12 @@ class CarefulReader:
         look = await session.read([care.lanes[0] for care in ready], [GROUP] * len(ready), most_bytes)
         found = [(care, rows) for care, rows in zip(ready, look.rows, strict=True) if rows]
         begun = await self._begin(session, found, mailboxes, since)
-        if look.cut is not None:
-            self._put_first(ready[look.cut :])
+        if look.cut:
+            self._put_first([care for place, care in enumerate(ready) if place in look.cut])
             self.next_look = min(self.next_look, trio.current_time() + (0.0 if begun else SOON))
         through: list[Care] = []
         for number, (care, rows) in enumerate(zip(ready, look.rows, strict=True)):
-            if not rows and not look.is_cut(number):
+            if not rows and number not in look.cut:
                 care.lanes.pop(0)
                 self.is_pressing = True
                 if not care.lanes:

@@ -18,13 +18,18 @@ class CommitQueue:
 
     Attributes:
         most: Bytes beyond which nobody hands in more.
+        inbox: The writer's.
         size: Bytes of what was handed in and has no verdict yet.
     """
 
-    most: int
-    to_writer: trio.MemorySendChannel[Sequence[CommitUnit]]
+    most: float = float("inf")
+    inbox: trio.MemoryReceiveChannel[Sequence[CommitUnit]] = field(init=False)
     size: int = 0
+    _send: trio.MemorySendChannel[Sequence[CommitUnit]] = field(init=False)
     _lot: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+
+    def __attrs_post_init__(self) -> None:
+        self._send, self.inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
 
     @property
     def is_full(self) -> bool:
@@ -41,22 +46,34 @@ class CommitQueue:
             await self._lot.park()
         self._lot.unpark()
 
-    def send_nowait(self, units: Sequence[CommitUnit]) -> None:
+    def send_nowait(self, units: Sequence[CommitUnit], size: int = 0) -> None:
         """Hand units in, in any case.
+
+        Args:
+            units: In order; they go into one commit, as far as there is room.
+            size: Bytes that they store. What is small need not be counted.
 
         Raises:
             trio.BrokenResourceError: The writer takes nothing any more.
         """
-        self.to_writer.send_nowait(units)
-        size = 0
-        for unit in units:
-            if unit.events or unit.sends or unit.parts:
-                unit.size = size_of(unit)
-                size += unit.size
-        self.size += size
+        self._send.send_nowait(units)
+        if size:
+            units[0].size = size
+            self.size += size
 
     def settled(self, units: Sequence[CommitUnit]) -> None:
         """The writer has given its verdict on some units."""
-        if size := sum([unit.size for unit in units]):
-            self.size -= size
+        if self.size:
+            self.size -= sum([unit.size for unit in units])
             self._lot.unpark()
+
+    def fitting(self, units: Sequence[CommitUnit], most: int) -> int:
+        """Return how many of some units come before what is too much for one commit; 0 if all fit."""
+        if self.size <= most:
+            return 0  # all that there is fits
+        size = 0
+        for place, unit in enumerate(units):
+            size += size_of(unit)
+            if size > most and place:
+                return place
+        return 0

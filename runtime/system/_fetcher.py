@@ -330,10 +330,10 @@ class Fetcher:
             mailbox = self._mailboxes[cursor.lane.queue]
             last = (rows[-1].tx, rows[-1].id) if rows else None
             place = next(i for i, each in enumerate(mailbox.cursors) if each is cursor)
-            full = len(rows) >= room or look.is_cut(number)
+            full = len(rows) >= room or number in look.cut
             mailbox.cursors[place] = cursor.advance(look.seen, last, full=full)
             if rows:
-                found = list(messages(cursor.lane, rows, mailbox.fences))
+                found = list(messages(cursor.lane, rows, mailbox.fences, large=look.large))
                 self.messages += len(found)
                 key, reading = cursor.lane.key, cursor.lane.number
                 for start in range(0, len(found), SHEET):

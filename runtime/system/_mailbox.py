@@ -177,9 +177,14 @@ def lanes_of(queue: str, run: range, key: str | None = None, number: int = 0) ->
 
 
 def messages(
-    lane: Lane, rows: Iterable[FetchedRow], fences: Mapping[int, Fence], trial: Trial | None = None
+    lane: Lane,
+    rows: Iterable[FetchedRow],
+    fences: Mapping[int, Fence],
+    trial: Trial | None = None,
+    *,
+    large: bool = True,
 ) -> Iterable[Message]:
-    """Make the messages of some rows."""
+    """Make the messages of some rows; their bytes count if there may be large ones among them."""
     for id_, tx, partition, key, type_, version, payload, headers, attempts, wait, sent in rows:
         yield Message(
             id_,
@@ -198,7 +203,7 @@ def messages(
             fences[partition],
             True,
             trial,
-            getsizeof(payload) + (0 if headers is None else getsizeof(headers)),
+            getsizeof(payload) + getsizeof(headers) if large else 0,
         )
 
 

@@ -32,8 +32,9 @@ class Turns:
 
     def took(self, plan: Sequence[Entry], look: Fetched) -> None:
         """Take note of what a read brought."""
-        if look.cut is None:
+        if not look.cut:
             self._first = None
             return
-        following = look.cut + 1 if look.rows[look.cut] else look.cut
+        last = min(look.cut)
+        following = last + 1 if look.rows[last] else last
         self._first = plan[following % len(plan)][0].lane

@@ -40,15 +40,12 @@ from ..contract import (
     Verdict,
     WriteSession,
 )
+from ._commit_queue import CommitQueue
 from ._send_count import SendCount
 from ._signals import FetcherSignal, Look
 from ._standing import Standing
 
 _log = logging.getLogger("rolebook.writer")
-
-
-def _nobody(_: Sequence[CommitUnit]) -> None:
-    """Nobody asks."""
 
 
 @final
@@ -64,7 +61,7 @@ class Writer:
         batch: Units in one commit at most.
         batch_bytes: Bytes of what they store at most; a unit with more is committed alone.
         on_schedule: Called with the messages for later that were committed.
-        on_settled: Called with the units that have their verdict.
+        queue: What is on its way here, in bytes.
     """
 
     store: Store
@@ -77,7 +74,7 @@ class Writer:
     totals: Totals
     standing: Standing
     batch_bytes: int = MOST_BYTES
-    on_settled: Callable[[Sequence[CommitUnit]], None] = _nobody
+    queue: CommitQueue = field(factory=CommitQueue)
     committed: trio.Event = field(factory=trio.Event)
     _forgot: ServerForgot | None = None
 
@@ -111,7 +108,7 @@ class Writer:
             _abandon([unit for unit in units if not unit.settled], error)
             raise
         finally:
-            self.on_settled(units)
+            self.queue.settled(units)
 
     def refuse_rest(self, error: Exception) -> None:
         """Take nothing more, and tell those whose commit has not begun that it never will."""
@@ -125,7 +122,7 @@ class Writer:
             while True:
                 waiting.extend(self.inbox.receive_nowait())
         _give_up(waiting, error)
-        self.on_settled(waiting)
+        self.queue.settled(waiting)
 
     def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
         # In the order in which they were handed in. To sort by queue would group better, and break the order
@@ -145,7 +142,7 @@ class Writer:
             if ahead := (
                 _before_a_second_naming(units)
                 or _before_another_session(units)
-                or _before_too_many_bytes(units, self.batch_bytes)
+                or self.queue.fitting(units, self.batch_bytes)
             ):
                 await self._commit(session, units[:ahead])
                 units = units[ahead:]
@@ -268,16 +265,6 @@ def _before_another_session(units: Sequence[CommitUnit]) -> int:
             if nonce is not None and unit.fence.nonce != nonce:
                 return place
             nonce = unit.fence.nonce
-    return 0
-
-
-def _before_too_many_bytes(units: Sequence[CommitUnit], most: int) -> int:
-    """Return how many units come before the first that there is no room for, if not all have room."""
-    size = 0
-    for place, unit in enumerate(units):
-        size += unit.size
-        if size > most and place:
-            return place
     return 0
 
 

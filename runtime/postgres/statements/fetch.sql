@@ -7,8 +7,7 @@
 -- params: queue text[], priority smallint[], key text[], first smallint[], last smallint[]: of its run of partitions,
 --         xip text[] (array literals), xip_tx xid8[], xip_id bigint[]: of the running ones, after this row,
 --         late_tx xid8[], late_id bigint[]: of the later ones, after this row,
---         within text[] (pg_snapshot or null), within_xmax xid8[], room int[],
---         most bigint: rows of all lanes
+--         within text[] (pg_snapshot or null), within_xmax xid8[], room int[]
 with seen as materialized (
     select pg_current_snapshot() as snapshot, pg_relation_size(reltoastrelid) > 0 as large
     from pg_class where oid = '{schema}.messages'::regclass
@@ -19,7 +18,7 @@ select 0::bigint as lane, null::bigint as id, null::bigint as tx, null::smallint
        null::double precision as sent
 from seen
 union all
-(select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.version,
+select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.version,
        m.payload::text, m.headers::text, m.attempts,
        case when m.not_before = 'infinity' then 'infinity'::double precision
             when m.not_before > clock_timestamp()
@@ -27,4 +26,3 @@ union all
        date_part('epoch', m.sent_at)
 {unread}
 where not (select large from seen)
-limit %s)
