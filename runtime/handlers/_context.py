@@ -52,6 +52,11 @@ class HandlerContext:
     ending: Ending
     client: Any = None
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """For how many messages of one queue there is room, and for how many bytes of them."""
+        return self.settings.mailbox_capacity, self.settings.mailbox_bytes
+
     @cached_property
     def encoder(self) -> SendEncoder:
         """Writes what the handlers send: one for all of them, since it knows every queue of the app."""

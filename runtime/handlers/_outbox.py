@@ -8,7 +8,7 @@ from typing import final
 import trio
 from attrs import define, field
 
-from ..contract import CommitPart, CommitUnit, Fence, Message, StoreFirstOutcome
+from ..contract import CommitPart, CommitUnit, Fence, Message, RetryInPlace, StoreFirstOutcome
 from ..system import Credit, HandlerSignal, Reread
 from ._context import HandlerContext
 from ._key_lines import KeyLines, Work
@@ -53,6 +53,13 @@ class Outbox:
         unit = CommitUnit(self.origin, message.fence, parts=(part,), subject=(None, message))
         self.units.append(unit)
 
+    async def make_way(self) -> None:
+        """Hand over, let others have their turn, and wait until the writer has room for more."""
+        self.hand_over()
+        await trio.lowlevel.checkpoint()
+        if self.context.outbox.is_full:
+            await self.context.outbox.wait_room()
+
     def read_again(self, resident: Resident, number: int) -> None:
         """Have the key of an actor read again."""
         reread = Reread(self.queue, resident.key, resident.partition, number)
@@ -60,11 +67,17 @@ class Outbox:
 
     def hand_over(self) -> None:
         """Give the writer what is finished, and the fetcher the room that is free."""
+        size = self.context.encoder.take_size()
         if self.units:
-            self.context.outbox.send_nowait(self.units, self.context.encoder.take_size())
+            self.context.outbox.send_nowait(self.units, size)
             self.units = []
         if self.lines.freed:
             self.context.fetcher.send_nowait(Credit(self.queue, *self.lines.take_freed()))
+
+
+def keeps_its_row(unit: CommitUnit) -> bool:
+    """Whether the message of a unit stays in the mailbox."""
+    return bool(unit.parts) and any(isinstance(part, RetryInPlace) for part in unit.parts)
 
 
 def once_ids(parts: Sequence[CommitPart]) -> frozenset[str]:

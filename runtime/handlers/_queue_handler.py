@@ -78,8 +78,7 @@ class QueueHandler:
     ) -> None:
         """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
         queue, ending = self.definition.queue, self.context.ending
-        room = self.context.settings.mailbox_capacity, self.context.settings.mailbox_bytes
-        self.context.fetcher.send_nowait(Attach(queue, self._send, *room))
+        self.context.fetcher.send_nowait(Attach(queue, self._send, *self.context.room))
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
