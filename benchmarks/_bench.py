@@ -34,7 +34,7 @@ from rolebook.runtime.postgres import choose_database, open_database
 
 Figures = dict[str, float]
 
-LONGEST = 60
+LONGEST = 120
 """Seconds one contender may take in one round, unless it says otherwise."""
 
 

@@ -18,9 +18,10 @@ from ._roles import Role
 from ._settings import Settings
 from ._too_new import too_new
 from .client import ClientContext, NotRunning, Replies
-from .contract import CommitUnit, Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
+from .contract import Ending, Replay, RetryAsNew, SendLater, ServerForgot, Store, Totals, due_of
 from .handlers import ActorHandler, HandlerContext, QueueHandler
 from .system import (
+    CommitQueue,
     Fetcher,
     FetcherSignal,
     Hand,
@@ -98,8 +99,9 @@ class Assembly:
         to_fetcher, fetcher_inbox = trio.open_memory_channel[FetcherSignal](
             float("inf") if self.role.is_something else 1
         )
-        to_writer, writer_inbox = trio.open_memory_channel[Sequence[CommitUnit]](float("inf"))
         app, store, settings = self.app, self.store, self.settings
+        # What is being committed, and as much again that waits.
+        to_writer = CommitQueue(2 * settings.batch_bytes)
         self.scheduler = Scheduler(store, settings, to_fetcher, self.clock)
         self.fetcher = Fetcher(
             store=store,
@@ -117,7 +119,7 @@ class Assembly:
         )
         self.writer = Writer(
             store=store,
-            inbox=writer_inbox,
+            inbox=to_writer.inbox,
             fetcher=to_fetcher,
             count=self.count,
             owned=self.owned,
@@ -125,6 +127,8 @@ class Assembly:
             on_schedule=self._expect,
             totals=self.totals,
             standing=self.standing,
+            batch_bytes=settings.batch_bytes,
+            queue=to_writer,
         )
         self.listener = Listener(
             store=store,
@@ -208,7 +212,9 @@ class Assembly:
         """Run one life of the handler of an actor."""
         definition = self.app.actors[name]
         if (replay := self.replays.get(name)) is None:
-            replay = self.replays[name] = Replay(definition, self.app.codec, self.store)
+            replay = self.replays[name] = Replay(
+                definition, self.app.codec, self.store, self.settings.replay_bytes
+            )
         handler = ActorHandler(definition, self.handler_context, self.register, replay)
         await self._run(name, handler, stopping, task_status)
 

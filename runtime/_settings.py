@@ -11,6 +11,7 @@ from attrs import frozen
 
 from rolebook.actors import Backoff, InvalidSetting
 
+MIB = 1024 * 1024
 MOST_PARTITIONS = 1024
 PARTITIONS = 32
 """Of each queue of a new database, unless told otherwise."""
@@ -24,6 +25,11 @@ def _positive_seconds(_: object, field: attrs.Attribute[float], value: Any) -> N
 def _positive_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
     if type(value) is not int or value < 1:
         raise InvalidSetting(field.name, f"{value!r} is out of bounds", "give a whole number of 1 or more")
+
+
+def _byte_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if type(value) is not int or value < MIB:
+        raise InvalidSetting(field.name, f"{value!r} is out of bounds", f"give {MIB} bytes (1 MiB) or more")
 
 
 def _partition_count(_: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -81,8 +87,15 @@ class Settings:
         loop_hold: Seconds after which a step that holds the loop is told of, with its stack and message.
         mailbox_capacity: Messages of one queue held in memory at most; what blocked keys hold comes on top:
             the first of each, and as many again.
+        mailbox_bytes: Bytes of messages of one queue held in memory at most; what blocked keys hold comes on
+            top, up to as many again. One read brings a quarter of it at most, of all queues together. A
+            message larger than that is handled too: alone.
         blocked_capacity: Messages of one blocked or parked key held in memory at most.
         batch: Turns, and messages sent from outside, in one commit at most.
+        batch_bytes: Bytes of events, messages and what else is stored in one commit at most, and of those
+            that wait for it; a larger turn is committed alone.
+        replay_bytes: Bytes of events and snapshots that the replay of one kind of actor holds at most, and
+            that one read of a journal brings; a larger event comes alone.
         residents: Actors of one kind kept in memory at most.
         passivate_after: Seconds after which an unused actor leaves memory; an actor may say fewer.
         shutdown: Seconds that the whole end may take: turns that have begun, the app's children, the last
@@ -112,8 +125,11 @@ class Settings:
     idle_session_timeout: float = attrs.field(default=30.0, validator=_positive_seconds)
     loop_hold: float = attrs.field(default=1.0, validator=_positive_seconds)
     mailbox_capacity: int = attrs.field(default=2000, validator=_positive_count)
+    mailbox_bytes: int = attrs.field(default=64 * MIB, validator=_byte_count)
     blocked_capacity: int = attrs.field(default=50, validator=_positive_count)
     batch: int = attrs.field(default=1000, validator=_positive_count)
+    batch_bytes: int = attrs.field(default=16 * MIB, validator=_byte_count)
+    replay_bytes: int = attrs.field(default=16 * MIB, validator=_byte_count)
     residents: int = attrs.field(default=10_000, validator=_positive_count)
     passivate_after: float = attrs.field(default=300.0, validator=_positive_seconds)
     shutdown: float = attrs.field(default=10.0, validator=_positive_seconds)

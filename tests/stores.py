@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from rolebook.runtime import MemoryStore, Settings
 from rolebook.runtime.contract import (
+    MOST_BYTES,
     CommitUnit,
     Cursor,
     EventRow,
@@ -241,12 +242,13 @@ class Reader:
         self.session = session
         self.cursors = [Cursor(lane) for lane in lanes or [Lane(QUEUE, 0, EVERYWHERE)]]
 
-    async def read_lanes(self, room: int = 100) -> list[list[FetchedRow]]:
+    async def read_lanes(self, room: int = 100, most_bytes: int = MOST_BYTES) -> list[list[FetchedRow]]:
         """One look, and the rows of each lane."""
-        look = await self.session.read(self.cursors, [room] * len(self.cursors))
+        look = await self.session.read(self.cursors, [room] * len(self.cursors), most_bytes)
         for place, rows in enumerate(look.rows):
             last = (rows[-1].tx, rows[-1].id) if rows else None
-            self.cursors[place] = self.cursors[place].advance(look.seen, last, full=len(rows) >= room)
+            full = len(rows) >= room or place in look.cut
+            self.cursors[place] = self.cursors[place].advance(look.seen, last, full=full)
         return [list(rows) for rows in look.rows]
 
     async def read(self, room: int = 100) -> list[FetchedRow]:

@@ -239,7 +239,7 @@ class Client:
             ```
         """
         context = self._now.context
-        return await read_states(context.app, context.store, actor, keys)
+        return await read_states(context.app, context.store, actor, keys, self.settings.replay_bytes)
 
     def keys(self, actor: type | str) -> AsyncGenerator[str]:
         """Give the key of every actor of a kind that has events, in the database's order, page by page.
@@ -260,7 +260,9 @@ class Client:
             after: The sequence number to start after.
         """
         context = self._now.context
-        return read_events(context.app, context.store, actor_name(actor), key, after)
+        most_bytes = self.settings.replay_bytes
+        name = actor_name(actor)
+        return read_events(context.app, context.store, name, key, after=after, most_bytes=most_bytes)
 
     async def wait_idle(self) -> None:
         """Wait until no message for this app is due, and none is in work, in any process.

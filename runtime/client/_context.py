@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import final
 
@@ -12,8 +12,8 @@ from attrs import define, field, frozen
 from rolebook.actors import App
 
 from .._settings import Settings
-from ..contract import CommitUnit, Store
-from ..system import FetcherSignal, HandlerSignal, SendCount, Standing, Writer
+from ..contract import Store
+from ..system import CommitQueue, FetcherSignal, HandlerSignal, SendCount, Standing, Writer
 
 
 @final
@@ -63,7 +63,7 @@ class ClientContext:
     store: Store
     settings: Settings
     process: str
-    outbox: trio.MemorySendChannel[Sequence[CommitUnit]]
+    outbox: CommitQueue
     writer: Writer
     inboxes: Mapping[str, trio.MemorySendChannel[HandlerSignal]]
     fetcher: trio.MemorySendChannel[FetcherSignal]

@@ -34,7 +34,9 @@ class Recorded:
     recorded_at: datetime
 
 
-async def read_states(app: App, store: Store, actor: type, keys: Iterable[str]) -> dict[str, Any]:
+async def read_states(
+    app: App, store: Store, actor: type, keys: Iterable[str], most_bytes: int
+) -> dict[str, Any]:
     """Return the states of some actors, in the order of the keys."""
     name = actor_name(actor)
     definition = app.actors.get(name)
@@ -43,7 +45,7 @@ async def read_states(app: App, store: Store, actor: type, keys: Iterable[str]) 
             f"app {app.name!r} has no actor {name!r}: add {actor.__qualname__} to its actors"
         )
     wanted = list(dict.fromkeys(check_key(key) for key in keys))
-    found = await Replay(definition, app.codec, store).replay(wanted)
+    found = await Replay(definition, app.codec, store, most_bytes).replay(wanted)
     states: dict[str, Any] = {}
     for key in wanted:
         replayed = found[key]
@@ -62,17 +64,19 @@ async def read_keys(store: Store, actor: str) -> AsyncGenerator[str]:
         after = page[-1]
 
 
-async def read_events(app: App, store: Store, actor: str, key: str, after: int) -> AsyncGenerator[Recorded]:
+async def read_events(
+    app: App, store: Store, actor: str, key: str, *, after: int, most_bytes: int
+) -> AsyncGenerator[Recorded]:
     """Give an actor's events after some sequence number, page by page."""
     decode = app.codec.decode_event
     while True:
-        page = await store.read_events(actor, check_key(key), after, PAGE)
-        for row in page:
+        page = await store.read_events(actor, check_key(key), after, PAGE, most_bytes)
+        for row in page.events:
             try:
                 event = decode(row.type, row.version, row.payload)
             except DecodeError as error:
                 raise error.at(f"event {row.seq} of {actor}/{key}") from error.__cause__
             yield Recorded(row.seq, event, parse(row.metadata), row.recorded_at)
-        if len(page) < PAGE:
+        if not page.more:
             return
-        after = page[-1].seq
+        after = page.events[-1].seq

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from rolebook.actors import Enqueue, OutcomeUnknown, Tell
 
-from ..contract import CommitPart, CommitUnit, Lineage, SendEncoder, SendRow, Settled, Verdict
+from ..contract import SMALL, CommitPart, CommitUnit, Lineage, SendEncoder, SendRow, Settled, Verdict, size_of
 from ._context import ClientContext
 from ._depth_limits import DepthLimits
 from ._errors import NotRunning
@@ -75,12 +75,18 @@ class OutsideSender:
             NotRunning: The writer takes nothing any more.
         """
         await self.depths.admit(sends)
+        if self.context.outbox.is_full:
+            await self.context.outbox.wait_room()
         # Nothing is awaited from here to the hand-over: two sends of one task reach the writer in their
         # order.
         origin, verdicts = trio.open_memory_channel[Settled](1)
         lineage = Lineage()
         try:
-            self.context.outbox.send_nowait((CommitUnit(origin, sends=sends, parts=parts, lineage=lineage),))
+            unit = CommitUnit(origin, sends=sends, parts=parts, lineage=lineage)
+            size = sum([len(send.payload) for send in sends])
+            if parts or size > SMALL * len(sends):
+                size = size_of(unit)  # characters are not always bytes
+            self.context.outbox.send_nowait((unit,), size)
         except trio.BrokenResourceError:
             raise NotRunning("the runtime has ended; this was not sent") from None
         try:

@@ -1,5 +1,7 @@
 """What the rooms agree on: the store, what crosses it, and how things are written for it."""
 
+from ._answers import DeadLetter as DeadLetter
+from ._answers import Promoted as Promoted
 from ._commit_parts import Bury as Bury
 from ._commit_parts import CommitPart as CommitPart
 from ._commit_parts import CopyOutcome as CopyOutcome
@@ -18,6 +20,7 @@ from ._commit_unit import Settled as Settled
 from ._commit_unit import Totals as Totals
 from ._commit_unit import Verdict as Verdict
 from ._commit_unit import bases as bases
+from ._commit_unit import size_of as size_of
 from ._cursor import NOTHING_SEEN as NOTHING_SEEN
 from ._cursor import Cursor as Cursor
 from ._cursor import Lane as Lane
@@ -54,6 +57,7 @@ from ._rows import BadData as BadData
 from ._rows import CommitResult as CommitResult
 from ._rows import Committed as Committed
 from ._rows import Conflict as Conflict
+from ._rows import EventPage as EventPage
 from ._rows import EventRow as EventRow
 from ._rows import Fence as Fence
 from ._rows import FetchedRow as FetchedRow
@@ -61,12 +65,14 @@ from ._rows import Forgotten as Forgotten
 from ._rows import Message as Message
 from ._rows import Outdated as Outdated
 from ._rows import Place as Place
+from ._rows import RecordedEvent as RecordedEvent
 from ._rows import Ring as Ring
 from ._rows import SendRow as SendRow
 from ._rows import StoredSnapshot as StoredSnapshot
 from ._rows import Stream as Stream
 from ._rows import Taken as Taken
 from ._rows import TimedOut as TimedOut
+from ._send_encoder import SMALL as SMALL
 from ._send_encoder import SendEncoder as SendEncoder
 from ._server import Elsewhere as Elsewhere
 from ._server import ServerForgot as ServerForgot
@@ -80,13 +86,10 @@ from ._stopped import StoppedKey as StoppedKey
 from ._stopped import broken_error as broken_error
 from ._store import MOST_BYTES as MOST_BYTES
 from ._store import OWNERS as OWNERS
-from ._store import DeadLetter as DeadLetter
 from ._store import Fetched as Fetched
 from ._store import FetchSession as FetchSession
 from ._store import LinkCut as LinkCut
 from ._store import ListenSession as ListenSession
-from ._store import Promoted as Promoted
-from ._store import RecordedEvent as RecordedEvent
 from ._store import Store as Store
 from ._store import TurnConflict as TurnConflict
 from ._store import TurnTransaction as TurnTransaction

@@ -147,6 +147,21 @@ CommitPart: TypeAlias = (
 )
 
 
+def text_of_part(part: CommitPart) -> str:
+    """Return the text that is stored with a part, if there is one of any size."""
+    match part:
+        case SendLater():
+            return part.send.payload
+        case RetryInPlace() | RetryAsNew() | Bury():
+            return part.error
+        case KeepSnapshot():
+            return part.state
+        case StoreOutcome() | StoreFirstOutcome():
+            return part.outcome or ""
+        case CopyOutcome():
+            return ""
+
+
 def due_of(part: SendLater | RetryAsNew, now: float) -> float:
     """Return when a message is due that is committed now, both in seconds since the epoch."""
     if isinstance(part, SendLater) and part.at is not None:

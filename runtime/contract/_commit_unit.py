@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, final
 import trio
 from attrs import define, frozen
 
-from ._commit_parts import CommitPart
+from ._commit_parts import CommitPart, text_of_part
 from ._promise import Promise
 from ._rows import EventRow, Fence, Message, SendRow
 
@@ -65,6 +65,7 @@ class CommitUnit:
         promise: Who waits for `reply`; or for `error`, a business refusal.
         subject: What the verdict is about, for the origin's own use.
         settled: Its verdict was given.
+        size: Bytes that were handed to the writer with it and those behind it.
     """
 
     origin: trio.MemorySendChannel[Any]
@@ -79,6 +80,7 @@ class CommitUnit:
     error: BaseException | None = None
     subject: Any = None
     settled: bool = False
+    size: int = 0
 
 
 @final
@@ -89,6 +91,23 @@ class Settled:
     verdict: Verdict
     units: Sequence[CommitUnit]
     error: Exception | None = None
+
+
+def size_of(unit: CommitUnit) -> int:
+    """Return how many bytes of payloads a unit stores: of events, messages, snapshots and outcomes."""
+    size = 0
+    for event in unit.events:
+        size += bytes_of(event.payload)
+    for send in unit.sends:
+        size += bytes_of(send.payload)
+    for part in unit.parts:
+        size += bytes_of(text_of_part(part))
+    return size
+
+
+def bytes_of(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 @final

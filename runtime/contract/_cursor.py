@@ -108,11 +108,11 @@ class Cursor:
         Args:
             seen: The snapshot of the statement that read.
             last: The (tx, id) of the last row it gave, None if it gave none.
-            full: Whether it gave as many rows as it was allowed to.
+            full: Whether it may have more: it gave as many rows as it was allowed to, or as many bytes.
         """
         window = self.within or seen
-        if full and last is not None:
-            return evolve(self, within=window, position=last, caught_up=False)
+        if full:
+            return evolve(self, within=window, position=last or self.position, caught_up=False)
         return evolve(self, after=window, within=None, position=START, caught_up=window == seen)
 
     def without(self, partitions: Collection[int]) -> list[Cursor]:

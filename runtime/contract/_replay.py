@@ -59,6 +59,7 @@ class _Rebuilding:
         rows: The events of the latest read; those from `place` on are to be applied. None if there is
             none that counts.
         newest: The number of the newest event, as of that read.
+        cut: Whether there was no room for the rest of them.
         began: When it was begun, on Trio's clock.
         report: After how many seconds it says how far it is.
         step: How many events are applied before the next look at the clock.
@@ -70,6 +71,7 @@ class _Rebuilding:
     rows: Sequence[StoredEvent] | None = None
     place: int = 0
     newest: int = 0
+    cut: bool = False
     began: float = 0.0
     report: float = LONG
     step: int = STEPS[1]
@@ -81,7 +83,11 @@ class _Rebuilding:
 
     def read(self, stream: Stream) -> None:
         """Take what was read."""
-        self.rows, self.place, self.newest = stream.events, 0, stream.newest
+        self.rows, self.place, self.newest, self.cut = stream.events, 0, stream.newest, stream.cut
+
+    def held(self) -> int:
+        """Return how many bytes its events have that are still to be applied."""
+        return sum([len(row[3]) for row in self.rows[self.place :]]) if self.rows else 0
 
 
 @final
@@ -94,14 +100,17 @@ class Replay:
     a server that another one takes over from may have had more than that.
 
     Attributes:
+        most_bytes: Bytes of events and snapshots that are held at most, beside one that is larger.
         nonce: The number of the session that has to live where it reads; None for whoever only looks.
     """
 
     definition: ActorDefinition
     codec: Codec
     store: Store
+    most_bytes: int = MOST_BYTES
     nonce: int | None = None
     _under_way: dict[str, _Rebuilding] = field(factory=dict[str, _Rebuilding])
+    _left_out: frozenset[str] = frozenset()
     _appliers: dict[type, Callable[[Any, Any], object]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -142,7 +151,9 @@ class Replay:
         now = trio.current_time()
         pause = now + SLICE
         for key in keys:
-            result, now = self._take(key, self._under_way[key], now)
+            if (actor := self._under_way.get(key)) is None:
+                continue  # there was no room for it
+            result, now = self._take(key, actor, now)
             if result is not None:
                 found[key] = result
             if now >= pause:
@@ -166,12 +177,19 @@ class Replay:
         if not keys:
             await trio.lowlevel.checkpoint()
             return
+        room = self.most_bytes - sum(actor.held() for actor in self._under_way.values())
+        if room <= 0:
+            await trio.lowlevel.checkpoint()  # first what is there is applied
+            return
+        # First those that there was no room for: large events of one do not keep the others waiting.
+        keys = sorted(keys, key=lambda key: key not in self._left_out) if self._left_out else keys
         after: dict[str, int | None] = {
             key: None if (actor := self._under_way.get(key)) is None else actor.seq for key in keys
         }
         name, version = self.definition.name, self.definition.state_version
-        most, most_bytes = EVENTS // len(after), MOST_BYTES // len(after)
-        streams = await self.store.load(name, version, after, most, most_bytes, nonce=self.nonce)
+        most = EVENTS // len(after)
+        streams = await self.store.load(name, version, after, most, room, nonce=self.nonce)
+        self._left_out = frozenset(key for key in keys if not _has_got_some(streams.get(key)))
         now = trio.current_time()
         for key, stream in streams.items():
             actor = self._under_way.get(key)
@@ -199,7 +217,7 @@ class Replay:
             )  # fmt: skip
             self._under_way[key] = _Rebuilding(self.definition.initial(), began=actor.began)
             return None, now
-        if actor.seq < actor.newest and actor.rows:
+        if actor.seq < actor.newest and (actor.rows or actor.cut):
             if not actor.has_rows:
                 actor.rows = None
             self._report(key, actor, now)
@@ -258,6 +276,10 @@ class Replay:
             if now >= pause:
                 break
         return now
+
+
+def _has_got_some(stream: Stream | None) -> bool:
+    return stream is not None and (not stream.cut or bool(stream.events))
 
 
 def _hole(actor: str, key: str, seq: int) -> BrokenStream:

@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from ._cursor import Snapshot
     from ._server import ServerForgot
@@ -91,6 +92,7 @@ class Message:
         fence: The right under which this process handles it.
         counted: Whether it takes up room of its handler; what a blocked key holds does not.
         trial: Under which it is begun, after a process died that may have had it in work.
+        size: Bytes of memory that its texts take, if it may be large; 0 if it has 2 kB at most.
         refusal: With what the database refused what became of it; None once that was dealt with.
         refusals: How many times in a row that was, whatever was tried instead.
     """
@@ -111,6 +113,7 @@ class Message:
     fence: Fence
     counted: bool = True
     trial: Trial | None = None
+    size: int = 0
     refusal: Exception | None = None
     refusals: int = 0
 
@@ -179,11 +182,39 @@ class Stream:
         newest: The journal's last sequence number, 0 for an actor without events.
         events: In order, starting after the snapshot, if there is one. There are more
             pages as long as they do not reach `newest`.
+        cut: There was no room for the rest in bytes; not even for one event, perhaps.
     """
 
     newest: int
     snapshot: StoredSnapshot | None
     events: Sequence[StoredEvent]
+    cut: bool = False
+
+
+@final
+@frozen
+class RecordedEvent:
+    """An event as the journal keeps it, not decoded."""
+
+    seq: int
+    type: str
+    version: int
+    payload: str
+    metadata: str | None
+    recorded_at: datetime
+
+
+@final
+@frozen
+class EventPage:
+    """Events of one journal, in order.
+
+    Attributes:
+        more: Whether there may be more behind them.
+    """
+
+    events: Sequence[RecordedEvent]
+    more: bool
 
 
 @final

@@ -8,16 +8,24 @@ from typing import final
 from rolebook.actors import App, EffectError, Encoded, Enqueue, PayloadTooLarge, Tell
 
 from ._commit_parts import CommitPart, SendLater
+from ._commit_unit import bytes_of
 from ._headers import Trail, around
 from ._partition import partition_of
 from ._rows import SendRow
 
 _NOTHING: Mapping[str, str] = {}
 
+SMALL = 2000
+"""Characters of a payload whose bytes are not counted: there are so few that their number is bound enough."""
+
 
 @final
 class SendEncoder:
-    """Turns effects into rows for one app and one store."""
+    """Turns effects into rows for one app and one store.
+
+    Attributes:
+        size: Bytes of what was encoded and is not small, until somebody takes note of them.
+    """
 
     def __init__(self, app: App, partitions: int, payload_limit: int) -> None:
         self._codec = app.codec
@@ -30,7 +38,8 @@ class SendEncoder:
         self._sure = {(queue, command) for queue, commands in self._taken.items() for command in commands}
         self._limit = payload_limit
         # A character has at most four bytes: only a text that may be too long is counted.
-        self._surely_fits = payload_limit // 4
+        self._surely_fits = min(SMALL, payload_limit // 4)
+        self.size = 0
 
     def rows(
         self, effects: Iterable[Tell | Enqueue], trail: Trail | None, ours: Mapping[str, str] = _NOTHING
@@ -101,7 +110,13 @@ class SendEncoder:
             self._check(encoded.name, encoded.payload)
         return encoded
 
+    def take_size(self) -> int:
+        """Return how many bytes were encoded since the last time."""
+        size, self.size = self.size, 0
+        return size
+
     def _check(self, name: str, payload: str) -> None:
-        size = len(payload.encode())
+        size = bytes_of(payload)
         if size > self._limit:
             raise PayloadTooLarge(name, size, self._limit)
+        self.size += size

@@ -5,19 +5,19 @@ One contract suite states it and runs over both.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Any, Literal, Protocol, final
 
 from attrs import frozen
 
 from rolebook.actors import Fingerprint, RolebookError
 
+from ._answers import DeadLetter, Promoted
 from ._commit_parts import CommitPart
 from ._commit_unit import CommitUnit
 from ._cursor import Cursor, Snapshot
-from ._rows import CommitResult, Fence, FetchedRow, Ring, SendRow, Stream, Taken
+from ._rows import CommitResult, EventPage, Fence, FetchedRow, Ring, SendRow, Stream, Taken
 from ._server import ServerForgot
 from ._shares import Member, Vacancy
 from ._stopped import StoppedKey
@@ -27,8 +27,8 @@ from ._troubles import Troubles
 OWNERS = "~"
 """The hint that partitions may have become free, or that members have come or gone."""
 
-MOST_BYTES = 16_000_000
-"""Bytes of events in one query at most, unless told otherwise."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes that one query brings at most, unless told otherwise."""
 
 
 @final
@@ -40,52 +40,15 @@ class Fetched:
         seen: The snapshot of the read.
         server_time: The store's clock, in seconds since the epoch.
         rows: For each cursor, its rows in (tx, id) order.
+        cut: The places of cursors that may have rows for which there was no room in bytes.
+        large: Whether there may be a row of more than 2 kB. If not, their number bounds their bytes.
     """
 
     seen: Snapshot
     server_time: float
     rows: Sequence[Sequence[FetchedRow]]
-
-
-@final
-@frozen
-class RecordedEvent:
-    """An event as the journal keeps it, not decoded."""
-
-    seq: int
-    type: str
-    version: int
-    payload: str
-    metadata: str | None
-    recorded_at: datetime
-
-
-@final
-@frozen
-class DeadLetter:
-    """A message that was given up, as it was, with the error that ended it."""
-
-    id: int
-    message_id: int
-    queue: str
-    key: str | None
-    type: str
-    version: int
-    payload: str
-    headers: str | None
-    attempts: int
-    error: str
-    sent_at: datetime
-    died_at: datetime
-
-
-@final
-@frozen
-class Promoted:
-    """What was due: the queues that got messages, and the seconds until more are due."""
-
-    queues: Sequence[str]
-    next_due: float | None
+    cut: Collection[int] = ()
+    large: bool = True
 
 
 class FetchSession(Protocol):
@@ -144,8 +107,17 @@ class FetchSession(Protocol):
         """Give partitions back; returns those that a commit under way holds up, to be given back later."""
         ...
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
-        """Read at most `room` rows for each cursor, all in one snapshot."""
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
+        """Read what is new for some cursors, all in one snapshot.
+
+        Args:
+            cursors: In the order in which they are served, as long as there is room in bytes.
+            rooms: How many rows at most for each of them.
+            most_bytes: How many bytes at most for all of them together: of payloads, headers, keys and types.
+                The first row of all comes however large it is.
+        """
         ...
 
     async def stay_awake(self) -> bool:
@@ -295,9 +267,12 @@ class Store(Protocol):
             state_version: Which snapshots are of use.
             after: For each key the sequence number to start after; None to start at the snapshot.
             most: How many events at most for each key.
-            most_bytes: How many bytes of events at most for each key, as they are stored; one event in any
-                case.
+            most_bytes: How many bytes of events and snapshots at most for all keys together; the first of
+                all comes however large it is. Each key has an equal share first, or one event.
             nonce: The number of the session that has to live where this reads; None for any server.
+
+        Returns:
+            The streams by key; those that there was no room for are left out.
 
         Raises:
             Elsewhere: It does not live there.
@@ -308,8 +283,10 @@ class Store(Protocol):
         """Read one page of the keys of actors that have events, in the store's order, after one of them."""
         ...
 
-    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
-        """Read one page of an actor's journal."""
+    async def read_events(
+        self, actor: str, key: str, after: int, most: int, most_bytes: int = MOST_BYTES
+    ) -> EventPage:
+        """Read one page of an actor's journal: so many events at most, and bytes of them; one in any case."""
         ...
 
     async def pending(self, queues: Sequence[str]) -> bool:

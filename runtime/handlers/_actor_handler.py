@@ -118,7 +118,7 @@ class ActorHandler:
         """
         name, ending = self.definition.name, self.context.ending
         self.register(name, self._send)
-        self.context.fetcher.send_nowait(Attach(name, self._send, self.context.settings.mailbox_capacity))
+        self.context.fetcher.send_nowait(Attach(name, self._send, *self.context.room))
         task_status.started()
         try:
             while not (stopping.is_set() or ending.is_announced):
@@ -182,11 +182,13 @@ class ActorHandler:
         while True:
             if (signal := self._next_signal()) is not None:
                 self._take_in(signal)
+            elif self._ledger.paused:
+                await self._ledger.out.make_way()
+                self._ledger.resume(asked_only=self._asks_only)
             elif not await self._load_cold():
                 break
             if len(self._ledger.out.units) >= settings.batch // 2 or trio.current_time() > slice_end:
-                self._ledger.out.hand_over()
-                await trio.lowlevel.checkpoint()
+                await self._ledger.out.make_way()
                 slice_end = trio.current_time() + SLICE
         self._ledger.out.hand_over()
         idle = min(self.definition.passivate_after, settings.passivate_after)

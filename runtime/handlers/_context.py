@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from random import Random
 from typing import Any, final
@@ -13,8 +12,8 @@ from attrs import frozen
 from rolebook.actors import App
 
 from .._settings import Settings
-from ..contract import CommitUnit, Ending, SendEncoder, Store, Totals
-from ..system import FetcherSignal, Hand, SendCount, Standing, StoreClock
+from ..contract import Ending, SendEncoder, Store, Totals
+from ..system import CommitQueue, FetcherSignal, Hand, SendCount, Standing, StoreClock
 
 SLICE = 0.005
 """Seconds of work without a wait after which a handler lets other tasks have their turn."""
@@ -42,7 +41,7 @@ class HandlerContext:
     store: Store
     settings: Settings
     clock: StoreClock
-    outbox: trio.MemorySendChannel[Sequence[CommitUnit]]
+    outbox: CommitQueue
     fetcher: trio.MemorySendChannel[FetcherSignal]
     random: Random
     totals: Totals
@@ -52,6 +51,11 @@ class HandlerContext:
     standing: Standing
     ending: Ending
     client: Any = None
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """For how many messages of one queue there is room, and for how many bytes of them."""
+        return self.settings.mailbox_capacity, self.settings.mailbox_bytes
 
     @cached_property
     def encoder(self) -> SendEncoder:

@@ -62,6 +62,7 @@ class Line:
         lineage: What began in the same life of the key builds on each other, and falls together.
         reading: The number of its latest reading.
         asks: Asks that came after messages that were dropped: those come in again first.
+        is_unloaded: What is held was dropped too, but for its place: it comes in again as well.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Line:
     lineage: Lineage = field(factory=Lineage)
     reading: int = 0
     asks: Sequence[LocalAsk] = ()
+    is_unloaded: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -128,14 +130,20 @@ class KeyLines:
     Attributes:
         blocked_capacity: Messages that a held line keeps in memory, its first included.
         mailbox_capacity: Messages that all held lines keep together, beyond the first of each.
+        mailbox_bytes: Bytes of messages that all held lines keep together.
         freed: Room to give back to the fetcher.
+        freed_bytes: The same in bytes.
         held: Messages that take up no room.
+        held_bytes: Their bytes.
     """
 
     blocked_capacity: int
     mailbox_capacity: int
+    mailbox_bytes: int
     freed: int = 0
+    freed_bytes: int = 0
     held: int = 0
+    held_bytes: int = 0
 
     # ---- what comes in ----
 
@@ -230,7 +238,11 @@ class KeyLines:
         first, line.first = line.first, None
         assert isinstance(first, Message)  # an ask is never held
         first.wait = None
-        line.waiting.appendleft(first)
+        if line.is_unloaded:
+            line.is_unloaded = False
+            self.done_with(first)  # it comes in again
+        else:
+            line.waiting.appendleft(first)
         return first
 
     def withdraw(self, line: Line, work: Work) -> bool:
@@ -248,6 +260,8 @@ class KeyLines:
         line.uncommitted -= 1
         if line.again:
             self._put_back(line)
+        if self.held_bytes > self.mailbox_bytes and line.state is HELD:
+            self._make_room(line, ())
 
     def begin_again(self, line: Line, work: Work) -> None:
         """This one was not committed: it begins again, before what waits.
@@ -326,12 +340,15 @@ class KeyLines:
             message.trial.done(message.id)
         if message.counted:
             self.freed += 1
+            self.freed_bytes += message.size
         else:
             self.held -= 1
+            self.held_bytes -= message.size
 
-    def take_freed(self) -> int:
-        """Return the room that is free again; it is given back once."""
-        freed, self.freed = self.freed, 0
+    def take_freed(self) -> tuple[int, int]:
+        """Return the room that is free again, in messages and in bytes; it is given back once."""
+        freed = (self.freed, self.freed_bytes)
+        self.freed = self.freed_bytes = 0
         return freed
 
     def _make_room(self, line: Line, newly: Iterable[Work]) -> None:
@@ -346,9 +363,13 @@ class KeyLines:
                     work.trial.hold(work.id)
                 work.counted = False
                 self.freed += 1
+                self.freed_bytes += work.size
                 self.held += 1
+                self.held_bytes += work.size
         while line.waiting and (
-            len(line.waiting) >= self.blocked_capacity or self.held > self.mailbox_capacity
+            len(line.waiting) >= self.blocked_capacity
+            or self.held > self.mailbox_capacity
+            or self.held_bytes > self.mailbox_bytes
         ):
             # From the end: what is dropped must be behind everything that is kept, or it would be overtaken.
             work = line.waiting.pop()
@@ -357,3 +378,21 @@ class KeyLines:
                 self.done_with(work)
             else:
                 line.asks = (work, *line.asks)
+        if self.held_bytes > self.mailbox_bytes:
+            self._unload_first(line)
+
+    def _unload_first(self, line: Line) -> None:
+        """Drop the texts of what is held, which is stored as it is: of many keys, they are many bytes.
+
+        Not while something of the key is with the writer, which may come back before it; nor what is on
+        trial, which is not to come in again without; nor what the database refused, which says nothing of it.
+        """
+        first = line.first
+        if line.uncommitted or not isinstance(first, Message) or not first.size:
+            return
+        if first.trial is not None or first.refusals:
+            return
+        self.held_bytes -= first.size
+        first.payload, first.headers, first.size = "", None, 0
+        line.is_unloaded = True
+        line.spill_step(DROP)

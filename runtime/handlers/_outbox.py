@@ -9,7 +9,17 @@ from typing import final
 import trio
 from attrs import define, field
 
-from ..contract import CommitPart, CommitUnit, Fence, Message, Settled, StoreFirstOutcome, Verdict, line_of
+from ..contract import (
+    CommitPart,
+    CommitUnit,
+    Fence,
+    Message,
+    RetryInPlace,
+    Settled,
+    StoreFirstOutcome,
+    Verdict,
+    line_of,
+)
 from ..system import Credit, HandlerSignal, Reread
 from ._context import HandlerContext
 from ._failing import name_of
@@ -63,6 +73,12 @@ class Outbox:
             _log.error("%s stays in its mailbox: %s", name_of(message), line_of(settled.error))
         self.lines.done_with(message)
 
+    async def make_way(self) -> None:
+        """Hand over, let others have their turn, and wait until the writer has room for more."""
+        self.hand_over()
+        await trio.lowlevel.checkpoint()
+        await self.context.outbox.wait_room()
+
     def read_again(self, resident: Resident, number: int) -> None:
         """Have the key of an actor read again."""
         reread = Reread(self.queue, resident.key, resident.partition, number)
@@ -70,11 +86,17 @@ class Outbox:
 
     def hand_over(self) -> None:
         """Give the writer what is finished, and the fetcher the room that is free."""
+        size = self.context.encoder.take_size()
         if self.units:
-            self.context.outbox.send_nowait(self.units)
+            self.context.outbox.send_nowait(self.units, size)
             self.units = []
         if self.lines.freed:
-            self.context.fetcher.send_nowait(Credit(self.queue, self.lines.take_freed()))
+            self.context.fetcher.send_nowait(Credit(self.queue, *self.lines.take_freed()))
+
+
+def keeps_its_row(unit: CommitUnit) -> bool:
+    """Whether the message of a unit stays in the mailbox."""
+    return bool(unit.parts) and any(isinstance(part, RetryInPlace) for part in unit.parts)
 
 
 def once_ids(parts: Sequence[CommitPart]) -> frozenset[str]:

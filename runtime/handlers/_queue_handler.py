@@ -18,7 +18,7 @@ from attrs import define, field
 
 from rolebook.actors import HandlerDefinition, ProcessEnded, RolebookError, Stopping, failure_of, judge
 
-from ..contract import CommitUnit, Lineage, Message, RetryInPlace, Settled, Verdict, partition_of_key
+from ..contract import CommitUnit, Lineage, Message, RetryInPlace, Settled, Verdict, partition_of_key, size_of
 from ..system import (
     Attach,
     Credit,
@@ -69,7 +69,7 @@ class QueueHandler:
     def __attrs_post_init__(self) -> None:
         settings = self.context.settings
         self.shortage = Shortage(self.definition.queue, settings.backoff, self.context.random)
-        self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self._lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity, settings.mailbox_bytes)
         # Unbounded, because what comes in is bounded by the credit given to the fetcher.
         self._send, self._inbox = trio.open_memory_channel[HandlerSignal](float("inf"))
 
@@ -78,7 +78,7 @@ class QueueHandler:
     ) -> None:
         """Handle messages until asked to stop, or the runtime ends; finish what runs, give the rest back."""
         queue, ending = self.definition.queue, self.context.ending
-        self.context.fetcher.send_nowait(Attach(queue, self._send, self.context.settings.mailbox_capacity))
+        self.context.fetcher.send_nowait(Attach(queue, self._send, *self.context.room))
         task_status.started()
         try:
             async with trio.open_nursery() as self._tasks:
@@ -260,10 +260,9 @@ class QueueHandler:
 
     def _give_room(self) -> None:
         if self._lines.freed:
-            self.context.fetcher.send_nowait(Credit(self.definition.queue, self._lines.take_freed()))
+            self.context.fetcher.send_nowait(Credit(self.definition.queue, *self._lines.take_freed()))
 
     def _settle(self, settled: Settled) -> None:
-        committed = settled.verdict is Verdict.COMMITTED
         for unit in settled.units:
             for part in unit.parts:
                 if isinstance(part, RetryInPlace):
@@ -271,7 +270,7 @@ class QueueHandler:
             message: Message | None = unit.subject
             if message is not None:
                 line = None if message.key is None else self._by_key[message.key]
-                if committed:
+                if settled.verdict is Verdict.COMMITTED:
                     self._lines.done_with(message)
                 else:
                     self._fell(line, message, settled)
@@ -338,6 +337,7 @@ class QueueHandler:
             self._give_room()
             if trio.current_time() > slice_end:
                 await trio.lowlevel.checkpoint()
+                await self.context.outbox.wait_room()
                 slice_end = trio.current_time() + SLICE
         self._send.send_nowait(Page())  # the drain may be waiting for this
 
@@ -393,7 +393,7 @@ class QueueHandler:
         if message is not None and message.key is not None:
             self._lines.noted(self._by_key[message.key])
         if verdict is None:
-            self.context.outbox.send_nowait((unit,))
+            self.context.outbox.send_nowait((unit,), size_of(unit) if unit.sends or unit.parts else 0)
         else:
             # It goes the way of every verdict, behind those that are in the inbox already: settled here, it
             # would overtake the verdict on an earlier message of its key.

@@ -5,12 +5,18 @@ from __future__ import annotations
 from rolebook.actors import Codec, Rejected
 
 from ..contract import (
+    ONCE,
     CopyOutcome,
+    Message,
     StoreFirstOutcome,
     StoreOutcome,
+    asked,
     error_outcome,
+    once_id,
+    parse,
     reply_outcome,
 )
+from ..system import LocalAsk
 
 RETENTION = 3600.0
 """Seconds a reply is kept for an asker that does not come back for it."""
@@ -40,3 +46,15 @@ def first_error_part(codec: Codec, once: str, error: BaseException, retention: f
 def copy_part(ask: str, asker: str, once: str) -> CopyOutcome:
     """Return the part that answers a repeated ask with the first outcome."""
     return CopyOutcome(ask, asker, once, RETENTION)
+
+
+def remote_of(message: Message) -> tuple[str, str] | None:
+    """Return the ask that a message carries from another process, and who asks; None if it carries none."""
+    return None if message.headers is None else asked(parse(message.headers))
+
+
+def once_of(actor: str, key: str, work: Message | LocalAsk) -> str | None:
+    """Under which name the first outcome of some work is stored, if it has an idempotency key."""
+    if work.headers is None or (once := parse(work.headers).get(ONCE)) is None:
+        return None
+    return once_id(actor, key, once)

@@ -24,6 +24,7 @@ from rolebook.actors.codec import reply_type
 from .._settings import Settings
 from ..contract import (
     ONCE,
+    SMALL,
     CommitPart,
     EventRow,
     KeepSnapshot,
@@ -42,6 +43,9 @@ from ._resident import Resident
 from ._traces import Traces
 
 _log = logging.getLogger("rolebook.handler")
+
+FEW = 2
+"""Events, and messages, of a turn that are not counted if they are small: there are as many as messages."""
 
 
 @final
@@ -137,6 +141,8 @@ class TurnComputer:
         if events and definition.snapshots:
             self._snapshot(resident, seq, decision.events[-1], parts)
         resident.seq = seq
+        if len(events) > FEW or len(sends) > FEW:
+            self._encoder.size += SMALL * (len(events) + len(sends))
         return Computed(events, sends, parts, reply, decision.stop, None, False)
 
     def _checked(  # noqa: PLR0917 - the parts of one turn
@@ -177,6 +183,7 @@ class TurnComputer:
             return None
         try:
             payload = self._codec.encode_reply(type(command), reply)
+            self._encoder.size += len(payload)
         except Unencodable as error:
             name, kind = self._definition.name, type(command)
             wanted = f"{kind.__qualname__} is answered with {_shown(reply_type(kind))}"
@@ -217,6 +224,7 @@ class TurnComputer:
     def _stored(self, resident: Resident, seq: int) -> KeepSnapshot:
         definition = self._definition
         state = self._codec.encode_state(definition, resident.state)
+        self._encoder.size += len(state)
         return KeepSnapshot(
             actor=definition.name,
             key=resident.key,

@@ -29,7 +29,6 @@ from attrs import define, field
 from rolebook.actors import ActorDefinition, Codec, ProcessEnded, RolebookError, judge
 
 from ..contract import (
-    ONCE,
     ActorUnavailable,
     CommitPart,
     CommitUnit,
@@ -37,11 +36,9 @@ from ..contract import (
     NotOwner,
     Repeated,
     RetryInPlace,
+    SendEncoder,
     Settled,
     Verdict,
-    asked,
-    once_id,
-    parse,
     told,
 )
 from ..system import HandlerSignal, LocalAsk, Page
@@ -49,8 +46,8 @@ from ._context import HandlerContext
 from ._failing import after_failure, bury, mark_broken, refuse, wait_of
 from ._key_lines import KeyLines, Work
 from ._line_states import ASIDE, FREE
-from ._outbox import Outbox, once_ids
-from ._replying import copy_part, error_part, first_error_part
+from ._outbox import Outbox, keeps_its_row, once_ids
+from ._replying import copy_part, error_part, first_error_part, once_of, remote_of
 from ._resident import COLD, LOADED, Resident
 from ._residents import Residents
 from ._turn_computer import Computed, TurnComputer
@@ -67,6 +64,7 @@ class TurnLedger:
         marking: Keys whose mark that they are broken is not committed yet.
         count: Turns computed.
         out: What waits to be handed to the writer and the fetcher.
+        paused: Loaded actors that have more to do, once what there is for the writer was handed over.
     """
 
     definition: ActorDefinition
@@ -77,13 +75,16 @@ class TurnLedger:
     count: int = 0
     out: Outbox = field(init=False)
     lines: KeyLines = field(init=False)
+    paused: dict[str, Resident] = field(factory=dict[str, Resident])
     _codec: Codec = field(init=False)
+    _encoder: SendEncoder = field(init=False)
+    _most: int = field(init=False)
     _computer: TurnComputer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         context, settings = self.context, self.context.settings
-        self._codec = context.app.codec
-        self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity)
+        self._codec, self._encoder, self._most = context.app.codec, context.encoder, settings.batch_bytes // 4
+        self.lines = KeyLines(settings.blocked_capacity, settings.mailbox_capacity, settings.mailbox_bytes)
         self.out = Outbox(self.definition.name, context, self.lines, self.origin)
         self._computer = TurnComputer(self.definition, context.app, context.encoder, context.clock, settings)
 
@@ -91,8 +92,11 @@ class TurnLedger:
 
     def take_message(self, resident: Resident, message: Message, page: Page) -> None:
         """Compute a message's turn now if it is next and its actor is loaded; otherwise it waits in line."""
-        if self.lines.arrived(resident.line, message, page, ready=resident.phase is LOADED):
+        ready = (loaded := resident.phase is LOADED) and self._encoder.size <= self._most
+        if self.lines.arrived(resident.line, message, page, ready=ready):
             self._turn(resident, message)
+        elif loaded:
+            self.paused[resident.key] = resident
         elif resident.phase is COLD:
             self._want_loading(resident)
 
@@ -105,14 +109,27 @@ class TurnLedger:
 
     def go_on(self, resident: Resident) -> None:
         """Compute the turns that wait for a loaded actor, up to one that stops it."""
-        while resident.phase is LOADED and (work := self.lines.begin_next(resident.line)) is not None:
+        while resident.phase is LOADED:
+            if self._encoder.size > self._most:
+                self.paused[resident.key] = resident
+                return
+            if (work := self.lines.begin_next(resident.line)) is None:
+                break
             self._turn(resident, work)
         self._line_up(resident)
+
+    def resume(self, *, asked_only: bool) -> None:
+        """Go on with those that were paused."""
+        paused, self.paused = self.paused, {}
+        for resident in paused.values():
+            if resident.line.is_asked or not asked_only:
+                self.go_on(resident)
 
     def release(self, resident: Resident) -> None:
         """Let a blocked or parked actor go on."""
         self.lines.release(resident.line)
         self._want_loading(resident)
+        self._read_again(resident)
 
     def reopen(self, resident: Resident) -> None:
         """Give a broken actor another chance: its messages were left in the mailbox."""
@@ -140,7 +157,7 @@ class TurnLedger:
             work.refusals = 0
         # Both computed at once would both commit, or fail together; to look the outcome up in the database
         # would find nothing, because the first is not committed yet.
-        if resident.once and self._once(resident, work) in resident.once:
+        if resident.once and once_of(self.definition.name, resident.key, work) in resident.once:
             # The first turn of its idempotency key waits for its commit, and with it this one.
             self.lines.put_off(resident.line, work)
             resident.discard()
@@ -173,6 +190,9 @@ class TurnLedger:
         """Load the actor if it has work; read its key again if messages were dropped and it has none."""
         if resident.phase is COLD:
             self._want_loading(resident)
+        self._read_again(resident)
+
+    def _read_again(self, resident: Resident) -> None:
         if resident.line.spill is ASIDE and (number := self.lines.reread(resident.line)) is not None:
             self.out.read_again(resident, number)
 
@@ -183,7 +203,7 @@ class TurnLedger:
         once = self._first_error(resident, work, error)
         if isinstance(work, LocalAsk):
             self._hand_over(resident, work, once).error = told(self._codec, error)
-        elif (remote := _remote(work)) is not None:
+        elif (remote := remote_of(work)) is not None:
             self._hand_over(resident, work, (error_part(self._codec, *remote, error), *once))
         else:
             outcome = judge(error, work.attempts + 1, self.definition.retry, self.context.random)
@@ -233,7 +253,7 @@ class TurnLedger:
         for work in self.lines.close(resident.line):
             if isinstance(work, LocalAsk):
                 work.promise.fail(self.unavailable(resident))
-            elif marked or _remote(work) is not None:
+            elif marked or remote_of(work) is not None:
                 self.refuse(resident, work)
             else:
                 marked = True
@@ -241,7 +261,7 @@ class TurnLedger:
 
     def refuse(self, resident: Resident, message: Message) -> None:
         """A broken actor handles nothing: its messages stay in the mailbox, but who asks is told."""
-        if (remote := _remote(message)) is not None:
+        if (remote := remote_of(message)) is not None:
             refusal = error_part(self._codec, *remote, self.unavailable(resident))
             # It builds on no state, so it falls with no other turn.
             self._note(resident, message, (refusal,)).lineage = None
@@ -267,16 +287,8 @@ class TurnLedger:
         self.lines.noted(resident.line)
         return self.out.add(resident, work, parts)
 
-    # ---- idempotency keys ----
-
-    def _once(self, resident: Resident, work: Work) -> str | None:
-        """Under which name the first outcome of this work is stored, if it has an idempotency key."""
-        if work.headers is None or (key := parse(work.headers).get(ONCE)) is None:
-            return None
-        return once_id(self.definition.name, resident.key, key)
-
     def _first_error(self, resident: Resident, work: Work, error: Exception) -> Sequence[CommitPart]:
-        once = self._once(resident, work)
+        once = once_of(self.definition.name, resident.key, work)
         if once is None:
             return ()
         return (first_error_part(self._codec, once, error, self.context.settings.idempotency_retention),)
@@ -300,7 +312,7 @@ class TurnLedger:
             elif resident.partition not in self.out.fences:
                 self._left(unit, work, committed=committed)
             elif committed:
-                if isinstance(work, Message) and not _keeps_its_row(unit):
+                if isinstance(work, Message) and not keeps_its_row(unit):
                     self.lines.done_with(work)
             elif verdict is Verdict.LOST:
                 self._lost(resident, work)
@@ -332,7 +344,7 @@ class TurnLedger:
     def _left(self, unit: CommitUnit, work: Work, *, committed: bool) -> None:
         """A verdict on what had begun when its partition was given back: nothing begins again here."""
         if isinstance(work, Message):
-            if not _keeps_its_row(unit):  # else it was held, and was forgotten with its line
+            if not keeps_its_row(unit):  # else it was held, and was forgotten with its line
                 self.lines.done_with(work)
         elif not committed:
             work.promise.fail(NotOwner("the partition went to another process"))
@@ -371,14 +383,14 @@ class TurnLedger:
 
     def _repeated(self, resident: Resident, work: Work) -> None:
         """Its first outcome is stored: this turn comes to nothing else."""
-        once = self._once(resident, work)
+        once = once_of(self.definition.name, resident.key, work)
         assert once is not None
         self._withdraw(resident, work)
         resident.discard()
         if isinstance(work, LocalAsk):
             work.promise.fail(Repeated(once))
             return
-        remote = _remote(work)
+        remote = remote_of(work)
         self._note(resident, work, () if remote is None else (copy_part(*remote, once),))
 
     def _withdraw(self, resident: Resident, work: Work) -> None:
@@ -386,12 +398,3 @@ class TurnLedger:
         if self.lines.withdraw(resident.line, work) and isinstance(work, Message):
             work.wait = None
             work.attempts -= 1
-
-
-def _remote(message: Message) -> tuple[str, str] | None:
-    """Return the ask that a message carries from another process, and who asks; None if it carries none."""
-    return None if message.headers is None else asked(parse(message.headers))
-
-
-def _keeps_its_row(unit: CommitUnit) -> bool:
-    return bool(unit.parts) and any(isinstance(part, RetryInPlace) for part in unit.parts)

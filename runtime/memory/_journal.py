@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from ..contract import Base, EventRow, KeepSnapshot, RecordedEvent, StoredSnapshot, Stream
+from ..contract import Base, EventPage, EventRow, KeepSnapshot, RecordedEvent, StoredSnapshot, Stream
 
 Name = tuple[str, str]
 """The actor's kind and its key."""
@@ -75,19 +75,35 @@ class Journal:
         self, actor: str, state_version: int, after: Mapping[str, int | None], most: int, most_bytes: int
     ) -> dict[str, Stream]:
         """Return what the store's `load` promises."""
-        return {
-            key: self._stream(self._find(actor, key), state_version, seq, most, most_bytes)
-            for key, seq in after.items()
-        }
+        share, left, is_first = most_bytes // max(1, len(after)), most_bytes, True
+        streams: dict[str, Stream] = {}
+        for key, seq in after.items():
+            stream = self._stream(self._find(actor, key), state_version, seq, most, share)
+            sizes = [_size(event[3]) for event in stream.events]
+            if stream.snapshot is not None:
+                size = _size(stream.snapshot.state)
+                if size > left and not is_first:
+                    break
+                left, is_first = left - size, False
+            fit = bisect_right(list(accumulate(sizes)), left)
+            fit = max(fit, 1) if is_first else fit
+            left, is_first = left - sum(sizes[:fit]), is_first and not sizes
+            cut = fit < len(sizes)
+            streams[key] = evolve(stream, events=stream.events[:fit], cut=cut)
+            if cut:
+                break
+        return streams
 
     def keys(self, actor: str, after: str, most: int) -> list[str]:
         """Return one page of the keys that have events, sorted."""
         found = (key for (name, key), entry in self._entries.items() if name == actor and entry.seqs)
         return sorted(key for key in found if key > after)[:most]
 
-    def read(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+    def read(self, actor: str, key: str, after: int, most: int, most_bytes: int) -> EventPage:
         """Return one page of a stream."""
-        return self._find(actor, key).after(after, most)
+        page = self._find(actor, key).after(after, most)
+        fitting = page[: _fitting([event.payload for event in page], most_bytes)]
+        return EventPage(fitting, len(page) == most or len(fitting) < len(page))
 
     def _stream(
         self, entry: _Entry, state_version: int, after: int | None, most: int, most_bytes: int
@@ -95,8 +111,7 @@ class Journal:
         snapshot = None if after is not None else _usable(entry, state_version)
         start = after if after is not None else 0 if snapshot is None else snapshot.seq
         events = [(event.seq, event.type, event.version, event.payload) for event in entry.after(start, most)]
-        size = list(accumulate(len(payload) for *_, payload in events))
-        del events[max(1, bisect_right(size, most_bytes)) :]
+        del events[_fitting([payload for *_, payload in events], most_bytes) :]
         return Stream(entry.newest, snapshot, events)
 
     def _find(self, actor: str, key: str) -> _Entry:
@@ -104,6 +119,15 @@ class Journal:
 
     def _entry(self, actor: str, key: str) -> _Entry:
         return self._entries.setdefault((actor, key), _Entry())
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _fitting(payloads: Sequence[str], most: int) -> int:
+    """Return how many of some payloads have so many bytes at most; one in any case."""
+    return max(1, bisect_right(list(accumulate(map(_size, payloads))), most))
 
 
 def _usable(entry: _Entry, state_version: int) -> StoredSnapshot | None:

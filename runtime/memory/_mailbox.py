@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import final
 
@@ -133,3 +133,22 @@ class Mailbox:
                 and (within is None or within.sees(message.tx))
             ):
                 yield message
+
+
+def within_bytes(
+    rows: Sequence[list[FetchedRow]], most: int
+) -> tuple[Sequence[Sequence[FetchedRow]], Collection[int]]:
+    """Cut the rows of several cursors so that all together have so many bytes, the first in any case.
+
+    Returns:
+        The rows, and the places of the cursors that have lost some, or may have.
+    """
+    total = 0
+    for place, its in enumerate(rows):
+        for number, row in enumerate(its):
+            total += sum(len(text.encode()) for text in (row.payload, row.headers, row.key, row.type) if text)
+            if total > most and (number or any(rows[:place])):
+                return [*rows[:place], its[:number], *([] for _ in rows[place + 1 :])], range(
+                    place, len(rows)
+                )
+    return rows, ()

@@ -12,6 +12,7 @@ from rolebook.actors import RolebookError
 
 from ..contract import (
     ALONE,
+    MOST_BYTES,
     OWNERS,
     BadData,
     CommitResult,
@@ -30,6 +31,7 @@ from ..contract import (
     TurnConflict,
     Vacancy,
 )
+from ._mailbox import within_bytes
 from ._tables import Joined, OnTrial, Ownership, Tables
 from ._transaction import MemoryTransaction
 
@@ -179,12 +181,14 @@ class MemoryFetchSession:
         self.tables.bell.ring([OWNERS])
         return []
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
-        """Read at most `room` rows for each cursor, all in one snapshot."""
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
+        """Read at most `room` rows for each cursor, and so many bytes of all, in one snapshot."""
         await self._checkpoint()
         tables, now = self.tables, self.tables.time.now()
         rows = [tables.mailbox.read(cursor, room, now) for cursor, room in zip(cursors, rooms, strict=True)]
-        return Fetched(tables.snapshot(), now, rows)
+        return Fetched(tables.snapshot(), now, *within_bytes(rows, most_bytes))
 
     async def stay_awake(self) -> bool:
         """Say that this process looks by itself for now."""

@@ -19,8 +19,8 @@ from ..contract import (
     CommitPart,
     DeadLetter,
     Elsewhere,
+    EventPage,
     Promoted,
-    RecordedEvent,
     Ring,
     SendRow,
     ServerForgot,
@@ -163,10 +163,12 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._tables.journal.keys(actor, after, most)
 
-    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+    async def read_events(
+        self, actor: str, key: str, after: int, most: int, most_bytes: int = MOST_BYTES
+    ) -> EventPage:
         """Read one page of an actor's journal."""
         await trio.lowlevel.checkpoint()
-        return self._tables.journal.read(actor, key, after, most)
+        return self._tables.journal.read(actor, key, after, most, most_bytes)
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""

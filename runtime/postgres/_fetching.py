@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import SystemRandom
+from typing import Any
 
 from attrs import define, field
 
 from ..contract import (
+    MOST_BYTES,
     OWNERS,
     Cursor,
     Fence,
@@ -26,6 +28,9 @@ from ._statements import Statements
 
 _LOCK_BITS = 62
 """Of a random number that is the key of an advisory lock."""
+
+SMALL = 2048
+"""Bytes that a row has at most as long as none has any out of line."""
 
 _NO_LIMIT = 2**64 - 1
 """The highest transaction id: no window is open."""
@@ -53,6 +58,7 @@ class PostgresFetchSession:
     life: int
     nonce: int
     _queues: dict[int, frozenset[str]] = field(factory=dict[int, frozenset[str]])
+    _has_large: bool = True  # until a look says that there are none
 
     async def prepare(self, queues: Sequence[str]) -> None:
         """Make sure that the queues' partitions have their rows."""
@@ -139,20 +145,25 @@ class PostgresFetchSession:
     async def _announce(self) -> None:
         await self.connection.execute(self.statements["ring"], (OWNERS,))
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
-        """Read at most `room` rows for each cursor, all in one snapshot."""
-        answer = await self.connection.execute(self.statements["fetch"], fetch_parameters(cursors, rooms))
-        rows = [list[FetchedRow]() for _ in cursors]
-        seen, server_time = "", 0.0
-        for found in await answer.fetchall():
-            lane: int = found[0]
-            # As `_make` does, in a third of the time.
-            row = tuple.__new__(FetchedRow, found[1:])  # pyright: ignore[reportUnknownMemberType]
-            if lane:
-                rows[lane - 1].append(row)
-            else:  # the last row says in two of its columns when this was
-                seen, server_time = row.payload, row.wait or 0.0
-        return Fetched(Snapshot.parse(seen), server_time, rows)
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
+        """Read at most `room` rows for each cursor, and so many bytes of all, in one snapshot."""
+        lanes = len(cursors)
+        if not self._has_large:
+            fitting = fit(rooms, most_bytes // SMALL)
+            found = await self._fetch("fetch", fetch_parameters(cursors, fitting))
+            if not self._has_large:
+                return _fetched(found, lanes, fitting if fitting is not rooms else (), large=False)
+        found = await self._fetch("fetch_large", (*fetch_parameters(cursors, rooms), str(most_bytes)))
+        return _fetched(found, lanes)
+
+    async def _fetch(self, statement: str, given: tuple[str, ...]) -> list[Any]:
+        """Read by one of the two statements; note whether there may be large messages."""
+        answer = await self.connection.execute(self.statements[statement], given)
+        found = await answer.fetchall()
+        self._has_large = found[0][8] is not None
+        return found
 
     async def stay_awake(self) -> bool:
         """Say that this process looks by itself for now; not while somebody asks whether it does."""
@@ -166,6 +177,39 @@ class PostgresFetchSession:
         await self.connection.execute(
             "select case when pg_advisory_unlock(%s) then pg_current_xact_id() end", (~self.nonce,)
         )
+
+
+def fit(rooms: Sequence[int], most: int) -> Sequence[int]:
+    """Return the same rooms, or smaller ones in proportion if they are more than this together."""
+    total = sum(rooms)
+    return rooms if total <= most else [max(1, room * most // total) for room in rooms]
+
+
+def _fetched(found: Sequence[Any], lanes: int, fitting: Sequence[int] = (), *, large: bool = True) -> Fetched:
+    """Make something of what was found.
+
+    Args:
+        found: The rows as they came.
+        lanes: How many lanes were read.
+        fitting: The room that each had, if it was less than it should have been.
+        large: Whether there may be large rows.
+    """
+    rows = [list[FetchedRow]() for _ in range(lanes)]
+    seen, server_time = "", 0.0
+    for each in found:
+        lane: int = each[0]
+        # As `_make` does, in a third of the time.
+        row = tuple.__new__(FetchedRow, each[1:])  # pyright: ignore[reportUnknownMemberType]
+        if lane:
+            rows[lane - 1].append(row)
+        else:  # this one says in two of its columns when this was
+            seen, server_time = row.payload, row.wait or 0.0
+    cut: Collection[int] = [place for place, room in enumerate(fitting) if len(rows[place]) >= room]
+    if found[-1][7] is None:  # the first that there was no room for comes without its payload
+        last = found[-1][0] - 1
+        del rows[last][-1]
+        cut = range(last, lanes)
+    return Fetched(Snapshot.parse(seen), server_time, rows, cut, large)
 
 
 async def hold_number(connection: Connection) -> int:

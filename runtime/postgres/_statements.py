@@ -9,6 +9,9 @@ from psycopg import sql
 
 _FOLDER: Final = files("rolebook.runtime.postgres") / "statements"
 
+PART: Final = "unread"
+"""The file that is no statement, but a part of some: they say where by its name in braces."""
+
 
 @final
 class Statements:
@@ -19,18 +22,23 @@ class Statements:
 
     def __init__(self, schema: str) -> None:
         """Fill the schema into every statement."""
-        self._texts = {
-            path.name.removesuffix(".sql"): _fill(path.read_text(encoding="utf-8"), schema)
+        texts = {
+            path.name.removesuffix(".sql"): path.read_text(encoding="utf-8")
             for path in _FOLDER.iterdir()
             if path.name.endswith(".sql")
         }
+        part = texts.pop(PART)
+        self._texts = {name: _fill(text, schema, part) for name, text in texts.items()}
 
     def __getitem__(self, name: str) -> bytes:
         """Return one statement."""
         return self._texts[name]
 
 
-def _fill(text: str, schema: str) -> bytes:
+def _fill(text: str, schema: str, part: str) -> bytes:
+    # Without comments: psycopg converts a statement of more than 4,096 characters anew each time.
+    lines = text.replace("{" + PART + "}", part).splitlines()
+    code = "\n".join(line for line in lines if not line.startswith("--"))
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
-    statement = sql.SQL(text)  # pyright: ignore[reportArgumentType]
+    statement = sql.SQL(code)  # pyright: ignore[reportArgumentType]
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

@@ -23,6 +23,7 @@ from ..contract import (
     DeadLetter,
     Elsewhere,
     Ending,
+    EventPage,
     LinkCut,
     Promoted,
     RecordedEvent,
@@ -30,7 +31,6 @@ from ..contract import (
     SendRow,
     ServerForgot,
     StoppedKey,
-    StoredSnapshot,
     Stream,
     Troubles,
     Untold,
@@ -50,6 +50,7 @@ from ._pool import Pool
 from ._routes import Routes
 from ._session import connect_session
 from ._statements import Statements
+from ._streams import ALL_LARGE, small_rows, stream_columns, streams_of
 from ._surveying import survey
 from ._turn_transaction import PostgresTurnTransaction, open_turn_transaction
 from ._whereabouts import Whereabouts
@@ -93,7 +94,6 @@ class PostgresStore:
     ending: Ending | None = None
     _markers: Markers = field(factory=Markers)
     _troubles: Troubles = field(factory=Untold)
-    _has_large_events: bool = True  # until a look says that there are none
 
     @asynccontextmanager
     async def open_fetch_session(self, owner: str, life: int) -> AsyncGenerator[PostgresFetchSession]:
@@ -187,39 +187,37 @@ class PostgresStore:
         nonce: int | None = None,
     ) -> dict[str, Stream]:
         """Load some actors' streams in one query."""
-        positions = "{" + ",".join("NULL" if seq is None else str(seq) for seq in after.values()) + "}"
-        keys = texts(list(after))
-        if self._has_large_events:
-            given = (actor, state_version, most, most_bytes, nonce, keys, positions)
-            rows = await self._rows("load_large_streams", given)
-        else:
-            rows = await self._rows("load_streams", (actor, state_version, nonce, keys, positions, most))
-        if after and not rows:
+        if not after:
+            return {}
+        columns = stream_columns(after)
+        most_small = min(most, small_rows(len(after), most_bytes))
+        rows = ALL_LARGE
+        if most_small > 0:
+            rows = await self._rows("load_streams", (actor, state_version, nonce, *columns, most_small))
+        if rows and rows[0] == ALL_LARGE[0]:
+            bounds = (most, most_bytes // len(after), most_bytes)
+            rows = await self._rows("load_large_streams", (actor, state_version, *bounds, nonce, *columns))
+        if not rows:
             raise Elsewhere("the session that this load stands on does not live on this server")
-        self._has_large_events = bool(rows) and rows[0][3] is not None
-        heads = [index for index, row in enumerate(rows) if row[2] is None]
-        streams: dict[str, Stream] = {}
-        for head, end in zip(heads, [*heads[1:], len(rows)], strict=True):
-            newest, key, _, _ = rows[head]
-            start, snapshot = head + 1, None
-            if start < end and rows[start][1] is None:
-                seq, _, version, state = rows[start]
-                start, snapshot = start + 1, StoredSnapshot(seq, version, state)
-            streams[key] = Stream(newest, snapshot, rows[start:end])
-        return streams
+        return streams_of(rows)
 
     async def keys(self, actor: str, after: str, most: int) -> list[str]:
         """Read one page of the keys of actors that have events, in the store's order, after one of them."""
         return [key for (key,) in await self._rows("keys", (actor, after, most))]
 
-    async def read_events(self, actor: str, key: str, after: int, most: int) -> list[RecordedEvent]:
+    async def read_events(
+        self, actor: str, key: str, after: int, most: int, most_bytes: int = MOST_BYTES
+    ) -> EventPage:
         """Read one page of an actor's journal."""
-        rows = await self._rows("read_events", (actor, key, after, most))
+        rows = await self._rows("read_events", (actor, key, after, most, most_bytes))
+        more = len(rows) == most or (bool(rows) and rows[-1][3] is None)
         # A pooler's session may have another time zone than UTC.
-        return [
+        events = [
             RecordedEvent(seq, type_, version, payload, metadata, at.astimezone(UTC))
             for seq, type_, version, payload, metadata, at in rows
+            if payload is not None
         ]
+        return EventPage(events, more)
 
     async def pending(self, queues: Sequence[str]) -> bool:
         """Whether any of these queues has a message that is due."""

@@ -1,6 +1,7 @@
 """The system actors: what reads, writes, listens and promotes for every handler of a process."""
 
 from ._clock import StoreClock as StoreClock
+from ._commit_queue import CommitQueue as CommitQueue
 from ._fetcher import Fetcher as Fetcher
 from ._fetcher import FetcherStatistics as FetcherStatistics
 from ._life import Life as Life

@@ -25,13 +25,16 @@ from ..contract import (
     TrialRow,
     first_step,
 )
-from ._mailbox import Mailbox, lanes_of, messages
+from ._mailbox import Mailbox, lanes_of, messages, page_bytes
 from ._signals import Page
 
 _log = logging.getLogger("rolebook.fetcher")
 
 PAUSE: Final = 60.0
 """Seconds until the next message may wait to be alone, after one has waited in vain."""
+
+SOON: Final = 1.0
+"""Seconds until the next read, after one that had no room for all and began nothing of what it brought."""
 
 
 @final
@@ -141,16 +144,20 @@ class CarefulReader:
         ready = [
             care
             for care in self._cares.values()
-            if not care.is_busy and self.alone in (None, care) and mailboxes[care.fence.queue].room > 0
+            if not care.is_busy and self.alone in (None, care) and mailboxes[care.fence.queue].has_room
         ]
         if not ready:
             return
-        look = await session.read([care.lanes[0] for care in ready], [GROUP] * len(ready))
+        most_bytes = page_bytes(mailboxes[ready[0].fence.queue].capacity_bytes)
+        look = await session.read([care.lanes[0] for care in ready], [GROUP] * len(ready), most_bytes)
         found = [(care, rows) for care, rows in zip(ready, look.rows, strict=True) if rows]
-        await self._begin(session, found, mailboxes, since)
+        begun = await self._begin(session, found, mailboxes, since)
+        if look.cut:
+            self._put_first([care for place, care in enumerate(ready) if place in look.cut])
+            self.next_look = min(self.next_look, trio.current_time() + (0.0 if begun else SOON))
         through: list[Care] = []
-        for care, rows in zip(ready, look.rows, strict=True):
-            if not rows:
+        for number, (care, rows) in enumerate(zip(ready, look.rows, strict=True)):
+            if not rows and number not in look.cut:
                 care.lanes.pop(0)
                 self.is_pressing = True
                 if not care.lanes:
@@ -168,8 +175,8 @@ class CarefulReader:
         found: Sequence[tuple[Care, Sequence[FetchedRow]]],
         mailboxes: Mapping[str, Mailbox],
         since: float,
-    ) -> None:
-        """Begin what may begin of some rows: of each partition the first step."""
+    ) -> bool:
+        """Begin what may begin of some rows: of each partition the first step. Say whether any did."""
         ids = [row.id for _, rows in found for row in rows]
         suspects = await session.suspects(ids) if ids else {}
         lived = trio.current_time() - since
@@ -192,6 +199,12 @@ class CarefulReader:
             mailbox = mailboxes[care.fence.queue]
             page = Page(list(messages(care.lanes[0].lane, step, mailbox.fences, care.trial)))
             mailbox.hand_out_messages(page)
+        return bool(begun)
+
+    def _put_first(self, cares: Sequence[Care]) -> None:
+        """Read some first the next time: there was no room for what they have."""
+        first = {(care.fence.queue, care.fence.partition): care for care in cares}
+        self._cares = {**first, **self._cares}
 
     def _may_begin(self, care: Care, suspect: Suspect, since: float, *, is_quiet: bool) -> bool:
         """Whether a suspected message may begin now, if nothing is in work or something is."""

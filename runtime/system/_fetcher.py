@@ -26,7 +26,7 @@ from ._clock import StoreClock
 from ._doubt import Doubt
 from ._drowsing import Drowsing
 from ._life import Life
-from ._mailbox import Mailbox, messages
+from ._mailbox import Mailbox, messages, page_bytes
 from ._ownership import RESTART, Declines, Ownership
 from ._send_count import SendCount
 from ._signals import (
@@ -43,6 +43,7 @@ from ._signals import (
     Withdraw,
 )
 from ._standing import FORGOTTEN, SessionLost, Standing
+from ._turns import Turns
 
 SHEET = 250
 """Messages in one page to a handler: what it has done of a read can be committed while it does the rest."""
@@ -110,6 +111,7 @@ class Fetcher:
     _round: Snapshot | None = None  # what is to be read of every lane, while a look has room for some of them
     _doubt: Doubt = field(factory=Doubt)
     _drowsing: Drowsing = field(factory=Drowsing)
+    _turns: Turns = field(factory=Turns)
 
     def __attrs_post_init__(self) -> None:
         self._careful = CarefulReader()
@@ -254,14 +256,15 @@ class Fetcher:
         match signal:
             case Look(rung):
                 self._look, self._rung = True, self._rung or rung
-            case Credit(queue, count):
+            case Credit(queue, count, size):
                 if (mailbox := self._mailboxes.get(queue)) is not None:
-                    self._look = self._look or mailbox.room <= 0
+                    self._look = self._look or not mailbox.has_room
                     mailbox.room += count
+                    mailbox.room_bytes += size
             case LookAtOwners():
                 self._ownership.look = True
-            case Attach(queue, inbox, room):
-                mailbox = self._mailboxes[queue] = Mailbox(queue, inbox, room, room)
+            case Attach(queue, inbox, room, size):
+                mailbox = self._mailboxes[queue] = Mailbox(queue, inbox, room, room, size, size)
                 self.owned[queue] = mailbox.fences.keys()
                 self._ownership.look = True
             case Reread(queue):
@@ -304,7 +307,9 @@ class Fetcher:
     # ---- read ----
 
     async def _read(self, session: FetchSession) -> None:
-        plan = [entry for mailbox in self._mailboxes.values() for entry in mailbox.readable()]
+        plan = self._turns.order(
+            [entry for mailbox in self._mailboxes.values() for entry in mailbox.readable()]
+        )
         began = trio.current_time()
         if self._is_due():
             self._round = None
@@ -315,7 +320,8 @@ class Fetcher:
             return
         # As of before the read: it sees what was sent by then.
         sent = {queue: self.count.of(queue) for queue in self._mailboxes}
-        look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan])
+        most_bytes = page_bytes(self.settings.mailbox_bytes)
+        look = await session.read([cursor for cursor, _ in plan], [room for _, room in plan], most_bytes)
         self.reads += 1
         self.clock.set(look.server_time)
         now = trio.current_time()
@@ -324,6 +330,7 @@ class Fetcher:
         self._drowsing.looked(began, now, sum(map(len, look.rows)), rung=rung)
         self._next_look = min(self._next_look, self._doubt.next_look(now), self._drowsing.next_look())
         self._advance(plan, look)
+        self._turns.took(plan, look)
         for queue, mailbox in list(self._mailboxes.items()):
             for ended in mailbox.looked():
                 mailbox.hand_out(ended)
@@ -335,7 +342,7 @@ class Fetcher:
 
     def _go_round(self, lanes: int, seen: Snapshot) -> None:
         """After a look at so many lanes: of a handler with little room only some are read at once."""
-        mailboxes = [mailbox for mailbox in self._mailboxes.values() if mailbox.room > 0]
+        mailboxes = [mailbox for mailbox in self._mailboxes.values() if mailbox.has_room]
         if lanes >= sum(len(mailbox.cursors) for mailbox in mailboxes):
             self._round = None
             return
@@ -359,17 +366,18 @@ class Fetcher:
         self._look = True
 
     def _advance(self, plan: Sequence[tuple[Cursor, int]], look: Fetched) -> None:
-        for (cursor, room), rows in zip(plan, look.rows, strict=True):
+        for number, ((cursor, room), rows) in enumerate(zip(plan, look.rows, strict=True)):
             mailbox = self._mailboxes[cursor.lane.queue]
             last = (rows[-1].tx, rows[-1].id) if rows else None
             place = next(i for i, each in enumerate(mailbox.cursors) if each is cursor)
-            mailbox.cursors[place] = cursor.advance(look.seen, last, full=len(rows) >= room)
+            full = len(rows) >= room or number in look.cut
+            mailbox.cursors[place] = cursor.advance(look.seen, last, full=full)
             if rows:
-                found = list(messages(cursor.lane, rows, mailbox.fences))
+                found = list(messages(cursor.lane, rows, mailbox.fences, large=look.large))
                 self.messages += len(found)
-                key, number = cursor.lane.key, cursor.lane.number
+                key, reading = cursor.lane.key, cursor.lane.number
                 for start in range(0, len(found), SHEET):
-                    mailbox.hand_out_messages(Page(found[start : start + SHEET], key=key, number=number))
+                    mailbox.hand_out_messages(Page(found[start : start + SHEET], key=key, number=reading))
 
 
 __all__ = ["Fetcher", "FetcherStatistics"]

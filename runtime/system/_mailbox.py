@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from sys import getsizeof
 from typing import TypeAlias, final
 
 import trio
@@ -30,6 +31,8 @@ class Mailbox:
         inbox: To its handler.
         room: For how many messages more its handler has room.
         capacity: For how many it had at first.
+        room_bytes: For how many bytes more; below 0 after a message that is larger than all of it.
+        capacity_bytes: For how many it had at first.
         fences: What is owned, by partition.
         leaving: What is being given back: its handler settles what it has of it.
         withdrawn: Whether its handler takes nothing more.
@@ -43,6 +46,8 @@ class Mailbox:
     inbox: Inbox
     room: int
     capacity: int
+    room_bytes: int
+    capacity_bytes: int
     fences: dict[int, Fence] = field(factory=dict[int, Fence])
     leaving: dict[int, Fence] = field(factory=dict[int, Fence])
     withdrawn: bool = False
@@ -55,6 +60,14 @@ class Mailbox:
     def depth(self) -> int:
         """How many messages its handler holds."""
         return self.capacity - self.room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether something may be read: if it has room for all the bytes that one read may bring.
+
+        A queue is read in pages of some size, and keeps nothing of a read from the others.
+        """
+        return self.room > 0 and self.room_bytes >= page_bytes(self.capacity_bytes)
 
     # ---- owning ----
 
@@ -86,7 +99,7 @@ class Mailbox:
         A lane with a backlog keeps the lanes of lower priority waiting. A
         backlog is read in pages of some size: not in crumbs, one for each credit.
         """
-        if self.room <= 0:
+        if not self.has_room:
             return []
         wanted: list[tuple[Cursor, int]] = []
         for priority in PRIORITIES:
@@ -135,6 +148,7 @@ class Mailbox:
     def hand_out_messages(self, page: Page) -> None:
         """Give messages to the handler; they take up room."""
         self.room -= len(page.messages)
+        self.room_bytes -= sum([message.size for message in page.messages])
         self.peak = max(self.peak, self.depth)
         self.hand_out(page)
 
@@ -152,15 +166,25 @@ class Mailbox:
         self.hand_out(Owned(dict(self.fences)))
 
 
+def page_bytes(capacity: int) -> int:
+    """Return how many bytes one read may bring, of all queues, if one may hold so many."""
+    return capacity // 4
+
+
 def lanes_of(queue: str, run: range, key: str | None = None, number: int = 0) -> list[Lane]:
     """Return the lanes of a run of partitions, the most urgent first."""
     return [Lane(queue, priority, run, key, number) for priority in PRIORITIES]
 
 
 def messages(
-    lane: Lane, rows: Iterable[FetchedRow], fences: Mapping[int, Fence], trial: Trial | None = None
+    lane: Lane,
+    rows: Iterable[FetchedRow],
+    fences: Mapping[int, Fence],
+    trial: Trial | None = None,
+    *,
+    large: bool = True,
 ) -> Iterable[Message]:
-    """Make the messages of some rows."""
+    """Make the messages of some rows; their bytes count if there may be large ones among them."""
     for id_, tx, partition, key, type_, version, payload, headers, attempts, wait, sent in rows:
         yield Message(
             id_,
@@ -179,6 +203,7 @@ def messages(
             fences[partition],
             True,
             trial,
+            getsizeof(payload) + getsizeof(headers) if large else 0,
         )
 
 

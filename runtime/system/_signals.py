@@ -21,6 +21,7 @@ class Attach:
     queue: str
     inbox: trio.MemorySendChannel[Any]
     room: int
+    room_bytes: int
 
 
 @final
@@ -54,10 +55,11 @@ class Detach:
 @final
 @frozen
 class Credit:
-    """A handler has room for so many messages more."""
+    """A handler has room for so many messages more, and so many bytes."""
 
     queue: str
     count: int
+    size: int
 
 
 @final

@@ -19,6 +19,7 @@ from attrs import define, field
 from rolebook.actors import OutcomeUnknown, Stopping
 
 from ..contract import (
+    MOST_BYTES,
     BadData,
     Committed,
     CommitUnit,
@@ -40,6 +41,7 @@ from ..contract import (
     Verdict,
     WriteSession,
 )
+from ._commit_queue import CommitQueue
 from ._send_count import SendCount
 from ._signals import FetcherSignal, Look
 from ._standing import Standing
@@ -58,7 +60,9 @@ class Writer:
         owned: The partitions of each queue that this process owns: no bell is needed for them.
         standing: The session that commits stand on.
         batch: Units in one commit at most.
+        batch_bytes: Bytes of what they store at most; a unit with more is committed alone.
         on_schedule: Called with the messages for later that were committed.
+        queue: What is on its way here, in bytes.
     """
 
     store: Store
@@ -70,6 +74,8 @@ class Writer:
     on_schedule: Callable[[Sequence[SendLater | RetryAsNew]], None]
     totals: Totals
     standing: Standing
+    batch_bytes: int = MOST_BYTES
+    queue: CommitQueue = field(factory=CommitQueue)
     committed: trio.Event = field(factory=trio.Event)
     _forgot: ServerForgot | None = None
     _most: int = field(init=False)
@@ -107,6 +113,8 @@ class Writer:
             # Cancellation too: those who wait must hear it, because nobody else has their units any more.
             _abandon([unit for unit in units if not unit.settled], error)
             raise
+        finally:
+            self.queue.settled(units)
 
     def refuse_rest(self, error: Exception) -> None:
         """Take nothing more, and tell those whose commit has not begun that it never will."""
@@ -120,6 +128,7 @@ class Writer:
             while True:
                 waiting.extend(self.inbox.receive_nowait())
         _give_up(waiting, error)
+        self.queue.settled(waiting)
 
     def _gather(self, first: Sequence[CommitUnit]) -> list[CommitUnit]:
         # In the order in which they were handed in. To sort by queue would group better, and break the order
@@ -136,7 +145,12 @@ class Writer:
         """Commit some turns; single out what fails, and commit the rest."""
         # Looked at before each try: what fell in the last one has voided what was built on it.
         while units := self._without_void(units):
-            if ahead := _before_a_second_naming(units) or _before_another_session(units) or self._many(units):
+            if ahead := (
+                _before_a_second_naming(units)
+                or _before_another_session(units)
+                or self._many(units)
+                or self.queue.fitting(units, self.batch_bytes)
+            ):
                 await self._commit(session, units[:ahead])
                 units = units[ahead:]
                 continue

@@ -79,7 +79,7 @@ async def test_a_handled_message_cannot_be_handled_again(bench: Bench) -> None:
         other = finished(fence=second.fence, consumed=second)
         assert Conflict(missing=frozenset({first.id})) == await one.commit(again, other)
         assert [int(message.payload) for message in await one.messages()] == [2]
-        assert await bench.store.read_events("account", "a", 0, 10) == []
+        assert (await bench.store.read_events("account", "a", 0, 10)).events == []
 
 
 @pytest.mark.parametrize("kind", [RetryInPlace, RetryAsNew, Bury])
@@ -123,7 +123,10 @@ async def test_the_journal_has_one_event_for_each_place(bench: Bench) -> None:
         assert Committed() == await one.commit(finished(events=[event_row(1), event_row(2)]))
         answer = await one.commit(finished(events=[event_row(2), event_row(3)], sends=[send_row(1)]))
         assert Outdated() == answer
-        assert [event.seq for event in await bench.store.read_events("account", "a", 0, 10)] == [1, 2]
+        assert [event.seq for event in (await bench.store.read_events("account", "a", 0, 10)).events] == [
+            1,
+            2,
+        ]
         assert await one.messages() == []
 
 
@@ -132,7 +135,7 @@ async def test_one_batch_cannot_hold_a_place_twice(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         twice = finished(events=[event_row(1)]), finished(events=[event_row(1)])
         assert Outdated() == await one.commit(*twice)
-        assert await bench.store.read_events("account", "a", 0, 10) == []
+        assert (await bench.store.read_events("account", "a", 0, 10)).events == []
 
 
 def _bad_turns() -> dict[str, CommitUnit]:
@@ -189,7 +192,7 @@ async def test_any_text_comes_back_as_it_was(bench: Bench) -> None:
                 message.payload,
                 message.headers,
             )
-            (recorded,) = await bench.store.read_events("account", text, 0, 10)
+            (recorded,) = (await bench.store.read_events("account", text, 0, 10)).events
             assert (json, json) == (recorded.payload, recorded.metadata)
 
 
@@ -209,7 +212,7 @@ async def test_any_json_comes_back_as_it_was(bench: Bench) -> None:
         await bench.store.promote_due(10)
         stored = [(message.payload, message.headers) for message in await one.messages()]
         assert stored == [(json, json)] * 2
-        (recorded,) = await bench.store.read_events("account", "a", 0, 10)
+        (recorded,) = (await bench.store.read_events("account", "a", 0, 10)).events
         assert (recorded.payload, recorded.metadata) == (json, json)
         stream = (await bench.store.load("account", 1, {"a": None}, 10))["a"]
         assert stream.snapshot is not None
@@ -292,7 +295,7 @@ async def test_a_first_outcome_is_stored_once(bench: Bench) -> None:
         assert Committed() == await one.commit(other)
         assert await bench.store.outcome("once/1") == '{"reply":5}'
         assert await bench.store.outcome("once/2") is None
-        assert await bench.store.read_events("account", "a", 0, 10) == []
+        assert (await bench.store.read_events("account", "a", 0, 10)).events == []
 
 
 async def test_an_expired_first_outcome_gives_way(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from tests.stores import Bench, event_row, finished, open_process, snapshot_part
 async def test_an_actor_without_events_is_empty(bench: Bench) -> None:
     """Asking for it is no error, and it is in the answer."""
     assert {"a": Stream(0, None, [])} == await bench.store.load("account", 1, {"a": None}, 10)
-    assert await bench.store.read_events("account", "a", 0, 10) == []
+    assert (await bench.store.read_events("account", "a", 0, 10)).events == []
 
 
 async def test_many_actors_are_loaded_at_once(bench: Bench) -> None:
@@ -119,7 +119,7 @@ async def test_recorded_events_tell_everything(bench: Bench) -> None:
     async with open_process(bench.store) as one:
         before = (await one.session.read([], [])).server_time
         await one.commit(finished(events=[event_row(seq) for seq in (1, 2, 3)]))
-        second, third = await bench.store.read_events("account", "a", 1, 2)
+        second, third = (await bench.store.read_events("account", "a", 1, 2)).events
         assert (
             second.seq,
             second.type,
@@ -130,8 +130,8 @@ async def test_recorded_events_tell_everything(bench: Bench) -> None:
         assert third.seq == 3
         started = datetime.fromtimestamp(before, UTC)
         assert started - timedelta(seconds=1) < third.recorded_at < started + timedelta(seconds=60)
-        assert [event.seq for event in await bench.store.read_events("account", "a", 2, 5)] == [3]
-        assert [event.seq for event in await bench.store.read_events("account", "a", 0, 1)] == [1]
+        assert [event.seq for event in (await bench.store.read_events("account", "a", 2, 5)).events] == [3]
+        assert [event.seq for event in (await bench.store.read_events("account", "a", 0, 1)).events] == [1]
 
 
 async def test_the_keys_of_actors_come_in_pages(bench: Bench) -> None:

@@ -22,7 +22,7 @@ async def test_nothing_is_committed_on_a_session_that_has_ended(bench: Bench) ->
             assert ELSEWHERE == await two.writer.commit([turn], [], nonce)
             assert ELSEWHERE == await two.writer.commit([finished(sends=[send_row(2)])], [], nonce)
             assert ["1"] == [each.payload for each in await two.messages()]
-            assert [] == await bench.store.read_events("account", "a", 0, 10)
+            assert [] == (await bench.store.read_events("account", "a", 0, 10)).events
 
 
 async def test_what_stands_on_no_session_is_committed_anywhere(bench: Bench) -> None:
@@ -60,8 +60,10 @@ async def test_a_turn_needs_the_event_that_it_stands_on(bench: Bench) -> None:
         gone = finished(events=[event_row(4)], lineage=Lineage(), sends=[send_row(1)])
         assert Outdated() == await one.commit(gone, finished(events=[event_row(1, "b")], lineage=Lineage()))
         assert Committed() == await one.commit(finished(events=[event_row(3)], lineage=Lineage()))
-        assert [1, 2, 3] == [each.seq for each in await bench.store.read_events("account", "a", 0, 10)]
-        assert [] == await bench.store.read_events("account", "b", 0, 10)
+        assert [1, 2, 3] == [
+            each.seq for each in (await bench.store.read_events("account", "a", 0, 10)).events
+        ]
+        assert [] == (await bench.store.read_events("account", "b", 0, 10)).events
         assert [] == await one.messages()
 
 

@@ -1,4 +1,6 @@
-"""The names that are settings: of the schema, and of the process."""
+"""Settings that are refused: the names of the schema and of the process, and bounds in bytes."""
+
+from typing import Any
 
 import pytest
 
@@ -34,3 +36,13 @@ def test_a_process_has_a_name_of_its_own() -> None:
     first, second = rb.Runtime(app).process, rb.Runtime(app, process="it's#1@home").process
     assert first.startswith("app@")
     assert second == "it's#1@home"
+
+
+@pytest.mark.parametrize("name", ["mailbox_bytes", "batch_bytes", "replay_bytes"])
+@pytest.mark.parametrize("value", [0, -1, 1024 * 1024 - 1, 2.0**21, "64 MB", None, True])
+def test_a_bound_in_bytes_is_a_mebibyte_at_least(name: str, value: object) -> None:
+    """The error names the setting, the value and what to give."""
+    settings: Any = Settings
+    with pytest.raises(InvalidSetting, match=rf"{name}: .* is out of bounds; give 1048576 bytes"):
+        settings(**{name: value})
+    assert getattr(settings(**{name: 1024 * 1024}), name) == 1024 * 1024

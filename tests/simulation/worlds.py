@@ -146,9 +146,11 @@ class _SlowSession:
         async with self._slowly():
             return await self.session.release(fences)
 
-    async def read(self, cursors: Sequence[Cursor], rooms: Sequence[int]) -> Fetched:
+    async def read(
+        self, cursors: Sequence[Cursor], rooms: Sequence[int], most_bytes: int = MOST_BYTES
+    ) -> Fetched:
         async with self._slowly():
-            return await self.session.read(cursors, rooms)
+            return await self.session.read(cursors, rooms, most_bytes)
 
     async def stay_awake(self) -> bool:
         async with self._slowly():

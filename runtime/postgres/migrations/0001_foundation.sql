@@ -38,6 +38,12 @@ create table {schema}.messages (
 -- Rows live for milliseconds: vacuum by count, not by share of the table.
 alter table {schema}.messages set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
+-- What a fetch reads is never compressed: so `pg_column_size` is its true length, without reading it, and a row whose
+-- bytes are all in the row has no more than a page of them. `enqueue` takes care of what comes compressed.
+alter table {schema}.messages
+    alter payload set storage external, alter headers set storage external,
+    alter key set storage external, alter type set storage external;
+
 -- What is parked until somebody resumes it. No other row has an entry here.
 create index messages_parked on {schema}.messages (queue, key) where not_before = 'infinity';
 
@@ -57,6 +63,10 @@ create table {schema}.scheduled (
     sent_at timestamptz not null default now()
 );
 create index scheduled_due on {schema}.scheduled (due_at, id);
+-- As in `messages`, where its rows go.
+alter table {schema}.scheduled
+    alter payload set storage external, alter headers set storage external,
+    alter key set storage external, alter type set storage external;
 
 -- The journal. Readers that need every event in one order use (tx, position)
 -- below the oldest running transaction: positions are handed out before commit.
@@ -74,6 +84,8 @@ create table {schema}.events (
     primary key (actor, key, seq)
 );
 create index events_in_order on {schema}.events (tx, position);
+-- Finds out that no event of an actor is large: then the number of its rows bounds their bytes.
+create index events_large on {schema}.events (actor, key, seq) where octet_length(payload::text) > 1600;
 
 create function {schema}.refuse_change() returns trigger language plpgsql as $$
 begin
@@ -93,6 +105,7 @@ create table {schema}.snapshots (
     recorded_at timestamptz not null default now(),
     primary key (actor, key, seq)
 );
+create index snapshots_large on {schema}.snapshots (actor, key, seq) where octet_length(state::text) > 16000;
 
 -- Who may handle a partition: whose session holds the advisory lock of the number in `nonce`, at this epoch.
 -- A process has one such number, and one lock, for each of its sessions; `life` is the same in all of them.
@@ -158,6 +171,10 @@ create table {schema}.dead_letters (
     died_at timestamptz not null default now()
 );
 create index dead_letters_by_queue on {schema}.dead_letters (queue, id);
+-- As in `messages`, where its rows may go again.
+alter table {schema}.dead_letters
+    alter payload set storage external, alter headers set storage external,
+    alter key set storage external, alter type set storage external;
 
 create table {schema}.checkpoints (
     projection text primary key,
@@ -252,6 +269,19 @@ declare
     placed smallint := {schema}.partition_of(enqueue.key);
     wanted timestamptz := coalesce(enqueue.due_at, clock_timestamp() + enqueue.delay);
 begin
+    -- A value that comes out of a table may be compressed, and would stay so.
+    if pg_column_compression(payload) is not null then
+        payload := payload::text::json;
+    end if;
+    if pg_column_compression(headers) is not null then
+        headers := headers::text::json;
+    end if;
+    if pg_column_compression(key) is not null then
+        key := key || '';
+    end if;
+    if pg_column_compression(type) is not null then
+        type := type || '';
+    end if;
     if wanted is null or wanted <= clock_timestamp() then
         insert into {schema}.messages (queue, partition, priority, key, type, version, payload, headers)
         values (enqueue.queue, placed, enqueue.priority, enqueue.key,

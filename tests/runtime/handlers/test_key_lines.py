@@ -66,25 +66,30 @@ class Reading:
 def message_of(stored: Stored) -> Message:
     """A message as a handler gets it."""
     fence = Fence("queue", 0, 1, 1)
-    return Message(
+    message = Message(
         stored.id, 0, "queue", 0, 0, stored.key, "t", 1, str(stored.name), None, 0, stored.wait, 0.0, fence
     )
+    message.size = 1 + stored.id % 3
+    return message
 
 
 class World(RuleBasedStateMachine):
     """A handler that works on several messages at a time, and what is around it."""
 
-    @initialize(blocked=st.integers(1, 4), capacity=st.integers(2, 12), loads=st.booleans())
-    def begin(self, blocked: int, capacity: int, *, loads: bool) -> None:
+    @initialize(
+        blocked=st.integers(1, 4), capacity=st.integers(2, 12), held=st.integers(1, 12), loads=st.booleans()
+    )
+    def begin(self, blocked: int, capacity: int, held: int, *, loads: bool) -> None:
         """Start with an empty mailbox.
 
         Args:
             blocked: Messages that a held line keeps.
             capacity: Messages that the handler has room for.
+            held: Bytes that held lines keep.
             loads: Whether a key has a state, which is loaded anew after something fell: as actors do.
         """
         self.loads = loads
-        self.blocked, self.capacity = blocked, capacity
+        self.blocked, self.capacity, self.held = blocked, capacity, held
         self.names = 0
         self.ids = 0
         self.asks = 0
@@ -95,7 +100,7 @@ class World(RuleBasedStateMachine):
 
     def start_handler(self) -> None:
         """A handler, its fetcher and what the writer has of it begin anew, as in another session."""
-        self.lines = KeyLines(self.blocked, self.capacity)
+        self.lines = KeyLines(self.blocked, self.capacity, self.held)
         self.by_key: dict[str, Line] = {}
         self.ready: deque[Message] = deque()
         self.working: dict[int, tuple[Message, Lineage]] = {}
@@ -103,7 +108,7 @@ class World(RuleBasedStateMachine):
         self.position = 0
         self.readings: dict[str, Reading] = {}
         self.pages: deque[Page] = deque()
-        self.room = self.capacity
+        self.room, self.room_bytes = self.capacity, 0
         self.asked: dict[str, set[int]] = {}
         self.loaded: set[str] = set()
 
@@ -129,8 +134,13 @@ class World(RuleBasedStateMachine):
         found = sorted(found, key=lambda each: each.id)[: max(0, min(most, self.room))]
         if found:
             self.position = found[-1].id
-            self.room -= len(found)
-            self.pages.append(Page([message_of(each) for each in found]))
+            self.give_out(Page([message_of(each) for each in found]))
+
+    def give_out(self, page: Page) -> None:
+        """A page is under way to the handler, and its messages take up room."""
+        self.room -= len(page.messages)
+        self.room_bytes -= sum(message.size for message in page.messages)
+        self.pages.append(page)
 
     @precondition(lambda self: self.readings)
     @rule(data=st.data(), most=st.integers(1, 6))
@@ -146,8 +156,7 @@ class World(RuleBasedStateMachine):
         found = sorted(found, key=lambda each: each.id)[:most]
         if found:
             reading.position = found[-1].id
-            self.room -= len(found)
-            self.pages.append(Page([message_of(each) for each in found], key=key, number=reading.number))
+            self.give_out(Page([message_of(each) for each in found], key=key, number=reading.number))
         elif all(each.id <= self.position for each in self.mailbox.values()):
             del self.readings[key]
             self.pages.append(Page(key=key, last=True, number=reading.number))
@@ -230,6 +239,7 @@ class World(RuleBasedStateMachine):
 
     def check_begin(self, message: Message) -> None:
         """Nothing begins twice, or before what stands before it."""
+        assert message.payload, "it was dropped from memory"
         assert message.id not in self.working, "it is in work already"
         under_way = {unit.message.id for unit in self.units}
         assert message.id not in under_way, "what becomes of it is with the writer"
@@ -256,7 +266,9 @@ class World(RuleBasedStateMachine):
 
     def give_room(self) -> None:
         """The fetcher gets the room that is free."""
-        self.room += self.lines.take_freed()
+        count, size = self.lines.take_freed()
+        self.room += count
+        self.room_bytes += size
 
     @precondition(lambda self: self.working)
     @rule(data=st.data(), outcome=st.sampled_from(["done", "done", "block", "park", "skip"]))
@@ -388,6 +400,15 @@ class World(RuleBasedStateMachine):
             assert self.lines.held == sum(not message.counted for message in self.in_memory())
 
     @invariant()
+    def room_in_bytes_is_conserved(self) -> None:
+        """As room is."""
+        if hasattr(self, "lines"):
+            under_way = sum(message.size for page in self.pages for message in page.messages)
+            counted = sum(message.size for message in self.in_memory() if message.counted)
+            assert self.room_bytes + under_way + counted + self.lines.freed_bytes == 0
+            assert self.lines.held_bytes == sum(each.size for each in self.in_memory() if not each.counted)
+
+    @invariant()
     def a_held_line_is_bounded(self) -> None:
         """It keeps no more than it may, and all of them together no more beyond their firsts."""
         held = [line for line in getattr(self, "by_key", {}).values() if line.state is State.HELD]
@@ -395,6 +416,11 @@ class World(RuleBasedStateMachine):
             assert 1 + len(line.waiting) <= max(1, self.blocked)
         waiting = [work for line in held for work in line.waiting if isinstance(work, Message)]
         assert len(waiting) <= self.capacity  # who asks is bounded by the callers that there are
+        # What the writer has something of may come back before it, and stays until that is settled.
+        settled = [line for line in held if not line.uncommitted]
+        kept = [work for line in settled for work in line.everything() if isinstance(work, Message)]
+        if settled and len(settled) == len(held):
+            assert sum(message.size for message in kept) <= self.held + 3
 
     @invariant()
     def nothing_is_in_memory_twice(self) -> None:

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from rolebook.runtime.contract import Fence, Message, partition_of_key
 from rolebook.runtime.handlers import KeyLines, Resident, Residents, Step
 
-LINES = KeyLines(blocked_capacity=10, mailbox_capacity=10)
+LINES = KeyLines(blocked_capacity=10, mailbox_capacity=10, mailbox_bytes=10_000)
 
 
 def hold(residents: Residents, key: str, wait: float) -> Resident:

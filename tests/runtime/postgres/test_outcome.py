@@ -68,7 +68,7 @@ async def turn_of(process: Process) -> tuple[Message, CommitUnit]:
 
 async def assert_done_once(process: Process) -> None:
     """One event, one message sent, the first one gone."""
-    assert [event.seq for event in await process.store.read_events("account", "a", 0, 10)] == [1]
+    assert [event.seq for event in (await process.store.read_events("account", "a", 0, 10)).events] == [1]
     assert [message.payload for message in await process.messages()] == ["2"]
 
 

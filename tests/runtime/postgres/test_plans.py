@@ -183,9 +183,10 @@ def test_a_long_transaction_is_read_in_pages_too(big: psycopg.Connection[Any]) -
 def test_a_look_at_the_tail_costs_a_few_pages(big: psycopg.Connection[Any]) -> None:
     """With 300,000 rows behind the cursor, three lanes, and nothing new: a walk down the index for each."""
     seen = snapshot(big)
+    fetch(big, [], 2000)  # a session's first look reads the catalogue
     plan = fetch(big, [Cursor(lane, seen) for lane in LANES], 2000)
     assert_fetch_by_index(plan)
-    assert pages(plan) <= 4 * len(LANES)
+    assert pages(plan) <= 5 * len(LANES)
 
 
 def test_an_old_lane_has_its_rows_read_once(big: psycopg.Connection[Any]) -> None:
@@ -405,13 +406,36 @@ def test_many_actors_are_loaded_by_index(big: psycopg.Connection[Any]) -> None:
     positions = "{" + ",".join(["290"] * 100) + "}"
     for name, parameters in (
         ("load_streams", ("account", 1, None, keys, positions, 1000)),
-        ("load_large_streams", ("account", 1, 1000, 16_000_000, None, keys, positions)),
+        ("load_large_streams", ("account", 1, 1000, 160_000, 16_000_000, None, keys, positions)),
     ):
         plan = explain(big, Statements("rolebook")[name].decode(), *parameters)
         kinds = {node["Node Type"] for node in of_table(plan, "events")}
         assert kinds
         assert kinds <= {"Index Scan", "Index Only Scan"}
         assert pages(plan) < 100 * 20
+
+
+def test_that_nothing_is_large_is_found_out_by_index(big: psycopg.Connection[Any]) -> None:
+    """An actor has a long journal, and others have large events: a few pages say that it has none."""
+    big.execute(
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
+        " select 'account', 'large' || i % 100, 1 + i / 100, 't', 1, to_json(repeat('x', 2000))"
+        " from generate_series(0, 999) as i"
+    )
+    big.execute(
+        "insert into rolebook.events (actor, key, seq, type, version, payload)"
+        " select 'account', 'long', i, 't', 1, '{}' from generate_series(1, 5000) as i"
+    )
+    for analyzed in (False, True):
+        if analyzed:
+            big.execute("analyze rolebook.events")
+        plan = explain(
+            big, Statements("rolebook")["load_streams"].decode(), "account", 1, None, "{long}", "{0}", 10
+        )
+        (probe,) = [node for node in of_table(plan, "events") if node.get("Index Name") == "events_large"]
+        assert probe["Node Type"] in {"Index Scan", "Index Only Scan"}
+        assert pages(plan) < 60
+        assert plan["Actual Rows"] == 11
 
 
 # ---- counting ----
@@ -436,9 +460,10 @@ async def test_a_thousand_turns_cost_one_round_trip(migrated_url: str, tmp_path:
         reader = Reader(one.session)
         assert isinstance(one.session, PostgresFetchSession)
         await reader.read(1)
+        await reader.read(1)  # the first finds out that there is nothing large
         with traced(one.session.connection, tmp_path) as sent:
             rows = await reader.read(2000)
-        assert len(rows) == 999
+        assert len(rows) == 998
         assert (sent["Sync"], sent["Execute"]) == (1, 1)
 
         messages = [one.message(row) for row in rows]

@@ -43,6 +43,28 @@ async def test_every_option_has_its_column(connection: Connection) -> None:
     assert await execute(connection, f"select {columns} from rolebook.messages") == [("k", 3, 1, "{}")]
 
 
+async def test_nothing_is_compressed_in_the_mailbox(connection: Connection) -> None:
+    """What comes out of a table may be: `pg_column_size` in the fetch would not be its length."""
+    await execute(connection, "create table public.drafts (body json, head json, key text, type text)")
+    await execute(
+        connection,
+        "insert into public.drafts select to_json(t), json_build_object('a', t), t, t"
+        " from repeat('x', 3000) as t",
+    )
+    packed = "num_nonnulls(pg_column_compression({0}payload), pg_column_compression({0}headers),"
+    packed += " pg_column_compression({0}key), pg_column_compression({0}type))"
+    await execute(
+        connection,
+        "select rolebook.enqueue('mail', type, body, key => key, headers => head, due_at => at)"
+        " from public.drafts, unnest(array[null, now() + interval '0.1 s']) as at",
+    )
+    for table in ("messages", "scheduled"):
+        assert await execute(connection, f"select {packed.format('')} from rolebook.{table}") == [(0,)]
+    while await execute(connection, "select count(*) from rolebook.messages") != [(2,)]:
+        await execute(connection, "select rolebook.promote_due(10)")
+    assert await execute(connection, f"select {packed.format('')} from rolebook.messages") == [(0,), (0,)]
+
+
 @pytest.mark.parametrize("key", ["null", "''"])
 async def test_an_actor_needs_a_key(connection: Connection, key: str) -> None:
     """Without one the statement fails, and says which actor it was for."""

@@ -57,8 +57,8 @@ async def test_a_queue_without_room_is_not_said_to_be_delivered() -> None:
     full, delivered = trio.open_memory_channel[object](100)
     fetcher = make_fetcher(store, count)
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
-        fetcher._take_in(Attach("full", full, 2))
-        fetcher._take_in(Attach("idle", nobody, 2))
+        fetcher._take_in(Attach("full", full, 2, 1000))
+        fetcher._take_in(Attach("idle", nobody, 2, 1000))
         await fetcher._ownership.settle(session, fetcher._mailboxes, 1)
         await fetcher._read(session)
         for number in (1, 2):
@@ -80,7 +80,7 @@ async def test_a_look_goes_round_all_lanes_though_there_is_room_for_few() -> Non
     nobody, _ = trio.open_memory_channel[Any](10)
     inbox, delivered = trio.open_memory_channel[object](100)
     async with store.open_fetch_session("me", 1) as session, store.open_write_session() as writer:
-        fetcher._take_in(Attach("few", inbox, 1))
+        fetcher._take_in(Attach("few", inbox, 1, 1_000_000))
         await session.prepare(["few"])
         mailbox = fetcher._mailboxes["few"]
         mailbox.take(await session.take([("few", 0), ("few", 2)]))  # two runs
