@@ -74,7 +74,7 @@ async def test_blocked_keys_of_a_queue_keep_their_order(database_url: str) -> No
         done[command.number % 20].append(command.number)
 
     async with rb.open_runtime(app, database=database_url, settings=TIGHT) as runtime:
-        failing = frozenset(range(0, 100, 3))
+        failing = frozenset(range(0, 80, 3))  # not the last of a key: who waits for its retry is idle
         notes = [Note(n, int(n in failing)) for n in range(100)]
         await runtime.send(*(rb.Enqueue("mail", n, key=f"k{n.number % 20}", headers=LARGE) for n in notes))
         await runtime.wait_idle()
