@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final, final
 
@@ -9,8 +10,8 @@ from psycopg import sql
 
 _FOLDER: Final = files("rolebook.runtime.postgres") / "statements"
 
-PART: Final = "unread"
-"""The file that is no statement, but a part of some: they say where by its name in braces."""
+PART: Final = "_"
+"""How the name of a file begins that is no statement, but a part of some: they have it in braces, without this."""
 
 
 @final
@@ -27,18 +28,21 @@ class Statements:
             for path in _FOLDER.iterdir()
             if path.name.endswith(".sql")
         }
-        part = texts.pop(PART)
-        self._texts = {name: _fill(text, schema, part) for name, text in texts.items()}
+        parts = {name.removeprefix(PART): text for name, text in texts.items() if name.startswith(PART)}
+        self._texts = {
+            name: _fill(text, schema, parts) for name, text in texts.items() if not name.startswith(PART)
+        }
 
     def __getitem__(self, name: str) -> bytes:
         """Return one statement."""
         return self._texts[name]
 
 
-def _fill(text: str, schema: str, part: str) -> bytes:
+def _fill(text: str, schema: str, parts: Mapping[str, str]) -> bytes:
+    for name, part in parts.items():
+        text = text.replace("{" + name + "}", part)
     # Without comments: psycopg converts a statement of more than 4,096 characters anew each time.
-    lines = text.replace("{" + PART + "}", part).splitlines()
-    code = "\n".join(line for line in lines if not line.startswith("--"))
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
     # The files are this package's own; psycopg wants a literal, which a file cannot be.
     statement = sql.SQL(code)  # pyright: ignore[reportArgumentType]
     return statement.format(schema=sql.Identifier(schema)).as_bytes(None)

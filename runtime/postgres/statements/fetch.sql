@@ -8,16 +8,7 @@
 --         xip text[] (array literals), xip_tx xid8[], xip_id bigint[]: of the running ones, after this row,
 --         late_tx xid8[], late_id bigint[]: of the later ones, after this row,
 --         within text[] (pg_snapshot or null), within_xmax xid8[], room int[]
-with seen as materialized (
-    select pg_current_snapshot() as snapshot, pg_relation_size(reltoastrelid) > 0 as large
-    from pg_class where oid = '{schema}.messages'::regclass
-)
-select 0::bigint as lane, null::bigint as id, null::bigint as tx, null::smallint as partition, null::text as key,
-       null::text as type, null::smallint as version, snapshot::text as payload, case when large then '1' end as headers,
-       null::integer as attempts, extract(epoch from clock_timestamp())::double precision as wait,
-       null::double precision as sent
-from seen
-union all
+{seen}
 select lane.number, m.id, m.tx::text::bigint, m.partition, m.key, m.type, m.version,
        m.payload::text, m.headers::text, m.attempts,
        case when m.not_before = 'infinity' then 'infinity'::double precision

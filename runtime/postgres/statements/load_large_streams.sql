@@ -20,16 +20,7 @@ from (
                                                       else octet_length(e.payload::text) end) end as bytes
         from given
         cross join unnest(%s::text[], %s::bigint[]) as wanted (key, after)
-        left join lateral (
-            select seq from {schema}.events n where n.actor = given.actor and n.key = wanted.key
-            order by seq desc limit 1
-        ) as newest on true
-        left join lateral (
-            select s.seq, s.state_version, s.state from {schema}.snapshots s
-            where wanted.after is null and s.actor = given.actor and s.key = wanted.key
-              and s.state_version <= given.state_version and s.seq <= newest.seq
-            order by s.seq desc limit 1
-        ) as snapshot on true
+        {starts}
         cross join lateral (
             select coalesce(newest.seq, 0) as seq, wanted.key as type, null::int as version, null::json as payload
             union all

@@ -37,16 +37,7 @@ union all
 select e.seq, e.type, e.version, e.payload
 from checked as given
 cross join wanted
-left join lateral (
-    select seq from {schema}.events n where n.actor = given.actor and n.key = wanted.key
-    order by seq desc limit 1
-) as newest on true
-left join lateral (
-    select s.seq, s.state_version, s.state from {schema}.snapshots s
-    where wanted.after is null and s.actor = given.actor and s.key = wanted.key
-      and s.state_version <= given.state_version and s.seq <= newest.seq
-    order by s.seq desc limit 1
-) as snapshot on true
+{starts}
 cross join lateral (
     select coalesce(newest.seq, 0) as seq, wanted.key as type, null::int as version, null::text as payload
     union all

@@ -1,4 +1,4 @@
--- unread: what both forms of the fetch read: the rows that became visible in each lane since its cursor. A part of
+-- _unread: what both forms of the fetch read: the rows that became visible in each lane since its cursor. A part of
 -- `fetch` and `fetch_large`, no statement.
 --
 -- A lane has two parts: rows of the transactions that were running at its last look (xip), and rows of later
