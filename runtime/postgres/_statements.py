@@ -11,7 +11,7 @@ from psycopg import sql
 _FOLDER: Final = files("rolebook.runtime.postgres") / "statements"
 
 PART: Final = "_"
-"""Begins the name of a file that is no statement, but a part of some. They have it in braces, without this."""
+"""Begins the name of a file that is a part of statements: they have it in braces, without this."""
 
 
 @final
