@@ -47,6 +47,7 @@ def fill(connection: psycopg.Connection[Any], backlog: int) -> None:
         (backlog,),
     )
     connection.execute("vacuum analyze rolebook.scheduled")
+    connection.execute("checkpoint")
 
 
 def look(connection: psycopg.Connection[Any], times: int = 200) -> Figures:
