@@ -1,12 +1,18 @@
-"""From connection parameters to the attempts to make: one for every address of every host."""
+"""From connection parameters to the attempts to make: one for every address of every host, in some order."""
 
 import random
 import socket
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import psycopg
 import trio
 from psycopg._conninfo_utils import get_param, get_param_def, is_ip_address, split_attempts
 from psycopg.abc import ConnDict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Address: TypeAlias = tuple[str, str]
+"""Host and port of a server, as a URL has them."""
 
 
 async def connection_attempts(params: ConnDict, *, lookup_seconds: float) -> list[ConnDict]:
@@ -61,3 +67,35 @@ def _port(params: ConnDict) -> str:
         return port
     default = get_param_def("port")
     return (default.compiled if default else None) or "5432"
+
+
+def address_of(connection: psycopg.AsyncConnection[Any]) -> Address:
+    """Return where a connection leads to."""
+    return connection.info.host, str(connection.info.port)
+
+
+def put_first(url: str, addresses: Sequence[Address]) -> str:
+    """Return a URL that has the first of some addresses that it names before its others.
+
+    Only where the one that takes writes is wanted: of several that would do, the order of the URL says which.
+    A URL that cannot be read is returned as it is; who connects with it is told.
+    """
+    try:
+        params = conninfo_to_dict(url)
+        hosts = split_attempts(params)
+    except psycopg.Error:
+        return url
+    if (get_param(params, "target_session_attrs") or "read-write") not in {"read-write", "primary"}:
+        return url
+    places = [(str(host.get("host") or host.get("hostaddr")), _port(host)) for host in hosts]
+    first = next((places.index(address) for address in addresses if address in places), 0)
+    if first == 0:
+        return url
+    ordered = [hosts[first], *hosts[:first], *hosts[first + 1 :]]
+    lists = {name: _joined(ordered, name) for name in ("host", "hostaddr", "port")}
+    return make_conninfo("", **{**params, **lists})
+
+
+def _joined(hosts: Sequence[ConnDict], name: str) -> str | None:
+    values = [str(host.get(name) or "") for host in hosts]
+    return ",".join(values) if any(values) else None

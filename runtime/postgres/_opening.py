@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from rolebook.actors import InvalidSetting
 
 from .._settings import PARTITIONS, Settings
 from ..contract import Ending
 from ._budget import READERS, check_budget
+from ._connection import Connection
 from ._migrating import check_schema, migrate, read_partitions
 from ._pool import open_pool
 from ._probing import Between
@@ -73,18 +75,22 @@ async def open_store(
                 f"leave it out, or stop every process and run: rolebook repartition {settings.partitions}"
             )
             raise InvalidSetting("partitions", problem, remedy)
+
+    async def connect_shared(role: str, isolation: str | None) -> Connection[Any]:
+        return await connect_session(
+            whereabouts.first(url),
+            role=role,
+            process=process,
+            isolation=isolation,
+            prepare_threshold=routes.prepares_later,
+            between=routes.shared.between,
+            accept=whereabouts.check,
+            ending=ending,
+        )
+
     # What is lent keeps the isolation that the database's owner chose for it.
-    connect_shared = partial(
-        connect_session,
-        url,
-        process=process,
-        prepare_threshold=routes.prepares_later,
-        between=routes.shared.between,
-        accept=whereabouts.check,
-        ending=ending,
-    )
-    connect = partial(connect_shared, role="pool", isolation=None)
-    read = partial(connect_shared, role="reader")
+    connect = partial(connect_shared, "pool", None)
+    read = partial(connect_shared, "reader", "read committed")
     open_pool_ending = partial(open_pool, ending=ending)
     async with (
         open_pool_ending(

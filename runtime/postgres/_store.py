@@ -346,7 +346,7 @@ class PostgresStore:
     async def _connect_directly(self, role: str, **settings: Any) -> Connection:
         """Open a session that is ours alone."""
         return await connect_session(
-            self.direct_url,
+            self.whereabouts.first(self.direct_url),
             role=role,
             process=self.process,
             between=self.routes.direct.between,
@@ -358,7 +358,7 @@ class PostgresStore:
     async def _connect(self, *, role: str, prepare_threshold: int | None) -> Connection:
         """Open a session that need not be ours alone."""
         return await connect_session(
-            self.url,
+            self.whereabouts.first(self.url),
             role=role,
             process=self.process,
             prepare_threshold=prepare_threshold,

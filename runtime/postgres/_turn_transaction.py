@@ -31,7 +31,7 @@ class PostgresTurnTransaction:
 
     def was_cut(self, error: Exception) -> bool:
         """Say whether a turn failed with this error because the link of its transaction broke."""
-        return self.connection.closed and isinstance(error, psycopg.OperationalError)
+        return self.connection.closed and isinstance(error, psycopg.OperationalError | trio.TooSlowError)
 
     async def commit(self, unit: CommitUnit) -> None:
         """Commit the handler's SQL, its sends and the acknowledgement; the result is certain.

@@ -6,8 +6,9 @@ import logging
 from typing import Final
 
 import psycopg
-from attrs import define, frozen
+from attrs import define, field, frozen
 
+from ._addresses import Address, address_of, put_first
 from ._connection import Connection
 
 _log = logging.getLogger("rolebook")
@@ -16,6 +17,9 @@ _WHERE: Final = """
 select system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 from pg_catalog.pg_control_system()
 """
+
+REMEMBERED: Final = 8
+"""Addresses of servers, and of poolers before them."""
 
 
 class LeftBehind(psycopg.OperationalError):
@@ -38,6 +42,8 @@ class Whereabouts:
     """
 
     _newest: _Place | None = None
+    _taken: list[Address] = field(factory=list[Address])
+    """Where the servers were that were taken, the latest first."""
 
     async def check(self, connection: Connection) -> None:
         """Take note of a server.
@@ -46,8 +52,19 @@ class Whereabouts:
             LeftBehind: It is not to be used.
         """
         here = await _place_of(connection)
-        if here is None:
-            return
+        if here is not None:
+            self._compare(here)
+        address = address_of(connection)
+        self._taken = [address, *(each for each in self._taken if each != address)][:REMEMBERED]
+
+    def first(self, url: str) -> str:
+        """Return a URL with the server that was taken last before the others, if only one takes writes.
+
+        One that does not answer costs `connect_timeout`: once, and not for every connection.
+        """
+        return put_first(url, self._taken) if self._taken else url
+
+    def _compare(self, here: _Place) -> None:
         newest = self._newest
         if newest is None:
             self._newest = here

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from psycopg.conninfo import make_conninfo
 
 import rolebook as rb
@@ -132,6 +132,41 @@ async def test_a_link_that_breaks_costs_no_attempt(database_url: str, looking: L
             await looking.until("select not exists (select from rolebook.messages)")
     assert 0 == await looking.value("select count(*) from rolebook.dead_letters")
     assert [(1,), (7,)] == await looking.rows("select number from public.done")
+
+
+async def test_a_commit_without_an_answer_costs_no_attempt(
+    database_url: str, looking: Looking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The link goes dark before a turn's own commit: that did not happen, and its message is not to blame."""
+    caplog.set_level(logging.INFO, "rolebook.writer")
+    await looking.do("create table public.done (number int)")
+    app, inside, go_on = rb.App("app"), trio.Event(), trio.Event()
+    attempts = list[int]()
+
+    @app.handler("mail", retry=ONCE)
+    async def mail(command: Note, turn: rb.Turn) -> None:
+        attempts.append(turn.attempt)
+        async with turn.connection() as connection:
+            await connection.execute("insert into public.done values (%s)", (command.number,))
+            inside.set()
+            await go_on.wait()
+
+    settings = evolve(SETTINGS, command_deadline=0.5)
+    async with (
+        open_proxy(database_url) as proxy,
+        rb.open_runtime(app, database=proxy.url, settings=settings) as runtime,
+    ):
+        await runtime.enqueue("mail", Note(7))
+        with trio.fail_after(WITHIN):
+            await inside.wait()
+            proxy.freeze()
+            go_on.set()
+            await eventually(lambda: "looking up its outcome" in caplog.text)
+            await proxy.heal()
+            await looking.until("select not exists (select from rolebook.messages)")
+    assert 0 == await looking.value("select count(*) from rolebook.dead_letters")
+    assert [(7,)] == await looking.rows("select number from public.done")
+    assert [1, 1] == attempts
 
 
 async def test_a_turn_that_fails_by_itself_still_costs_its_attempt(
