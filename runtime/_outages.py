@@ -14,7 +14,7 @@ from attrs import define, field
 from rolebook.actors import RolebookError
 from rolebook.actors.supervision import ChildFailed
 
-from ._story import Attempt, Story, Trouble
+from ._story import PATIENCE, Attempt, Story, Trouble
 from .contract import line_of
 from .postgres import DatabaseError, Fault, fault_of
 
@@ -34,6 +34,8 @@ class Outages:
     """
 
     _story: Story = field(factory=Story)
+    _quiet: dict[str, float] = field(factory=dict[str, float])
+    _waiting: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
     def failed(self, failure: ChildFailed, delay: float | None) -> bool:
         """Tell of a failure, unless another part has told the same."""
@@ -41,8 +43,16 @@ class Outages:
         return True
 
     def met(self, part: str, error: Exception, delay: float) -> None:
-        """Tell of what a part tries again by itself, likewise."""
-        self._tell(part, error, trio.current_time(), delay)
+        """Tell of what a part tries again by itself, likewise; of several tasks of it, one for all."""
+        now = trio.current_time()
+        if now >= self._quiet.get(part, now):
+            self._quiet[part] = now + max(delay, PATIENCE)
+            self._tell(part, error, now, delay)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait; until some part runs again at most, for then the others may try as well."""
+        with trio.move_on_after(seconds):
+            await self._waiting.park()
 
     def _tell(self, part: str, error: Exception, at: float, delay: float | None) -> None:
         trouble = trouble_of(error)
@@ -54,8 +64,16 @@ class Outages:
         """Say that it is over, once nobody fails any more."""
         self.recovered(part)
 
+    def gave_up(self, part: str) -> None:
+        """A part tries no more: that is no end of the trouble, nor does anybody wait for it."""
+        self._story.left(part)
+
     def recovered(self, path: str) -> None:
         """Say that it is over, once nobody fails any more."""
+        if not self._story.is_about(path):
+            return
+        self._quiet.pop(path, None)
+        self._waiting.unpark_all()
         end = self._story.recovered(path, trio.current_time())
         if end is not None:
             what = "the database is back" if end.was_outage else "all parts run again"
@@ -88,7 +106,10 @@ def _text(error: Exception) -> str:
     if isinstance(error, DatabaseError):
         return error.line
     if isinstance(error, trio.TooSlowError):
-        return "the database did not answer in time"
+        return (
+            "the database did not answer in time: it is away or slow, or somebody holds a lock"
+            " (Settings.command_deadline)"
+        )
     if isinstance(error, RolebookError):
         return " ".join(str(error).split())
     if isinstance(error, psycopg.Error) and error.diag.message_primary:

@@ -135,7 +135,7 @@ class Settings:
     shutdown: float = attrs.field(default=10.0, validator=_positive_seconds)
     pool_size: int = attrs.field(default=4, validator=_positive_count)
     acquire_timeout: float = attrs.field(default=5.0, validator=_positive_seconds)
-    backoff: Backoff = attrs.field(factory=Backoff)
+    backoff: Backoff = attrs.field(factory=lambda: Backoff(cap=5.0))
     idempotency_retention: float = attrs.field(default=86_400.0, validator=_positive_seconds)
     drift: Literal["error", "warn"] = attrs.field(default="error", validator=_strictness)
     check_purity: bool = False

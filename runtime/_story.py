@@ -56,8 +56,8 @@ class End:
     """All parts run again.
 
     Attributes:
-        seconds: From the first failure on.
-        attempts: How many were told.
+        seconds: From the first failure on, since all ran.
+        attempts: How many of these were told.
         was_outage: Whether each reason was one from outside.
     """
 
@@ -87,7 +87,8 @@ class Story:
     What comes back soon after its end is the same story: its count goes on, and nothing in it is news.
     """
 
-    _began: float = 0.0
+    _since: float = 0.0
+    _before: int = 0
     _ended: float = float("-inf")
     _attempts: int = 0
     _was_outage: bool = True
@@ -106,8 +107,10 @@ class Story:
         Returns:
             What to say of it; None if it was said.
         """
-        if not self._troubled and now - self._ended >= MEMORY:
-            self._begin(now)
+        if not self._troubled:
+            if now - self._ended >= MEMORY:
+                self._begin()
+            self._since, self._before = now, self._attempts
         self._troubled.add(part)
         told = self._told.get(trouble.kind)
         if told is not None and told.part != part and now < told.until:
@@ -126,10 +129,17 @@ class Story:
         if self._troubled:
             return None
         self._ended = now
-        return End(now - self._began, self._attempts, self._was_outage)
+        return End(now - self._since, self._attempts - self._before, self._was_outage)
 
-    def _begin(self, now: float) -> None:
-        self._began = now
+    def is_about(self, part: str) -> bool:
+        """Whether a part is in trouble."""
+        return part in self._troubled
+
+    def left(self, part: str) -> None:
+        """Take note that a part is no more: its trouble has not ended, and is no affair of the others."""
+        self._troubled.discard(part)
+
+    def _begin(self) -> None:
         self._attempts = 0
         self._was_outage = True
         self._told.clear()

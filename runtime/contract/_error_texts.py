@@ -28,7 +28,8 @@ def text_of(error: BaseException) -> str:
 
 def line_of(error: BaseException) -> str:
     """Return an error's type and whole text in one line, for the log; only what is endless is cut."""
-    line = " ".join(text_of(error).split())
+    # Where in our own statements the server was says nothing to who reads it.
+    line = " ".join(text_of(error).partition("\nCONTEXT: ")[0].split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 

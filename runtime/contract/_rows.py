@@ -95,6 +95,7 @@ class Message:
         size: Bytes of memory that its texts take, if it may be large; 0 if it has 2 kB at most.
         refusal: With what the database refused what became of it; None once that was dealt with.
         refusals: How many times in a row that was, whatever was tried instead.
+        failure: With what its turn failed in the first place, while that is being stored.
     """
 
     id: int
@@ -116,6 +117,7 @@ class Message:
     size: int = 0
     refusal: Exception | None = None
     refusals: int = 0
+    failure: Exception | None = None
 
     @property
     def place(self) -> Place:

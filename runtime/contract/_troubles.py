@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, final
+from typing import Protocol
+
+import trio
 
 
 class Troubles(Protocol):
@@ -18,17 +20,31 @@ class Troubles(Protocol):
         """
         ...
 
+    async def wait(self, seconds: float) -> None:
+        """Wait before the next try: not so long if another part is heard to go on meanwhile."""
+        ...
+
     def overcome(self, part: str) -> None:
-        """A part that had failed goes on, or gave up."""
+        """A part goes on, if it had failed."""
+        ...
+
+    def gave_up(self, part: str) -> None:
+        """A part that may have failed tries no more."""
         ...
 
 
-@final
 class Untold:
     """Tells nobody: for stores that no runtime works on."""
 
     def met(self, part: str, error: Exception, delay: float) -> None:
         """Do nothing."""
 
+    async def wait(self, seconds: float) -> None:
+        """Wait."""
+        await trio.sleep(seconds)
+
     def overcome(self, part: str) -> None:
+        """Do nothing."""
+
+    def gave_up(self, part: str) -> None:
         """Do nothing."""

@@ -44,19 +44,30 @@ def after_failure(
         return None
     error, delay = outcome.error, None if isinstance(outcome, Dead) else outcome.delay_seconds
     place, attempts, report = message.place, message.attempts + 1, report_of(error)
+    is_news = message.refusals <= 1  # else it was told before, and that it is refused
     if delay is None and not (on_failure == "park" and isinstance(error, ProcessEnded)):
         # The traceback of user code is worth logging; our own errors say what to do.
         trace = None if isinstance(error, RolebookError) else error
-        _log.error("%s is a dead letter: %s", name_of(message), line_of(error), exc_info=trace)
+        _keep(message, error)
+        if is_news:
+            _log.error("%s becomes a dead letter: %s", name_of(message), line_of(error), exc_info=trace)
         return Bury(place, attempts, report)
     if on_failure == "park":
         _log.warning("%s failed, parked until it is resumed: %s", name_of(message), line_of(error))
         return RetryInPlace(place, attempts, report, None)
     assert delay is not None
-    _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, line_of(error))
+    if is_news:
+        _log.warning("%s failed, retry in %.1f s: %s", name_of(message), delay, line_of(error))
     if on_failure == "skip":
+        _keep(message, error)
         return RetryAsNew(place, attempts, report, delay)
     return RetryInPlace(place, attempts, report, delay)
+
+
+def _keep(message: Message, error: BaseException) -> None:
+    """Remember why a turn failed until that is stored; of one that is stored as it is, its message knows."""
+    if not message.refusals and isinstance(error, Exception):
+        message.failure = error
 
 
 def unit_after(
@@ -73,19 +84,18 @@ def unit_after(
 def refuse(message: Message, error: Exception, backoff: Backoff, random: Random) -> None:
     """Take note that the database refused what was to be stored of a message, and when it is tried again.
 
-    At once, with the database's word as the outcome of its turn. If that is refused as well, after a pause
-    that grows: what a turn comes to is stored in few forms, and none of them may suit what is in the way.
+    At once, with the database's word as the outcome of its turn: a text may be what it does not take. If that
+    is refused as well, it is not the text; then with what the turn failed with, after a pause that grows.
     """
-    message.refusal, message.refusals = error, message.refusals + 1
+    message.refusals += 1
     if message.refusals == 1:
-        return
-    message.wait = backoff.delay(message.refusals - 1, random)
-    _log.error(
-        "what became of %s is refused, tried again in %.1f s: %s",
-        name_of(message),
-        message.wait,
-        line_of(error),
-    )
+        message.refusal = error
+    else:
+        message.refusal = message.failure or error
+        message.wait = backoff.delay(message.refusals - 1, random)
+    again = "at once" if message.wait is None else f"in {message.wait:.1f} s"
+    said = (name_of(message), again, line_of(error))
+    _log.error("what became of %s is refused, tried again %s: %s", *said)
 
 
 def bury(message: Message, error: BaseException) -> Bury:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from random import Random
 from typing import final
 
@@ -64,13 +64,23 @@ class Certainty:
             raise self.markers.forgot
 
     async def pause(self, error: Exception, attempt: int) -> None:
-        """Wait before the next try; say why, unless it was the first: its connection may just be old."""
+        """Wait before the next try; say why, unless it was the first, whose connection may just be old."""
         delay = self.backoff.delay(attempt, Random())  # noqa: S311 - jitter
         if fault_of(error) is Fault.CONTENTION:  # no outage: the database works, for somebody else
             _log.warning("a commit was refused (%s); trying again", brief(error))
-        elif attempt > 1:
+        elif attempt > 1 or isinstance(error, trio.TooSlowError):
             self.troubles.met(self.role, error, delay)
-        await trio.sleep(delay)
+        await self.troubles.wait(delay)
+
+    @contextmanager
+    def trying(self) -> Generator[None]:
+        """What is tried in a block goes on at its end, or is given up."""
+        try:
+            yield
+        except BaseException:
+            self.troubles.gave_up(self.role)
+            raise
+        self.troubles.overcome(self.role)
 
     async def open(self) -> Connection:
         """Open a connection to a server that has forgotten nothing.
@@ -101,27 +111,24 @@ class Certainty:
         """
         _log.info("a commit got no answer (%s); looking up its outcome", brief(error))
         attempt = 0
-        try:
-            while True:
-                attempt += 1
-                await self.pause(error, attempt)
-                try:
-                    async with connected() as connection:
-                        answer = await execute_certainly(
-                            connection,
-                            self.statements["settle_batch"],
-                            (marker.writer, marker.batch),
-                            deadline=self.deadline,
-                        )
-                        void = await answer.fetchone()
-                except FAILURES as failure:
-                    error = failure
-                else:
-                    committed = void == (False,)
-                    _log.info("the commit %s", "had succeeded" if committed else "had not happened")
-                    return committed
-        finally:
-            self.troubles.overcome(self.role)
+        while True:
+            attempt += 1
+            await self.pause(error, attempt)
+            try:
+                async with connected() as connection:
+                    answer = await execute_certainly(
+                        connection,
+                        self.statements["settle_batch"],
+                        (marker.writer, marker.batch),
+                        deadline=self.deadline,
+                    )
+                    void = await answer.fetchone()
+            except FAILURES as failure:
+                error = failure
+            else:
+                committed = void == (False,)
+                _log.info("the commit %s", "had succeeded" if committed else "had not happened")
+                return committed
 
 
 def read_refusal(error: Exception, schema: str) -> CommitResult | None:

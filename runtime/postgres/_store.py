@@ -256,7 +256,7 @@ class PostgresStore:
     ) -> list[tuple[Any, ...]]:
         """Look for what was asked; a look that got no answer does not change what becomes of that."""
         attempt, certainty = 0, self._certainty("replies", None)
-        try:
+        with certainty.trying():
             while True:
                 try:
                     return await self._rows(statement, parameters, certainly=certainly)
@@ -265,9 +265,6 @@ class PostgresStore:
                         raise
                     attempt += 1
                     await certainty.pause(error, attempt)
-        finally:
-            if attempt:
-                self._troubles.overcome("replies")
 
     async def depth(self, queue: str, most: int) -> int:
         """How many messages a queue holds, counted no further than `most`."""

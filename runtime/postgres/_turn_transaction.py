@@ -83,7 +83,8 @@ class PostgresTurnTransaction:
 
     async def _happened(self, marker: Marker, error: Exception) -> bool:
         await self.connection.close()
-        return await self.certainty.look_up(marker, error, self._another)
+        with self.certainty.trying():
+            return await self.certainty.look_up(marker, error, self._another)
 
     @asynccontextmanager
     async def _another(self) -> AsyncGenerator[Connection]:

@@ -39,26 +39,28 @@ class PostgresWriteSession:
             batch = batch_parameters(units, rings, nonce)
         except Exception as error:  # noqa: BLE001 - whatever it is: it is the fault of one of the turns
             return BadData(error)
+        result = await self._until_certain(units, batch)
+        if not isinstance(result, TimedOut):
+            self.certainty.troubles.overcome(self.certainty.role)
+        return result
+
+    async def _until_certain(self, units: Sequence[CommitUnit], batch: Parameters) -> CommitResult:
         attempt, markers = 0, self.certainty.markers
-        try:
-            while True:
-                marker = markers.new()
-                try:
-                    result = await self._try(marker, batch)
-                except ServerForgot as error:
-                    return Forgotten(error)
-                forgot = markers.settle(marker, units if isinstance(result, Committed) else None)
-                if forgot is not None:
-                    return await self._among_what_is_left(marker, result, forgot)
-                if isinstance(result, TimedOut) and len(units) == 1:
-                    result = result.error  # there is no smaller one
-                if not isinstance(result, Exception):
-                    return result
-                attempt += 1
-                await self.certainty.pause(result, attempt)
-        finally:
-            if attempt:
-                self.certainty.troubles.overcome(self.certainty.role)
+        while True:
+            marker = markers.new()
+            try:
+                result = await self._try(marker, batch)
+            except ServerForgot as error:
+                return Forgotten(error)
+            forgot = markers.settle(marker, units if isinstance(result, Committed) else None)
+            if forgot is not None:
+                return await self._among_what_is_left(marker, result, forgot)
+            if isinstance(result, TimedOut) and len(units) == 1:
+                result = result.error  # there is no smaller one
+            if not isinstance(result, Exception):
+                return result
+            attempt += 1
+            await self.certainty.pause(result, attempt)
 
     async def _among_what_is_left(
         self, marker: Marker, result: CommitResult | Exception, forgot: ServerForgot
@@ -98,12 +100,13 @@ class PostgresWriteSession:
 
     async def renew(self) -> None:
         """Use another connection from now on, with a new choice of the server."""
-        await self.close()
+        if self._connection is not None:
+            await self._connection.close()
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._connection is not None:
-            await self._connection.close()
+        self.certainty.troubles.gave_up(self.certainty.role)
+        await self.renew()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
@@ -115,7 +118,7 @@ class PostgresWriteSession:
         connection = self._connection
         is_left = self._writer != self.certainty.markers.writer
         if connection is None or connection.closed or connection.is_spent or is_left:
-            await self.close()
+            await self.renew()
             self._connection = connection = await self.certainty.open()
             self._writer = self.certainty.markers.writer
         yield connection

@@ -16,5 +16,5 @@ def test_every_setting_is_in_the_reference() -> None:
     found = {name.strip(" `"): default.strip(" `").replace('"', "'") for name, default in rows}
     settings = rb.Settings()
     expected = {field.name: repr(getattr(settings, field.name)) for field in attrs.fields(rb.Settings)}
-    expected["backoff"] = "Backoff()"
+    expected["backoff"] = "Backoff(cap=5.0)"
     assert expected == found

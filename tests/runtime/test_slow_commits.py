@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from psycopg.conninfo import make_conninfo
 
 import rolebook as rb
@@ -56,18 +56,19 @@ async def test_what_a_server_cannot_commit_in_time_is_divided(database_url: str,
 
 
 async def test_what_a_link_takes_long_for_goes_on(database_url: str) -> None:
-    """One commit that takes six deadlines to send, and a small one behind it."""
+    """One commit that takes three deadlines to send, and a small one behind it."""
     app, numbers = notes()
+    slow = evolve(SETTINGS, command_deadline=2 * DEADLINE)
     parcel = "x" * 500_000
     async with (
         open_proxy(database_url, rate=4_000_000) as proxy,
-        rb.open_runtime(app, database=proxy.url, settings=SETTINGS) as runtime,
+        rb.open_runtime(app, database=proxy.url, settings=slow) as runtime,
     ):
         began = trio.current_time()
         with trio.fail_after(WITHIN):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(runtime.send, *(rb.Enqueue("mail", Parcel(n, parcel)) for n in range(48)))
                 nursery.start_soon(runtime.enqueue, "mail", Note(48))
-            assert trio.current_time() - began > 3 * DEADLINE
+            assert trio.current_time() - began > 2 * slow.command_deadline
             await runtime.wait_idle()
     assert list(range(49)) == sorted(numbers)

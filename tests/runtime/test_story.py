@@ -79,7 +79,17 @@ def test_what_comes_back_soon_is_the_same_story() -> None:
     assert Attempt(1, is_news=True) == story.failed("handler", BUG, 0.0)
     assert End(1.0, 1, was_outage=False) == story.recovered("handler", 1.0)
     assert Attempt(2, is_news=False) == story.failed("handler", BUG, 1.0 + MEMORY / 2)
-    assert End(2.0 + MEMORY / 2, 2, was_outage=False) == story.recovered("handler", 2.0 + MEMORY / 2)
+    assert End(1.0, 1, was_outage=False) == story.recovered("handler", 2.0 + MEMORY / 2)
+
+
+def test_who_gave_up_is_waited_for_no_more() -> None:
+    """The end comes with the last of the others; if there is none, nothing is said."""
+    story = Story()
+    story.failed("writer", AWAY, 0.0)
+    story.failed("listener", AWAY, 0.1)
+    story.left("writer")
+    assert story.recovered("writer", 1.0) is None
+    assert End(2.0, 1, was_outage=True) == story.recovered("listener", 2.0)
 
 
 def test_a_story_with_a_bug_in_it_is_not_about_the_database() -> None:
@@ -124,7 +134,14 @@ def wrapped(error: Exception, cause: Exception) -> Exception:
             "ReadOnlySqlTransaction: it is a standby",
         ),
         (OSError("no route"), True, "OSError: no route"),
-        (trio.TooSlowError(), True, "the database did not answer in time"),
+        (
+            trio.TooSlowError(),
+            True,
+            (
+                "the database did not answer in time: it is away or slow, or somebody holds a lock"
+                " (Settings.command_deadline)"
+            ),
+        ),
         (ExceptionGroup("", [ExceptionGroup("", [OSError("a")]), OSError("a")]), True, "OSError: a"),
         (ExceptionGroup("", [OSError("a"), KeyError("b")]), False, "OSError: a; KeyError: 'b'"),
         (KeyError("x"), False, "KeyError: 'x'"),

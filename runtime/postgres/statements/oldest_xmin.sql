@@ -6,6 +6,7 @@ select holder, age from (
                        || round(extract(epoch from clock_timestamp() - xact_start)) || ' s', '') as holder,
            age(backend_xmin) as age
     from pg_catalog.pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()
+      and coalesce(backend_type, '') <> 'autovacuum worker'  -- a vacuum keeps nothing from another one
     union all
     select 'prepared transaction ' || gid, age(transaction) from pg_catalog.pg_prepared_xacts
     union all

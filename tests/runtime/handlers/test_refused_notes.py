@@ -75,7 +75,7 @@ async def test_it_is_tried_again_after_pauses(
             await runtime.wait_idle()
         letters = await runtime.dead_letters()
         assert (event == LETTERS) == bool(letters)
-        assert all("not here" in letter.error for letter in letters)
+        assert all("Broken" in letter.error for letter in letters)
     assert 1 in begun
 
 
