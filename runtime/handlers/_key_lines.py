@@ -267,8 +267,12 @@ class KeyLines:
         """This one was not committed: it begins again, before what waits.
 
         Not at once: others of the key may come back as well, and are put back together, in their old order.
+        Nor twice: the time of its retry may have come before it was heard that the retry was not stored.
         """
-        line.again = (*line.again, work)
+        if work in line.waiting:
+            line.waiting.remove(work)
+        if work not in line.again:
+            line.again = (*line.again, work)
 
     def fell(self, line: Line) -> None:
         """Something was not committed: what begins from now on does not build on it, nor falls with it."""
@@ -388,9 +392,13 @@ class KeyLines:
         trial, which is not to come in again without; nor what the database refused, which says nothing of it.
         """
         first = line.first
-        if line.uncommitted or not isinstance(first, Message) or not first.size:
-            return
-        if first.trial is not None or first.refusals:
+        if (
+            line.uncommitted
+            or not isinstance(first, Message)
+            or not first.size
+            or first.trial
+            or first.refusals
+        ):
             return
         self.held_bytes -= first.size
         first.payload, first.headers, first.size = "", None, 0

@@ -475,3 +475,19 @@ PLAYED = settings(
 
 TestKeyLines = pytest.mark.filterwarnings("default")(World.TestCase)
 TestKeyLines.settings = PLAYED
+
+
+def test_what_was_released_before_it_fell_begins_once() -> None:
+    """Its time comes before it is heard that its retry was not stored: that makes it no two messages."""
+    lines, line = KeyLines(10, 10, 1000), Line("a")
+    message, later = (message_of(Stored(number, number, "a")) for number in (1, 2))
+    page = Page([message, later])
+    assert lines.arrived(line, message, page)
+    assert not lines.arrived(line, later, page)
+    lines.noted(line)
+    assert lines.hold(line, message)
+    assert message is lines.release(line)
+    lines.begin_again(line, message)
+    lines.begin_again(line, message)
+    lines.settled(line)
+    assert [message, later] == list(line.waiting)
