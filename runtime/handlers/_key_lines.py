@@ -246,7 +246,9 @@ class KeyLines:
         return first
 
     def withdraw(self, line: Line, work: Work) -> bool:
-        """That this one failed was not stored. If it is held for that, it is not any more."""
+        """That this one failed was not stored: it is not held for that, nor released. Say if it was held."""
+        if work in line.waiting:
+            line.waiting.remove(work)
         if line.first is not work:
             return False
         line.step(WITHDRAW)
@@ -267,10 +269,7 @@ class KeyLines:
         """This one was not committed: it begins again, before what waits.
 
         Not at once: others of the key may come back as well, and are put back together, in their old order.
-        Nor twice: the time of its retry may have come before it was heard that the retry was not stored.
         """
-        if work in line.waiting:
-            line.waiting.remove(work)
         if work not in line.again:
             line.again = (*line.again, work)
 
@@ -301,7 +300,7 @@ class KeyLines:
         line.reading += 1
         return line.reading
 
-    # ---- closing ----
+    # ---- closing, leaving ----
 
     def close(self, line: Line) -> list[Work]:
         """Nothing of this key can be handled; return what waited. Its messages are still in the mailbox."""
@@ -316,8 +315,6 @@ class KeyLines:
         """It may be tried again: what came meanwhile has to be read."""
         line.step(REOPEN)
         line.spill_step(DROP)
-
-    # ---- leaving ----
 
     def leave(self, line: Line) -> list[Work]:
         """The key goes to another process: forget what is not in work, and return it.
@@ -392,13 +389,9 @@ class KeyLines:
         trial, which is not to come in again without; nor what the database refused, which says nothing of it.
         """
         first = line.first
-        if (
-            line.uncommitted
-            or not isinstance(first, Message)
-            or not first.size
-            or first.trial
-            or first.refusals
-        ):
+        if line.uncommitted or not isinstance(first, Message) or not first.size:
+            return
+        if first.trial is not None or first.refusals:
             return
         self.held_bytes -= first.size
         first.payload, first.headers, first.size = "", None, 0

@@ -288,8 +288,7 @@ class TurnLedger:
         return self.out.add(resident, work, parts)
 
     def _first_error(self, resident: Resident, work: Work, error: Exception) -> Sequence[CommitPart]:
-        once = once_of(self.definition.name, resident.key, work)
-        if once is None:
+        if (once := once_of(self.definition.name, resident.key, work)) is None:
             return ()
         return (first_error_part(self._codec, once, error, self.context.settings.idempotency_retention),)
 
@@ -308,16 +307,16 @@ class TurnLedger:
             if resident.once:
                 resident.once -= once_ids(unit.parts)
             if verdict is Verdict.REPEATED:
-                self._repeated(resident, work)
+                self._repeated(resident, work, unit)
             elif resident.partition not in self.out.fences:
                 self._left(unit, work, committed=committed)
             elif committed:
                 if isinstance(work, Message) and not keeps_its_row(unit):
                     self.lines.done_with(work)
             elif verdict is Verdict.LOST:
-                self._lost(resident, work)
+                self._lost(resident, work, unit)
             else:
-                self._again(resident, work, settled.error if verdict is Verdict.FAILED else None)
+                self._again(resident, work, unit, settled.error if verdict is Verdict.FAILED else None)
             self.lines.settled(resident.line)
             if not resident.line.uncommitted:
                 self._line_up(resident)
@@ -349,8 +348,8 @@ class TurnLedger:
         elif not committed:
             work.promise.fail(NotOwner("the partition went to another process"))
 
-    def _lost(self, resident: Resident, work: Work) -> None:
-        self._withdraw(resident, work)
+    def _lost(self, resident: Resident, work: Work, unit: CommitUnit) -> None:
+        self._withdraw(resident, work, unit)
         if isinstance(work, Message):
             self.lines.done_with(work)
         else:
@@ -358,12 +357,12 @@ class TurnLedger:
         if not resident.is_broken:
             resident.discard()
 
-    def _again(self, resident: Resident, work: Work, error: Exception | None) -> None:
+    def _again(self, resident: Resident, work: Work, unit: CommitUnit, error: Exception | None) -> None:
         """A turn that did not commit is computed anew, on what is committed."""
         if resident.is_broken:
             self._refuse_again(resident, work, error)
             return
-        self._withdraw(resident, work)
+        self._withdraw(resident, work, unit)
         resident.discard()
         if error is None:
             self.lines.begin_again(resident.line, work)
@@ -381,11 +380,11 @@ class TurnLedger:
         else:
             self.lines.done_with(work)
 
-    def _repeated(self, resident: Resident, work: Work) -> None:
+    def _repeated(self, resident: Resident, work: Work, unit: CommitUnit) -> None:
         """Its first outcome is stored: this turn comes to nothing else."""
         once = once_of(self.definition.name, resident.key, work)
         assert once is not None
-        self._withdraw(resident, work)
+        self._withdraw(resident, work, unit)
         resident.discard()
         if isinstance(work, LocalAsk):
             work.promise.fail(Repeated(once))
@@ -393,8 +392,9 @@ class TurnLedger:
         remote = remote_of(work)
         self._note(resident, work, () if remote is None else (copy_part(*remote, once),))
 
-    def _withdraw(self, resident: Resident, work: Work) -> None:
-        """A retry that was not stored did not happen: its message is not held for it."""
+    def _withdraw(self, resident: Resident, work: Work, unit: CommitUnit) -> None:
+        """A retry that was not stored did not happen: it is not counted, nor is its message held for it."""
         if self.lines.withdraw(resident.line, work) and isinstance(work, Message):
             work.wait = None
+        if isinstance(work, Message) and keeps_its_row(unit):
             work.attempts -= 1
