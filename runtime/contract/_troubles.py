@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, final
 
 import trio
 
@@ -33,6 +33,7 @@ class Troubles(Protocol):
         ...
 
 
+@final
 class Untold:
     """Tells nobody: for stores that no runtime works on."""
 

@@ -16,12 +16,14 @@ from .load import under_load
 from .office import office
 from .records import Records
 from .scene import BACK, Weakness, back_at_work, busy, deserted, fail_over, furnish, judge, strong, written
+from .weakening import Weakening
 
 
 @contextmanager
-def worker(bed: Cluster, name: str) -> Generator[Worker]:
-    """Run a process that works with the bed."""
-    with running("tests.servers.worker", bed.url, name) as process:
+def worker(bed: Cluster, name: str, weaken: Weakness = strong) -> Generator[Worker]:
+    """Run a process that works with the bed, and lacks what this one lacks."""
+    missing = weaken.names if isinstance(weaken, Weakening) else ()
+    with running("tests.servers.worker", bed.url, name, *missing) as process:
         yield process
 
 
@@ -85,7 +87,7 @@ async def a_process_joins(weaken: Weakness = strong) -> list[str]:
                 await back_at_work(outside, records, bed.b)
                 await aside(bed.a.start)
                 before = await aside(written, bed.a)
-                with worker(bed, "w") as w:
+                with worker(bed, "w", weaken) as w:
                     await aside(w.wait_ready)
                     await deserted(bed.a)
                     await share(bed, "v", "w")

@@ -223,7 +223,7 @@ async def test_a_missing_table_is_raised(process: Process, direct: PostgresBench
 
 
 @define
-class Told(Untold):
+class Told:
     """What the writer said of its troubles."""
 
     errors: list[Exception] = field(factory=list[Exception])
@@ -234,9 +234,15 @@ class Told(Untold):
         assert 0 <= delay <= BACKOFF.cap
         self.errors.append(error)
 
+    async def wait(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
     def overcome(self, part: str) -> None:
         assert part == "writer"
         self.overs += 1
+
+    def gave_up(self, part: str) -> None:
+        assert part == "writer"
 
 
 async def test_the_server_is_gone_for_a_while(process: Process, proxy: Proxy) -> None:
