@@ -39,7 +39,7 @@ class SendEncoder:
         self._limit = payload_limit
         # A character has at most four bytes: only a text that may be too long is counted.
         self._surely_fits = min(SMALL, payload_limit // 4)
-        self.size = 0
+        self.size: int = 0
 
     def rows(
         self, effects: Iterable[Tell | Enqueue], trail: Trail | None, ours: Mapping[str, str] = _NOTHING
